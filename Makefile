@@ -1,0 +1,80 @@
+# `make` lists the targets. Everything is installed into .venv from hash-pinned locks, with uv if it is there, else with pip.
+
+VENV := .venv
+PY := $(VENV)/bin/python
+RUNTIME := $(VENV)/.runtime
+DEVELOPMENT := $(VENV)/.development
+ARGS ?=
+
+# The first Python of 3.11 to 3.14; `make PYTHON=/path/to/python3.12 install` names another.
+SUPPORTED := import sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 15))
+PYTHON ?= $(shell for python in python3.11 python3 python3.12 python3.13 python3.14 python; do \
+	"$$python" -c '$(SUPPORTED)' 2>/dev/null && echo "$$python" && break; done)
+UV ?= $(shell uv --version >/dev/null 2>&1 && echo uv)
+COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --override locks/overrides.txt \
+	--no-emit-index-url --no-header --no-annotate pyproject.toml
+
+ifeq ($(UV),)
+PIP := $(PY) -m pip --disable-pip-version-check install --quiet
+COMPILED :=
+else
+PIP := $(UV) pip install --quiet --python $(PY)
+COMPILED := --compile-bytecode
+endif
+
+.DEFAULT_GOAL := help
+.PHONY: help install serve test check format bench schema lock clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install: $(RUNTIME) ## Make .venv with parea-proxy in it
+
+serve: $(RUNTIME) ## Serve on 127.0.0.1:4000; options: make serve ARGS="--port 8080"
+	@$(VENV)/bin/parea-proxy serve $(ARGS)
+
+test: $(DEVELOPMENT) ## Run the tests; options: make test ARGS="-k config"
+	$(PY) -m pytest $(ARGS)
+
+check: $(DEVELOPMENT) ## Lint, format, types, layers
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+
+format: $(DEVELOPMENT) ## Format and sort the imports
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+
+bench: $(DEVELOPMENT) ## Measure this gateway beside the LiteLLM proxy
+	$(PY) -m tests.bench $(ARGS)
+
+schema: $(RUNTIME) ## Write the JSON Schema of the config anew
+	$(PY) -m proxy.settings > proxy/config.schema.json.new
+	mv proxy/config.schema.json.new proxy/config.schema.json
+
+lock: ## Resolve the locks anew (needs uv); upgrade with: make lock ARGS=--upgrade
+	$(COMPILE) --group build $(ARGS) -o locks/requirements.lock
+	$(COMPILE) --group build --group dev $(ARGS) -o locks/development.lock
+
+clean: ## Remove .venv, caches and builds; data stays
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage .bench
+	find proxy tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(PY):
+	@if [ -z "$(PYTHON)" ]; then echo "no Python 3.11 to 3.14 found: make PYTHON=/path/to/python3.11 ..." >&2; exit 1; fi
+ifeq ($(UV),)
+	$(PYTHON) -m venv --clear $(VENV)
+else
+	$(UV) venv --quiet --clear --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')" $(VENV)
+endif
+
+$(RUNTIME): locks/requirements.lock pyproject.toml | $(PY)
+	$(PIP) $(COMPILED) --no-deps --require-hashes -r locks/requirements.lock
+	$(PIP) --no-deps --no-build-isolation --editable .
+	@$(PY) -m compileall -q proxy
+	@touch $@
+
+$(DEVELOPMENT): locks/development.lock $(RUNTIME)
+	$(PIP) --no-deps --require-hashes -r locks/development.lock
+	@touch $@
