@@ -1,0 +1,160 @@
+"""The joints, on one page: whoever reads it can write any part of the gateway.
+
+A handler is an async generator: it yields what arrives as `Chunk`s and then one `Completion`. Middleware takes a
+handler and returns one. Whoever iterates a handler holds it with `aclosing`, and no `finally` that cancellation can
+reach awaits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from proxy.errors import GatewayError
+from proxy.models import Call, Completion, Event, Record, Target
+
+Handler = Callable[[Call], AsyncGenerator[Event, None]]
+Middleware = Callable[[Handler], Handler]
+Step = Callable[[Call], None]
+"""A plain function that completes or changes a call, or raises a `RequestError`."""
+
+Processor = Callable[[Record], Record | None]
+"""A step of a finished record on its way to the log; None drops it."""
+
+
+@dataclass(slots=True, frozen=True)
+class Answer:
+    """A whole HTTP answer."""
+
+    status: int
+    body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
+    media_type: str = "application/json"
+
+
+class Dialect(Protocol):
+    """Pure translation between one API's bytes and the gateway's models. No I/O, no clock but the call's own."""
+
+    name: str
+
+    def decode(self, body: bytes, headers: Mapping[str, str]) -> Call:
+        """The call that a request body asks for.
+
+        Raises `Unprocessable` when the body does not fit the schema and `BadRequest` when it is no JSON.
+        """
+        ...
+
+    def encode(self, call: Call, completion: Completion) -> Answer:
+        """The whole answer."""
+        ...
+
+    def encode_event(self, call: Call, event: Event) -> list[bytes]:
+        """The pieces of a streamed body that tell `event`; each is sent by itself."""
+        ...
+
+    def encode_error(self, call: Call | None, error: GatewayError, *, stream: bool) -> Answer:
+        """The answer for a failure before the first byte left; `call` is None when decoding failed."""
+        ...
+
+    def encode_failure(self, call: Call, error: GatewayError) -> list[bytes]:
+        """What to send for a failure in mid-stream, before the connection is cut."""
+        ...
+
+
+class Provider(Protocol):
+    """Calls models. One provider object serves every target that names it."""
+
+    def complete(self, call: Call, target: Target) -> AsyncGenerator[Event, None]:
+        """One call to `target`; notes in `call.dropped` what could not be sent. Raises `UpstreamError`."""
+        ...
+
+    def start(self) -> object:
+        """Begin to get ready for calls; returns at once, and calls that come before it is done wait."""
+        ...
+
+    async def ready(self) -> str | None:
+        """None when calls can be made, else the reason why not yet."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of every connection."""
+        ...
+
+
+class CacheStore(Protocol):
+    """Bytes by key, kept for a while. Every trouble is a miss: it never raises."""
+
+    async def get(self, key: bytes) -> bytes | None: ...
+    async def set(self, key: bytes, value: bytes) -> None: ...
+    async def clear(self) -> int:
+        """Drop every entry; returns how many there were."""
+        ...
+
+    async def stats(self) -> dict[str, Any]:
+        """`entries`, `bytes`, `hits`, `misses`, `errors` as far as the store knows them."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+@dataclass(slots=True, frozen=True)
+class TraceQuery:
+    """A search of the log, in the words of Parea's `get_trace_logs`; see `stores/sqlite.py` for the fields."""
+
+    project_name: str | None = None
+    filter_field: str | None = None
+    filter_key: str | None = None
+    filter_operator: str | None = None
+    filter_value: Any = None
+    time_range: str | None = None
+    status: str | None = None
+    page: int = 1
+    page_size: int = 20
+
+
+@dataclass(slots=True, frozen=True)
+class TracePage:
+    """One page of root rows, newest first; `total` counts all that match."""
+
+    total: int
+    roots: list[Record]
+
+
+class TraceLog(Protocol):
+    """The trace log: rows by trace id, trees by root id."""
+
+    def append(self, record: Record) -> asyncio.Future[bool]:
+        """Hand a row to the writer, from the event loop, without waiting.
+
+        The future tells whether the row is committed; False means that it was dropped and counted. It never raises.
+        Appending a trace id again replaces what the new record says and keeps the rest.
+        """
+        ...
+
+    def update(self, trace_id: str, fields: Mapping[str, Any]) -> asyncio.Future[bool]:
+        """Set single fields of a row (by `Record`'s names); rows that come later keep them. As `append` otherwise."""
+        ...
+
+    async def get(self, trace_id: str) -> Record | None: ...
+
+    async def descendants(self, trace_id: str) -> list[Record]:
+        """The rows below one row, at any depth, oldest first."""
+        ...
+
+    async def search(self, query: TraceQuery) -> TracePage:
+        """Raises `BadRequest` for an operator, field or value that cannot be searched."""
+        ...
+
+    async def project(self, name: str) -> tuple[str, str, bool]:
+        """(uuid, created_at, was_created) of the project called `name`, made if new."""
+        ...
+
+    async def health(self) -> dict[str, Any]:
+        """`writable`, `reason`, `rows`, `dropped`, `pending`."""
+        ...
+
+    async def close(self) -> None:
+        """Commit what is pending, then stop."""
+        ...

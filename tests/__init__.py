@@ -1,0 +1,1 @@
+"""The tests. Each file mirrors a module; `upstreams` holds the loopback vendors that they share."""
