@@ -1,0 +1,190 @@
+"""The configuration: LiteLLM's `config.yaml`, the gateway's own blocks and the environment, as one frozen object.
+
+The file is the only truth of configuration. Without one, `starter.yaml` of this package is it, which `parea-proxy init`
+writes.
+What must stay true: whatever is wrong is told in one `ConfigError`, and no value of a secret is in any message.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import pkgutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import SecretStr
+
+from proxy.document import Document, Place, read
+from proxy.errors import ConfigError
+from proxy.functions import as_tools
+from proxy.models import Json, Message, Target
+from proxy.settings import CacheSettings, File, LogSettings, Prompt, ServerSettings
+from proxy.targets import Route, Source, providers, routes
+from proxy.validation import ConfigWarning, nearest, validated
+from proxy.vendors import PREFIXES, infer
+
+STARTER = Path(__file__).with_name("starter.yaml")
+"""The commented config that `init` writes, which is also the built-in one."""
+
+
+@dataclass(slots=True, frozen=True, kw_only=True)
+class RouterSettings:
+    """How often a failed call is tried again, and how long the whole of it may take, in seconds."""
+
+    num_retries: int = 0
+    timeout: float = 600.0
+
+
+@dataclass(slots=True, frozen=True, kw_only=True)
+class LiteLLMSettings:
+    """`drop_params`: what a provider cannot take is left out and noted; without it, it is an error."""
+
+    drop_params: bool = True
+
+    @property
+    def strict_params(self) -> bool:
+        return not self.drop_params
+
+
+@dataclass(slots=True, frozen=True, kw_only=True)
+class Deployment:
+    """A deployed prompt. `version` is the one given, else 12 hex digits of a hash of its content."""
+
+    id: str
+    name: str
+    version: str
+    model: str | None = None
+    provider: str | None = None
+    messages: list[Message] = field(default_factory=list)
+    params: dict[str, Json] = field(default_factory=dict)
+    functions: list[dict[str, Json]] = field(default_factory=list)
+    function_call: str | dict[str, Json] | None = None
+
+    def request_params(self) -> dict[str, Json]:
+        """The parameters of a request to this prompt: `params`, with the functions as tools."""
+        return {**self.params, **as_tools(self.functions, self.function_call)}
+
+
+@dataclass(slots=True, frozen=True, kw_only=True)
+class Config:
+    """Everything that can be configured, resolved.
+
+    `models` has the targets that can be called, in the file's order; a name with none that can be called is not in it.
+    `providers` has every provider, with or without a key. `routes` has each entry of `model_list` and `sources` says
+    where each provider's credential comes from.
+    """
+
+    name: str = "config"
+    models: dict[str, tuple[Target, ...]] = field(default_factory=dict)
+    providers: dict[str, Target] = field(default_factory=dict)
+    deployments: dict[str, Deployment] = field(default_factory=dict)
+    projects: dict[str, Any] = field(default_factory=dict)
+    cache: CacheSettings = CacheSettings()
+    log: LogSettings = LogSettings()
+    router: RouterSettings = RouterSettings()
+    server: ServerSettings = ServerSettings()
+    litellm: LiteLLMSettings = LiteLLMSettings()
+    master_key: SecretStr | None = None
+    warnings: tuple[ConfigWarning, ...] = ()
+    routes: tuple[Route, ...] = ()
+    sources: dict[str, Source] = field(default_factory=dict)
+
+
+def load(path: Path | None, environ: Mapping[str, str]) -> Config:
+    """The configuration in the file at `path`, or the built-in one. Raises `ConfigError` with all that is wrong."""
+    document = read(_text(path or STARTER), str(path) if path else "built-in config", environ)
+    file, warnings = validated(document)
+    known = providers(document, file, environ)
+    found = routes(document, file, known)
+    deployments = {name: _deployment(name, prompt) for name, prompt in file.deployments.items()}
+    _check_stores(document, file)
+    for name, prompt in file.deployments.items():
+        _check_prompt(document, ("deployments", name), prompt, found)
+    if document.problems:
+        raise document.error()
+    warnings += [
+        ConfigWarning(f"model_list[{i}]", f"{_label(route)} is not used: {route.reason}", route.line, "target")
+        for i, route in enumerate(found)
+        if route.reason
+    ]
+    return Config(
+        name=document.name,
+        models=_models(found),
+        providers={name: source.target for name, source in known.items()},
+        deployments=deployments,
+        projects=file.projects,
+        cache=file.cache,
+        log=file.log,
+        router=_router(file),
+        server=file.server,
+        litellm=LiteLLMSettings(drop_params=file.litellm_settings.drop_params),
+        master_key=file.general_settings.master_key,
+        warnings=tuple(sorted(warnings, key=lambda warning: warning.line)),
+        routes=tuple(found),
+        sources=known,
+    )
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path}: is no UTF-8 text") from None
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror or 'no such file'}") from None
+
+
+def _models(found: list[Route]) -> dict[str, tuple[Target, ...]]:
+    models: dict[str, tuple[Target, ...]] = {}
+    for route in found:
+        if route.reason is None:
+            models[route.name] = (*models.get(route.name, ()), route.source.target)
+    return models
+
+
+def _label(route: Route) -> str:
+    return f"{route.name} -> {route.source.target.provider}/{route.source.target.model}"
+
+
+def _router(file: File) -> RouterSettings:
+    router, litellm, default = file.router_settings, file.litellm_settings, RouterSettings()
+    retries = router.num_retries if router.num_retries is not None else litellm.num_retries
+    return RouterSettings(
+        num_retries=default.num_retries if retries is None else retries,
+        timeout=router.timeout or litellm.request_timeout or default.timeout,
+    )
+
+
+def _deployment(name: str, prompt: Prompt) -> Deployment:
+    content = prompt.model_dump(exclude_none=True, exclude={"name", "version"})
+    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    version = prompt.version or hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+    return Deployment(**content, id=name, name=prompt.name or name, version=version)
+
+
+def _check_prompt(document: Document, place: Place, prompt: Prompt, found: list[Route]) -> None:
+    names = {route.name for route in found}
+    if prompt.provider is not None and prompt.provider not in PREFIXES:
+        document.problem((*place, "provider"), f"unknown provider{nearest(prompt.provider, PREFIXES)}")
+    elif prompt.model is not None and prompt.provider is None and not _resolvable(prompt.model, names):
+        hint = nearest(prompt.model, names)
+        document.problem((*place, "model"), f"no model_name of model_list, and no provider can be told from it{hint}")
+    for index, message in enumerate(prompt.messages):
+        if not isinstance(message.get("role"), str):
+            document.problem((*place, "messages", index), "a message needs a role: system, user, assistant or tool")
+
+
+def _resolvable(model: str, names: set[str]) -> bool:
+    return model in names or model.partition("/")[0] in PREFIXES or infer(model) is not None
+
+
+def _check_stores(document: Document, file: File) -> None:
+    room = importlib.util.find_spec("proxy.stores")
+    shipped = [module.name for module in pkgutil.iter_modules(room.submodule_search_locations if room else None)]
+    for place, name in ((("cache", "store"), file.cache.store), (("log", "store"), file.log.store)):
+        if place in document.lines and ":" not in name and name not in shipped:
+            document.problem(place, f"no such store{nearest(name, shipped)}")

@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+import pytest
+
+from proxy.document import read
+from proxy.errors import ConfigError
+from proxy.validation import ConfigWarning, nearest, validated
+
+SECRET = "hunter2-secret"
+
+
+def refusal(text: str) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        validated(read(text, "config.yaml", {"KEY": SECRET}))
+    head, *lines = caught.value.message.split("\n")
+    assert head == f"config.yaml: {len(lines)} problem{'s' if len(lines) > 1 else ''}"
+    assert SECRET not in caught.value.message
+    return [line.strip() for line in lines]
+
+
+def warnings(text: str) -> list[ConfigWarning]:
+    return validated(read(text, "config.yaml", {"KEY": SECRET}))[1]
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("provders: {}", 'line 1: provders: unknown key; did you mean "providers"?'),
+        ("providers:\n  opnai: {api_key: x}", 'line 2: providers.opnai: unknown key; did you mean "openai"?'),
+        ("providers: {groq: {apikey: x}}", 'line 1: providers.groq.apikey: unknown key; did you mean "api_key"?'),
+        ("providers: {groq: {base_url: x}}", 'line 1: providers.groq.base_url: unknown key; did you mean "api_base"?'),
+        ("deployments: {p: {params: {temp: 1}}}",
+         'line 1: deployments.p.params.temp: unknown key; did you mean "temperature"?'),
+        ("cache:\n  zzz: 1", "line 2: cache.zzz: unknown key"),
+    ],
+)  # fmt: skip
+def test_an_unknown_key_of_our_own(text: str, line: str) -> None:
+    assert refusal(text) == [line]
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("- a", "line 1: the file: should be a mapping (key: value)"),
+        ("just text", "line 1: the file: should be a mapping (key: value)"),
+        ("model_list: {}", "line 1: model_list: should be a valid list"),
+        ("model_list: [{model_name: a}]", "line 1: model_list[0].litellm_params: is missing"),
+        ("model_list:\n  -\n    model_name: a\n    litellm_params: {}",
+         "line 4: model_list[0].litellm_params.model: is missing"),
+        ("providers: {openai: hunter2-secret}", "line 1: providers.openai: should be a mapping (key: value)"),
+        ("providers: {openai: {api_key: 123}}", "line 1: providers.openai.api_key: should be text; put it in quotes"),
+        ("providers: {openai: {api_base: hunter2-secret}}",
+         "line 1: providers.openai.api_base: should be a URL that begins with http:// or https://"),
+        ("providers: {openai: {timeout: '${KEY}'}}",
+         "line 1: providers.openai.timeout: should be a duration like 90s, 15m, 12h or 30d"),
+        ("log: {sample_rate: '${KEY}'}",
+         "line 1: log.sample_rate: should be a valid number, unable to parse string as a number"),
+        ("log: {sample_rate: .nan}", "line 1: log.sample_rate: should be a finite number"),
+        ("log: {omit: '${KEY}'}", "line 1: log.omit: should be 'none', 'inputs', 'outputs' or 'all'"),
+        ("router_settings: {num_retries: true}",
+         "line 1: router_settings.num_retries: should be a number, not true or false"),
+        ("litellm_settings: {drop_params: '${KEY}'}",
+         "line 1: litellm_settings.drop_params: should be a valid boolean, unable to interpret input"),
+        ("deployments: {p: {params: {stop: 3}}}",
+         "line 1: deployments.p.params.stop: should be text; put it in quotes or should be a valid list"),
+    ],
+)  # fmt: skip
+def test_a_wrong_type(text: str, line: str) -> None:
+    assert refusal(text) == [line]
+
+
+def test_all_problems_are_told_at_once() -> None:
+    text = """
+model_list:
+  - model_name: a
+    litellm_params: {model: openai/x, api_key: os.environ/NONE}
+cache: {ttl: soon}
+cache: {}
+log: {omitt: all}
+"""
+    assert refusal(text) == [
+        "line 4: model_list[0].litellm_params.api_key: the environment variable NONE is not set:"
+        " export NONE=..., or write ${NONE:-} to do without it",
+        "line 5: cache.ttl: should be a duration like 90s, 15m, 12h or 30d",
+        "line 6: cache: stands twice; the first is on line 5",
+        'line 7: log.omitt: unknown key; did you mean "omit"?',
+    ]
+
+
+def test_a_missing_variable_is_told_once() -> None:
+    (line,) = refusal("router_settings: {num_retries: '${NONE}'}")
+    assert "NONE is not set" in line
+
+
+def test_keys_of_litellm_that_have_no_effect_are_warnings() -> None:
+    text = """
+model_list:
+  - model_name: a
+    litellm_params:
+      model: openai/x
+      weight: 3
+      api_kay: x
+    model_info: {mode: chat}
+    extra: 1
+router_settings:
+  fallbacks: []
+litellm_settings:
+  success_callback: [langfuse]
+general_settings:
+  database_url: x
+environment_variables: {A: b}
+"""
+    assert {(found.line, found.key) for found in warnings(text)} == {
+        (6, "model_list[0].litellm_params.weight"),
+        (7, "model_list[0].litellm_params.api_kay"),
+        (8, "model_list[0].model_info.mode"),
+        (9, "model_list[0].extra"),
+        (11, "router_settings.fallbacks"),
+        (13, "litellm_settings.success_callback"),
+        (15, "general_settings.database_url"),
+        (16, "environment_variables"),
+    }
+    by_key = {found.key.rpartition(".")[2]: found.message for found in warnings(text)}
+    assert by_key["weight"] == "is not supported yet; ignored"
+    assert by_key["api_kay"] == 'is not supported yet; ignored; did you mean "api_key"?'
+
+
+def test_what_stands_below_an_ignored_key_is_no_problem() -> None:
+    text = "litellm_settings: {cache_params: {password: os.environ/NONE}}\nenvironment_variables: {A: '${NONE}'}\n"
+    assert len(warnings(text)) == 2
+
+
+def test_an_empty_block_is_as_none() -> None:
+    file, found = validated(read("model_list:\nproviders:\ncache:\n", "config.yaml", {}))
+    assert file.model_list == []
+    assert found == []
+
+
+def test_nearest() -> None:
+    assert nearest("modle", ["model", "models"]) == '; did you mean "model"?'
+    assert nearest("temp", ["temperature"]) == '; did you mean "temperature"?'
+    assert nearest("temp", ["model"]) == ""
