@@ -1,0 +1,210 @@
+"""What the command line prints about the config and the trace log, for people and as JSON.
+
+Keys are told by where they come from. Text of a trace comes from strangers: no control character reaches the terminal.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+from rich.tree import Tree
+
+from proxy.config import Config
+from proxy.errors import ConfigError
+from proxy.models import Record
+from proxy.protocols import TraceQuery
+from proxy.targets import Source, lacking
+from proxy.vendors import VENDORS
+
+if TYPE_CHECKING:
+    from proxy.stores.reader import Reader
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+_COLORS = {"success": "green", "error": "red", "cancelled": "yellow"}
+_NEWEST = 100
+
+
+def summary(config: Config) -> dict[str, Any]:
+    """The effective configuration, without any secret."""
+    models: dict[str, list[dict[str, Any]]] = {}
+    for route in config.routes:
+        target = route.source.target
+        models.setdefault(route.name, []).append(
+            {"target": f"{target.provider}/{target.model}", **_endpoint(route.source), "used": route.reason is None}
+            | ({"reason": route.reason} if route.reason else {})
+            | {"line": route.line}
+        )
+    return {
+        "valid": True,
+        "config": config.name,
+        "models": models,
+        "providers": {
+            name: {**_endpoint(source), "missing": lacking(VENDORS[name], source.target)}
+            for name, source in config.sources.items()
+        },
+        "deployments": {
+            name: {"model": one.model, "provider": one.provider, "version": one.version}
+            for name, one in config.deployments.items()
+        },
+        "master_key": config.master_key is not None,
+        "warnings": [dataclasses.asdict(warning) for warning in config.warnings],
+    }
+
+
+def show(config: Config) -> None:
+    """The effective configuration as tables."""
+    console = _console()
+    console.print(Text(f"{config.name} is valid."))
+    models = _table("model name", "target", "key from", "line", "")
+    for route in config.routes:
+        target = route.source.target
+        first = config.models.get(route.name, (None,))[0] is target
+        models.add_row(
+            _text(route.name),
+            _text(
+                f"{target.provider}/{target.model}" + (f" at {_address(target.api_base)}" if target.api_base else "")
+            ),
+            _text(route.source.key or "-"),
+            str(route.line),
+            Text("called", style="green") if first else Text(route.reason or "stands behind the first", style="dim"),
+        )
+    console.print(models)
+    providers = _table("provider", "key from", "")
+    for name, source in config.sources.items():
+        missing = lacking(VENDORS[name], source.target)
+        state = Text(f"no {', '.join(missing)}", style="dim") if missing else Text("can be called", style="green")
+        providers.add_row(name, _text(source.key or "-"), state)
+    console.print(providers)
+    if config.deployments:
+        deployments = _table("deployment", "model", "version")
+        for name, one in config.deployments.items():
+            deployments.add_row(_text(name), _text(one.model or "the request's"), _text(one.version))
+        console.print(deployments)
+    for warning in config.warnings:
+        if warning.kind == "key":
+            console.print(Text(f"warning: line {warning.line}: {warning.key} {warning.message}", style="yellow"))
+    if config.master_key is None:
+        console.print(Text("No master_key: only this machine is served.", style="dim"))
+
+
+def tree_rows(log: Reader, trace_id: str) -> list[Record]:
+    """The row called `trace_id`, or the only recent one whose id begins so, and the rows below it."""
+    record = log.get(trace_id)
+    if record is None:
+        recent = log.search(TraceQuery(page_size=_NEWEST)).roots
+        found = [one for one in recent if one.trace_id.startswith(trace_id)]
+        if len(found) != 1:
+            several = f"{len(found)} of the latest traces begin with" if found else "there is no trace"
+            raise ConfigError(f"{several} {_clean(trace_id)!r}: parea-proxy traces lists them")
+        record = found[0]
+    return [record, *log.descendants(record.trace_id)]
+
+
+def row(record: Record) -> dict[str, Any]:
+    """A record as JSON."""
+    names = [field.name for field in dataclasses.fields(record) if field.name not in {"policy", "counted_only"}]
+    return {name: getattr(record, name) for name in names}
+
+
+def show_list(records: list[Record], total: int) -> None:
+    """The traces as a table, one a line."""
+    console = _console()
+    table = _table("trace", "started", "name", "model", "latency", "cost", "tokens", "status")
+    for record in records:
+        table.add_row(
+            _text(record.trace_id),
+            _text(_when(record.start_timestamp)),
+            _text(record.name or "-"),
+            _text(record.model or "-"),
+            *_figures(record),
+            _status(record),
+        )
+    console.print(table)
+    console.print(Text(f"{len(records)} of {total}", style="dim"))
+
+
+def show_tree(records: list[Record]) -> None:
+    """The first record with all others below their parents; what has no parent here hangs under the first."""
+    root, *rest = records
+    branches = {root.trace_id: Tree(_line(root))}
+    waiting = {record.trace_id: record for record in rest if record.trace_id != root.trace_id}
+    while waiting:
+        ready = [one for one in waiting.values() if one.parent_trace_id in branches]
+        for record in ready or waiting.values():
+            parent = branches.get(record.parent_trace_id or "", branches[root.trace_id])
+            branches[record.trace_id] = parent.add(_line(record))
+        waiting = {name: one for name, one in waiting.items() if name not in branches}
+    _console().print(branches[root.trace_id])
+
+
+def _line(record: Record) -> Text:
+    latency, cost, tokens = _figures(record)
+    line = Text.assemble((_clean(record.name or record.trace_id), "bold"), "  ", _clean(record.model or ""))
+    for figure in (latency, cost, f"{tokens} tokens" if tokens != "-" else "-"):
+        if figure != "-":
+            line.append(f"  {figure}")
+    line.append("  ").append_text(_status(record))
+    if record.error:
+        line.append(f"  {_clean(record.error)}", style="red")
+    return line.append(f"  {_clean(record.trace_id)}", style="dim")
+
+
+def _figures(record: Record) -> tuple[str, str, str]:
+    return (
+        "-" if record.latency is None else f"{record.latency:.3f} s",
+        "-" if record.cost is None else f"${record.cost:.6f}",
+        "-" if record.total_tokens is None else str(record.total_tokens),
+    )
+
+
+def _status(record: Record) -> Text:
+    status = _clean(record.status or "-") + (" (cached)" if record.cache_hit else "")
+    return Text(status, style=_COLORS.get(record.status or "", ""))
+
+
+def _endpoint(source: Source) -> dict[str, Any]:
+    return {"key_from": source.key, "api_base": _address(source.target.api_base)}
+
+
+def _address(base: str | None) -> str | None:
+    """A URL without what may be secret in it: user, password and query."""
+    if base is None:
+        return None
+    parts = urlsplit(base)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+def _when(timestamp: str) -> str:
+    """A stored time in this machine's own zone."""
+    try:
+        return f"{datetime.fromisoformat(timestamp).astimezone():%Y-%m-%d %H:%M:%S}"
+    except ValueError:
+        return timestamp
+
+
+def _clean(text: str) -> str:
+    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+def _text(text: str) -> Text:
+    return Text(_clean(text))
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
+
+
+def _console() -> Console:
+    """Wide enough for a pipe; on a terminal as wide as that is."""
+    console = Console(highlight=False, soft_wrap=False)
+    return console if console.is_terminal else Console(highlight=False, width=160)
