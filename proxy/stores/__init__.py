@@ -1,0 +1,1 @@
+"""Where bytes rest: the cache and the trace log."""

@@ -1,0 +1,124 @@
+"""Opening the trace log's file: for the one who writes it and for those who only read.
+
+The file is readable by its owner only, and so are the two that SQLite puts beside it in WAL mode. A damaged file is
+moved aside and an empty one started: the gateway serves with an empty log rather than not at all. A file of a newer
+version is refused.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sqlite3
+from pathlib import Path
+from urllib.parse import quote
+
+from proxy.errors import ConfigError
+from proxy.stores.migrations import check, migrate
+
+logger = logging.getLogger(__name__)
+
+BUSY_TIMEOUT = 5.0
+"""Seconds to wait for another process's lock before giving up."""
+
+CHECKED_AT_START = 64 * 2**20
+"""Files up to this size are checked page by page when they are opened; larger ones when an error hints at damage."""
+
+DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+TROUBLE = DAMAGE | {
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_AUTH,
+    sqlite3.SQLITE_NOMEM,
+}
+"""Codes that are about the database, not about what was being written."""
+
+
+def code(error: sqlite3.Error) -> int:
+    """The primary result code of an error, 0 when it came from the Python side."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF
+
+
+def open_writer(
+    path: Path, synchronous: str = "normal", *, busy_timeout: float = BUSY_TIMEOUT, thorough: bool = False
+) -> sqlite3.Connection:
+    """A connection that may write, to a sound database of the present schema.
+
+    `thorough` checks every page whatever the size. Raises `ConfigError` for a newer schema and `sqlite3.Error` for a
+    database that cannot be opened now.
+    """
+    try:
+        return _connect(path, synchronous, busy_timeout, thorough)
+    except sqlite3.DatabaseError as error:
+        if code(error) not in DAMAGE:
+            raise
+        moved = _move_aside(path)
+        logger.warning("the trace log %s is damaged (%s): moved to %s, starting empty", path, error, moved)
+    return _connect(path, synchronous, busy_timeout, False)
+
+
+def open_reader(path: Path) -> sqlite3.Connection:
+    """A connection that cannot write; any thread may use it. Raises `ConfigError` when there is no log to read."""
+    if not path.exists():
+        raise ConfigError(f"there is no trace log at {path} yet: `parea-proxy serve` makes it, --data says where")
+    connection = sqlite3.connect(
+        f"file:{quote(str(path.absolute()))}?mode=ro",
+        uri=True,
+        timeout=BUSY_TIMEOUT,
+        isolation_level=None,
+        check_same_thread=False,
+    )
+    try:
+        connection.execute("PRAGMA query_only = 1")
+        check(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _connect(path: Path, synchronous: str, busy_timeout: float, thorough: bool) -> sqlite3.Connection:
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # SQLite would make the file by the umask, and gives its WAL the file's own mode.
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        path.chmod(0o600)
+    except OSError as error:
+        raise sqlite3.OperationalError(f"{path}: {error.strerror}") from error
+    connection = sqlite3.connect(path, timeout=busy_timeout, isolation_level=None, check_same_thread=False)
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute(f"PRAGMA synchronous = {'FULL' if synchronous == 'full' else 'NORMAL'}")
+        connection.execute(f"PRAGMA journal_size_limit = {64 * 2**20}")
+        if thorough or path.stat().st_size <= CHECKED_AT_START:
+            (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+            if verdict != "ok":
+                raise _damaged(verdict)
+        migrate(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _damaged(verdict: str) -> sqlite3.DatabaseError:
+    error = sqlite3.DatabaseError(verdict.replace("\n", " "))
+    error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+    return error
+
+
+def _move_aside(path: Path) -> Path:
+    """Rename the database with its companions to the first free `<name>.damaged-<n>`."""
+    number = 1
+    while (aside := path.with_name(f"{path.name}.damaged-{number}")).exists():
+        number += 1
+    for suffix in ("", "-wal", "-shm"):
+        companion = path.with_name(path.name + suffix)
+        if companion.exists():
+            companion.rename(aside.with_name(aside.name + suffix))
+    return aside

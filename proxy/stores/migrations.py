@@ -1,0 +1,169 @@
+"""The schema of the trace log, as numbered steps that are never edited once released.
+
+The schema is public: people read the file with `sqlite3`, Datasette or a notebook while the gateway runs, so the
+comments live inside the `CREATE` statements, where `.schema` shows them. The table `migrations` remembers which steps
+were taken. Each step is one transaction: a process killed in the middle of one leaves the step before it.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+
+from proxy.errors import ConfigError
+
+Migration = Callable[[sqlite3.Connection], None]
+
+MIGRATIONS: list[tuple[str, Migration]] = []
+"""Every step by name, in order."""
+
+
+def migration(step: Migration) -> Migration:
+    """Register `step` under its own name, after those above it."""
+    MIGRATIONS.append((step.__name__, step))
+    return step
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Bring a database up to date; several processes may do so at once.
+
+    Raises `ConfigError` when a newer version of the gateway has written it.
+    """
+    connection.execute(
+        "CREATE TABLE IF NOT EXISTS migrations (name TEXT PRIMARY KEY, applied_at TEXT DEFAULT CURRENT_TIMESTAMP)"
+    )
+    check(connection)
+    for name, step in MIGRATIONS:
+        if name in applied(connection):
+            continue
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            # Asked again: while this process waited for the lock another one may have taken the step.
+            if name not in applied(connection):
+                step(connection)
+                connection.execute("INSERT INTO migrations (name) VALUES (?)", (name,))
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+
+
+def check(connection: sqlite3.Connection) -> None:
+    """Raises `ConfigError` when the database has steps that this version does not know."""
+    unknown = sorted(applied(connection) - {name for name, _ in MIGRATIONS})
+    if unknown:
+        path = connection.execute("PRAGMA database_list").fetchone()[2]
+        raise ConfigError(
+            f"{path} was written by a newer version of the gateway (unknown migration {unknown[0]!r}):"
+            " upgrade the gateway, or choose another data folder with --data"
+        )
+
+
+def applied(connection: sqlite3.Connection) -> set[str]:
+    """The names of the steps that a database has taken."""
+    return {name for (name,) in connection.execute("SELECT name FROM migrations")}
+
+
+@migration
+def m001_traces(connection: sqlite3.Connection) -> None:
+    """The rows themselves. Children and edits may come before what they belong to, so nothing refers by foreign key."""
+    connection.execute(f"CREATE TABLE traces ({_COLUMNS_001})")
+    # A row's tree, the newest rows; everything else is found by walking these.
+    connection.execute("CREATE INDEX traces_by_root ON traces (root_trace_id)")
+    connection.execute("CREATE INDEX traces_by_start ON traces (start_timestamp)")
+    connection.execute(
+        f"""CREATE TABLE edits ( -- what was set on a row apart from logging it, after or before: it wins over the row
+    edited_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%f000+00:00', 'now')), -- when, for forgetting orphans
+    {_COLUMNS_001.replace(" NOT NULL DEFAULT 0", "").replace(" NOT NULL", "")})"""
+    )
+
+
+@migration
+def m002_projects(connection: sqlite3.Connection) -> None:
+    """Projects by name; rows name theirs by uuid, by name, or not at all, which means `default`."""
+    connection.execute(
+        """CREATE TABLE projects (
+    name TEXT PRIMARY KEY,     -- as the client calls it
+    uuid TEXT NOT NULL UNIQUE, -- made from the name, so that every process makes the same
+    created_at TEXT NOT NULL   -- ISO 8601, UTC
+)"""
+    )
+
+
+@migration
+def m003_sampled_out(connection: sqlite3.Connection) -> None:
+    """Traces that lost the draw: counters only, so that totals stay exact whatever the sample rate."""
+    connection.execute(
+        """CREATE TABLE sampled_out (
+    root_trace_id TEXT PRIMARY KEY, -- the trace; whatever comes later under this root is counted here too
+    start_timestamp TEXT,           -- of its earliest row
+    calls INTEGER NOT NULL,         -- how many rows the trace would have
+    errors INTEGER NOT NULL,        -- of these, how many failed
+    cache_hits INTEGER NOT NULL,    -- of these, how many were answered by the cache
+    input_tokens INTEGER NOT NULL,
+    output_tokens INTEGER NOT NULL,
+    cost REAL NOT NULL,             -- USD spent
+    saved REAL NOT NULL,            -- USD that the cache hits would have cost
+    members TEXT NOT NULL           -- JSON: what was counted for each trace id, so that none counts twice
+)"""
+    )
+    connection.execute(
+        """CREATE VIEW totals AS -- over kept and sampled-out traces together
+SELECT coalesce(sum(calls), 0) AS calls,
+    coalesce(sum(errors), 0) AS errors,
+    coalesce(sum(cache_hits), 0) AS cache_hits,
+    coalesce(sum(input_tokens), 0) AS input_tokens,
+    coalesce(sum(output_tokens), 0) AS output_tokens,
+    coalesce(sum(cost), 0) AS cost,
+    coalesce(sum(saved), 0) AS saved
+FROM (
+    SELECT count(*) AS calls, sum(status = 'error') AS errors, sum(cache_hit) AS cache_hits,
+        sum(input_tokens) AS input_tokens, sum(output_tokens) AS output_tokens,
+        sum(CASE WHEN cache_hit = 0 THEN cost END) AS cost, sum(CASE WHEN cache_hit = 1 THEN cost END) AS saved
+    FROM traces
+    UNION ALL
+    SELECT sum(calls), sum(errors), sum(cache_hits), sum(input_tokens), sum(output_tokens), sum(cost), sum(saved)
+    FROM sampled_out
+)"""
+    )
+
+
+_COLUMNS_001 = """
+    trace_id TEXT PRIMARY KEY,        -- one call, or one function that a client logged
+    root_trace_id TEXT NOT NULL,      -- the whole tree it belongs to; its own id for the root
+    parent_trace_id TEXT,             -- the row above it; null for the root
+    session_id TEXT,                  -- many trees of one conversation
+    name TEXT,                        -- of the function, or llm-<provider>
+    project_name TEXT,                -- see projects
+    project_uuid TEXT,                -- see projects
+    deployment_id TEXT,               -- the deployed prompt
+    deployment_version TEXT,          -- and which version of it answered
+    experiment_uuid TEXT,
+    end_user TEXT,                    -- the person whom the answer was for, as the client calls them
+    tags TEXT,                        -- JSON list of strings
+    metadata TEXT,                    -- JSON object
+    target TEXT,                      -- the answer that would have been right
+    eval_metric_ids TEXT,             -- JSON list of integers
+    provider TEXT,
+    model TEXT,
+    inputs TEXT,                      -- JSON object: what the template was filled with, or the function's arguments
+    configuration TEXT,               -- JSON object: model, provider, model_params, messages, functions, function_call
+    output TEXT,                      -- the answer's text, or the function's result
+    input_tokens INTEGER,
+    output_tokens INTEGER,
+    total_tokens INTEGER,
+    cost REAL,                        -- USD; for a cache hit what the call would have cost
+    latency REAL,                     -- seconds
+    time_to_first_token REAL,         -- seconds; only for streams
+    start_timestamp TEXT,             -- ISO 8601, UTC, microseconds: sorts as text
+    end_timestamp TEXT,               -- the same
+    status TEXT,                      -- success, error or cancelled; null when the client left it out
+    error TEXT,                       -- a message, or a traceback that the client sent
+    cache_hit INTEGER NOT NULL DEFAULT 0, -- 1: answered by the cache, nothing was spent
+    sample_rate REAL,                 -- the probability with which the whole trace was kept
+    scores TEXT,                      -- JSON list of {name, score, reason}
+    feedback_score REAL,              -- 0 to 1, the latest feedback of a person
+    notes TEXT,                       -- JSON object: what the gateway remarks: dropped parameters, cache, dialect
+    extra TEXT                        -- JSON object: what a client logged that has no column here
+"""

@@ -1,0 +1,128 @@
+"""Reading the trace log, in whatever thread asks: connections that cannot write and never wait for the writer.
+
+Every method is synchronous; the command line calls it as it is, `SQLiteLog` from worker threads.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from proxy.errors import NotReady
+from proxy.models import Record
+from proxy.protocols import TracePage, TraceQuery
+from proxy.stores import search
+from proxy.stores.database import open_reader
+from proxy.stores.rows import SELECTED, decode
+
+
+class Reader:
+    """A trace log to read. `now` is asked for the end of a query's time range."""
+
+    def __init__(self, path: Path, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self._path = path
+        self._now = now
+        self._idle: list[sqlite3.Connection] = []
+        self._generation = 0
+
+    def get(self, trace_id: str) -> Record | None:
+        with self._connection() as connection:
+            row = connection.execute(f"SELECT {SELECTED} FROM traces WHERE trace_id = ?", (trace_id,)).fetchone()
+        return decode(row) if row else None
+
+    def descendants(self, trace_id: str) -> list[Record]:
+        """The rows below one row, at any depth, oldest first."""
+        with self._connection() as connection:
+            rows = connection.execute(
+                f"SELECT {SELECTED} FROM traces WHERE root_trace_id ="
+                " (SELECT root_trace_id FROM traces WHERE trace_id = ?) ORDER BY start_timestamp, rowid",
+                (trace_id,),
+            ).fetchall()
+        records = [decode(row) for row in rows]
+        children: dict[str | None, list[str]] = {}
+        for record in records:
+            children.setdefault(record.parent_trace_id, []).append(record.trace_id)
+        below: set[str] = set()
+        reached = [trace_id]
+        while reached:
+            # A client may log a circle; nothing is reached twice.
+            found = [child for child in children.get(reached.pop(), ()) if child not in below]
+            below.update(found)
+            reached.extend(found)
+        return [record for record in records if record.trace_id in below and record.trace_id != trace_id]
+
+    def search(self, query: TraceQuery) -> TracePage:
+        """Raises `BadRequest` for an operator, field or value that cannot be searched."""
+        condition, values = search.where(query, self._now())
+        limit, offset = search.page(query)
+        with self._connection() as connection:
+            (total,) = connection.execute(f"SELECT count(*) FROM traces AS t WHERE {condition}", values).fetchone()
+            rows = connection.execute(
+                f"SELECT {SELECTED} FROM traces AS t WHERE {condition}"
+                " ORDER BY t.start_timestamp DESC, t.rowid DESC LIMIT ? OFFSET ?",
+                [*values, limit, offset],
+            ).fetchall()
+        return TracePage(total, [decode(row) for row in rows])
+
+    def totals(self) -> dict[str, float]:
+        """`calls`, `errors`, `cache_hits`, `input_tokens`, `output_tokens`, `cost`, `saved`, sampled out or not."""
+        with self._connection() as connection:
+            cursor = connection.execute("SELECT * FROM totals")
+            names = [name for name, *_ in cursor.description]
+            return dict(zip(names, cursor.fetchone(), strict=True))
+
+    def rows(self) -> int:
+        """How many rows are kept."""
+        with self._connection() as connection:
+            (count,) = connection.execute("SELECT count(*) FROM traces").fetchone()
+        return int(count)
+
+    def project(self, name: str) -> tuple[str, str] | None:
+        """(uuid, created_at) of a project."""
+        with self._connection() as connection:
+            found: tuple[str, str] | None = connection.execute(
+                "SELECT uuid, created_at FROM projects WHERE name = ?", (name,)
+            ).fetchone()
+        return found
+
+    def forget(self) -> None:
+        """Open the file anew from now on: it is another one."""
+        self._generation += 1
+        self.close()
+
+    def close(self) -> None:
+        """Let go of every connection that is not in use; `Reader` may be used again."""
+        while self._idle:
+            self._idle.pop().close()
+
+    @contextmanager
+    def _connection(self) -> Iterator[sqlite3.Connection]:
+        generation = self._generation
+        connection: sqlite3.Connection | None = None
+        try:
+            try:
+                connection = self._idle.pop()
+            except IndexError:
+                connection = open_reader(self._path)
+            yield connection
+        except sqlite3.Error as error:
+            if connection is not None:
+                connection.close()
+            raise NotReady(f"the trace log cannot be read: {error}") from error
+        except BaseException:
+            if connection is not None:
+                connection.close()
+            raise
+        if generation == self._generation:
+            self._idle.append(connection)
+        else:
+            connection.close()
+
+
+def open_readonly(path: Path) -> Reader:
+    """The log of a gateway that runs elsewhere, or not at all. Raises `ConfigError` when there is none."""
+    open_reader(path).close()
+    return Reader(path)

@@ -1,0 +1,182 @@
+"""A `Record` as a row and back, and how two rows of one trace id become one.
+
+Rows travel to SQLite as JSON: one array per row, one array of arrays per batch, one statement. Columns that hold JSON
+travel as text inside it, so SQLite never looks at them while it inserts. What a record leaves at its default says
+nothing, and is null.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import Any
+
+import orjson
+
+from proxy.models import Json, Record
+
+JSON_COLUMNS = frozenset({"tags", "metadata", "eval_metric_ids", "inputs", "configuration", "scores", "notes", "extra"})
+COLUMNS: tuple[str, ...] = tuple(name for name in Record.__dataclass_fields__ if name not in {"policy", "counted_only"})
+"""The columns of `traces`: `Record`'s own fields, in its order."""
+
+SELECTED = ", ".join(COLUMNS)
+
+_fields = attrgetter(*COLUMNS)
+_JSON_PLACES = tuple(place for place, name in enumerate(COLUMNS) if name in JSON_COLUMNS)
+_UNSAID = frozenset(COLUMNS.index(name) for name in ("tags", "scores", "notes", "extra"))
+"""Where an empty value is the default, which says nothing."""
+
+
+@dataclass(slots=True, frozen=True)
+class Row:
+    """A row on its way: its columns as one JSON array, and what decides where it goes.
+
+    An `edit` sets single columns of a row that exists, or will.
+    """
+
+    trace_id: str
+    root_trace_id: str | None
+    payload: bytes
+    counted_only: bool = False
+    edit: bool = False
+
+
+def encode(record: Record) -> Row:
+    """The row of a record."""
+    payload = _payload(_fields(record))
+    return Row(record.trace_id, record.root_trace_id, payload, counted_only=record.counted_only)
+
+
+def encode_edit(trace_id: str, fields: Mapping[str, Any]) -> Row:
+    """The edit that sets `fields`. Raises `ValueError` for a name that is no column."""
+    unknown = sorted(set(fields) - set(COLUMNS))
+    if unknown:
+        raise ValueError(f"no column of the trace log: {', '.join(unknown)}")
+    values = {**dict.fromkeys(COLUMNS), **fields, "trace_id": trace_id}
+    return Row(trace_id, values["root_trace_id"], _payload(values.values()), edit=True)
+
+
+def decode(row: Sequence[Any]) -> Record:
+    """The record of a row that was selected as `SELECTED`."""
+    values = dict(zip(COLUMNS, row, strict=True))
+    for name in JSON_COLUMNS:
+        if values[name] is not None:
+            values[name] = json.loads(values[name])
+    values["cache_hit"] = bool(values["cache_hit"])
+    defaults = {"tags": [], "scores": [], "notes": {}, "extra": {}, "start_timestamp": "", "sample_rate": 1.0}
+    for name, default in defaults.items():
+        if values[name] is None:
+            values[name] = default
+    return Record(**values)
+
+
+def batch(payloads: Iterable[bytes]) -> str:
+    """The one parameter of a statement that takes many rows."""
+    return "[" + b",".join(payloads).decode() + "]"
+
+
+def _payload(values: Iterable[Any]) -> bytes:
+    cells = list(values)
+    for place in _JSON_PLACES:
+        value = cells[place]
+        cells[place] = None if value is None or (place in _UNSAID and not value) else _json(value)
+    try:
+        payload = orjson.dumps(cells)
+    except TypeError:
+        payload = _lenient(cells)
+    if b"\\u0000" in payload:
+        # SQLite ends a text at a NUL.
+        payload = orjson.dumps([_without_nul(cell) for cell in orjson.loads(payload)])
+    return payload
+
+
+def _json(value: Json) -> str:
+    try:
+        return orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS).decode()
+    except TypeError:
+        return _lenient(value).decode()
+
+
+def _without_nul(cell: Json) -> Json:
+    return cell.replace("\0", "\N{REPLACEMENT CHARACTER}") if isinstance(cell, str) else cell
+
+
+def _lenient(value: Json) -> bytes:
+    """JSON of what strict JSON cannot say: half surrogates, integers beyond 64 bits, objects of foreign types."""
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    finite = json.loads(text, parse_constant=lambda _: None)
+    return json.dumps(finite, ensure_ascii=False).encode("utf-8", "replace")
+
+
+def _last(column: str, new: str, old: str) -> str:
+    return f"coalesce({new}.{column}, {old}.{column})"
+
+
+def _either(column: str, new: str, old: str) -> str:
+    return f"max(coalesce({new}.{column}, 0), coalesce({old}.{column}, 0))"
+
+
+def _lowest(column: str, new: str, old: str) -> str:
+    return f"min(coalesce({new}.{column}, {old}.{column}), coalesce({old}.{column}, {new}.{column}))"
+
+
+def _both(column: str, new: str, old: str) -> str:
+    return (
+        f"CASE WHEN {new}.{column} IS NULL THEN {old}.{column} WHEN {old}.{column} IS NULL THEN {new}.{column}"
+        f" ELSE json_patch({old}.{column}, {new}.{column}) END"
+    )
+
+
+def _by_name(column: str, new: str, old: str) -> str:
+    return (
+        f"CASE WHEN {new}.{column} IS NULL THEN {old}.{column} WHEN {old}.{column} IS NULL THEN {new}.{column} ELSE ("
+        "SELECT json_group_array(json(value)) FROM ("
+        f"SELECT was.value FROM json_each({old}.{column}) AS was WHERE NOT EXISTS (SELECT 1 FROM"
+        f" json_each({new}.{column}) AS said WHERE said.value ->> 'name' IS was.value ->> 'name')"
+        f" UNION ALL SELECT said.value FROM json_each({new}.{column}) AS said)) END"
+    )
+
+
+_RULES: dict[str, Callable[[str, str, str], str]] = {
+    "cache_hit": _either,
+    "sample_rate": _lowest,
+    "notes": _both,
+    "extra": _both,
+    "scores": _by_name,
+}
+"""How a column of two rows becomes one; where nothing is said the newer value wins and a null leaves the older."""
+
+
+def _merged(new: str, old: str) -> str:
+    return ", ".join(
+        f"{column} = {_RULES.get(column, _last)(column, new, old)}" for column in COLUMNS if column != "trace_id"
+    )
+
+
+# Without the limit SQLite would write a row's JSON out again for each of its columns.
+_EACH = "(SELECT value FROM json_each(?) LIMIT -1)"
+
+
+_CELLS = {"cache_hit": "coalesce(value ->> {place}, {default})", "start_timestamp": "nullif(value ->> {place}, '')"}
+
+
+def _upsert(table: str, default: str) -> str:
+    cells = ", ".join(
+        _CELLS.get(column, "value ->> {place}").format(place=place, default=default)
+        for place, column in enumerate(COLUMNS)
+    )
+    return (
+        f"INSERT INTO {table} ({SELECTED}) SELECT {cells} FROM {_EACH} WHERE true"
+        f" ON CONFLICT (trace_id) DO UPDATE SET {_merged('excluded', table)}"
+    )
+
+
+APPEND = _upsert("traces", "0")
+EDIT = _upsert("edits", "NULL")
+APPLY_EDITS = (
+    f"UPDATE traces SET {_merged('edits', 'traces')} FROM edits WHERE traces.trace_id = edits.trace_id"
+    " AND edits.trace_id IN (SELECT value FROM json_each(?))"
+)
+"""Edits win over the rows they belong to, whichever came first."""

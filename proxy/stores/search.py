@@ -1,0 +1,285 @@
+"""A `TraceQuery` as SQL: which fields can be searched, and what each operator means for each kind of field.
+
+Every value is a parameter; what is not one comes from the tables below. Fields go by Parea's names and the columns'
+own.
+
+    text, time   compared as they stand; `like` finds a part in any case, or a whole pattern when the value has a `%`
+    number       compared as numbers
+    flag         `true` or `false`
+    list         matches when one element does
+    object       matches when the value under `filter_key` does, or without a key any value
+    scores       a list of scores; `filter_key` is a score's name
+    not_equals, is_null       also match where there is nothing at all
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from proxy import timestamps
+from proxy.errors import BadRequest
+from proxy.protocols import TraceQuery
+
+MAX_PAGE_SIZE = 1000
+
+OPERATORS = (
+    "equals",
+    "not_equals",
+    "like",
+    "greater_than_or_equal",
+    "less_than_or_equal",
+    "greater_than",
+    "less_than",
+    "is_null",
+    "exists",
+    "in",
+)
+_ORDER = {"greater_than_or_equal": ">=", "less_than_or_equal": "<=", "greater_than": ">", "less_than": "<"}
+
+TIME_RANGES: dict[str, timedelta | None] = {
+    "na": None,
+    "1h": timedelta(hours=1),
+    "3h": timedelta(hours=3),
+    "6h": timedelta(hours=6),
+    "24h": timedelta(hours=24),
+    "7d": timedelta(days=7),
+    "1m": timedelta(days=30),
+    "3m": timedelta(days=91),
+    "6m": timedelta(days=182),
+    "1y": timedelta(days=365),
+}
+
+ALIASES = {
+    "trace_name": "name",
+    "end_user_identifier": "end_user",
+    "log_sample_rate": "sample_rate",
+    "llm_inputs": "inputs",
+    "llm_configuration": "configuration",
+    "tag": "tags",
+    "score": "scores",
+}
+"""Parea's name for a field, where the column has another."""
+
+ROOTS = """(t.parent_trace_id IS NULL OR t.parent_trace_id = t.trace_id OR NOT EXISTS (
+    SELECT 1 FROM traces AS p WHERE p.trace_id = t.parent_trace_id AND p.root_trace_id = t.root_trace_id))"""
+"""Rows at the top of a tree: roots, and rows whose parent is not (yet) there."""
+
+_PROJECT = "coalesce((SELECT name FROM projects WHERE uuid = t.project_uuid), t.project_name, 'default')"
+
+Test = tuple[str, list[Any]]
+"""A condition of SQL and its parameters."""
+
+
+@dataclass(slots=True, frozen=True)
+class Field:
+    """One searchable field: its kind, and the expression or the JSON document that holds it."""
+
+    kind: str
+    source: str
+
+
+_TEXTS = """trace_id root_trace_id parent_trace_id session_id name project_uuid deployment_id deployment_version
+    experiment_uuid end_user target provider model output status error"""
+_NUMBERS = "input_tokens output_tokens total_tokens cost latency time_to_first_token sample_rate feedback_score"
+_OBJECTS = "metadata inputs configuration notes extra"
+
+FIELDS: dict[str, Field] = {
+    **{name: Field("text", f"t.{name}") for name in _TEXTS.split()},
+    **{name: Field("number", f"t.{name}") for name in _NUMBERS.split()},
+    **{name: Field("object", f"t.{name}") for name in _OBJECTS.split()},
+    "model_params": Field("object", "json_extract(t.configuration, '$.model_params')"),
+    "project_name": Field("text", _PROJECT),
+    "start_timestamp": Field("time", "t.start_timestamp"),
+    "end_timestamp": Field("time", "t.end_timestamp"),
+    "cache_hit": Field("flag", "t.cache_hit"),
+    "tags": Field("list", "t.tags"),
+    "eval_metric_ids": Field("list", "t.eval_metric_ids"),
+    "scores": Field("scores", "t.scores"),
+}
+
+
+def where(query: TraceQuery, now: datetime) -> Test:
+    """The condition that `query` puts on a row `t` of `traces`. Raises `BadRequest`."""
+    tests: list[Test] = [(ROOTS, [])]
+    if query.project_name:
+        tests.append((f"{_PROJECT} = ?", [query.project_name]))
+    if query.status:
+        tests.append(("t.status = ?", [query.status]))
+    if query.time_range:
+        if query.time_range not in TIME_RANGES:
+            raise _refusal("time_range", "unknown", TIME_RANGES)
+        if (span := TIME_RANGES[query.time_range]) is not None:
+            tests.append(("t.start_timestamp >= ?", [timestamps.text(now - span)]))
+    if query.filter_field:
+        tests.append(_filter(query))
+    elif query.filter_operator or query.filter_value is not None or query.filter_key:
+        raise _refusal("filter_field", "is needed with the other filters", [*ALIASES, *FIELDS])
+    return " AND ".join(sql for sql, _ in tests), [value for _, values in tests for value in values]
+
+
+def page(query: TraceQuery) -> tuple[int, int]:
+    """How many rows, and how many to skip. Raises `BadRequest`."""
+    if not 1 <= query.page <= 2**31:
+        raise BadRequest("page: counts from 1", param="page")
+    if not 1 <= query.page_size <= MAX_PAGE_SIZE:
+        raise BadRequest(f"page_size: from 1 to {MAX_PAGE_SIZE}", param="page_size")
+    return query.page_size, (query.page - 1) * query.page_size
+
+
+def _filter(query: TraceQuery) -> Test:
+    name = str(query.filter_field)
+    field = FIELDS.get(ALIASES.get(name, name))
+    if field is None:
+        raise _refusal("filter_field", "unknown", [*ALIASES, *FIELDS])
+    operator = query.filter_operator or ("exists" if query.filter_value is None else "equals")
+    if operator not in OPERATORS:
+        raise _refusal("filter_operator", "unknown", OPERATORS)
+    if operator not in ("is_null", "exists") and query.filter_value is None:
+        raise BadRequest(f"filter_value: {operator} needs one", param="filter_value")
+    return _BY_KIND[field.kind](field.source, operator, query.filter_value, query.filter_key or None)
+
+
+def _text(source: str, operator: str, value: Any, _: str | None = None) -> Test:
+    if operator == "is_null":
+        return f"{source} IS NULL", []
+    if operator == "exists":
+        return f"{source} IS NOT NULL", []
+    if operator == "in":
+        return f"{source} IN (SELECT value FROM json_each(?))", [json.dumps([_written(one) for one in _several(value)])]
+    if operator == "like":
+        return _like(source, _written(value))
+    sign = {"equals": "=", "not_equals": "IS NOT"}.get(operator) or _ORDER[operator]
+    return f"{source} {sign} ?", [_written(value)]
+
+
+def _like(source: str, pattern: str) -> Test:
+    if "%" in pattern:
+        return f"{source} LIKE ?", [pattern]
+    escaped = pattern.replace("\\", "\\\\").replace("_", "\\_")
+    return f"{source} LIKE ? ESCAPE '\\'", [f"%{escaped}%"]
+
+
+def _time(source: str, operator: str, value: Any, _: str | None = None) -> Test:
+    if operator in ("is_null", "exists", "like"):
+        return _text(source, operator, value)
+    written = [timestamps.normalized(_written(one)) for one in (_several(value) if operator == "in" else [value])]
+    if None in written:
+        raise BadRequest("filter_value: no ISO 8601 time", param="filter_value")
+    return _text(source, operator, written if operator == "in" else written[0])
+
+
+def _number(source: str, operator: str, value: Any, _: str | None = None) -> Test:
+    if operator in ("is_null", "exists"):
+        return _text(source, operator, value)
+    if operator == "like":
+        return _like(f"CAST({source} AS TEXT)", _written(value))
+    if operator == "in":
+        return f"{source} IN (SELECT value FROM json_each(?))", [json.dumps([_parsed(one) for one in _several(value)])]
+    sign = {"equals": "=", "not_equals": "IS NOT"}.get(operator) or _ORDER[operator]
+    return f"{source} {sign} ?", [_parsed(value)]
+
+
+def _flag(source: str, operator: str, value: Any, _: str | None = None) -> Test:
+    if operator in ("is_null", "exists"):
+        return _text(source, operator, value)
+    if operator not in ("equals", "not_equals", "in"):
+        raise _refusal("filter_operator", "does not fit a flag", ("equals", "not_equals", "in", "is_null", "exists"))
+    flags = {"true": 1, "1": 1, "false": 0, "0": 0}
+    written = [_written(one).lower() for one in (_several(value) if operator == "in" else [value])]
+    if not set(written) <= set(flags):
+        raise _refusal("filter_value", "is no flag", ("true", "false"))
+    sign = "NOT IN" if operator == "not_equals" else "IN"
+    return f"{source} {sign} (SELECT value FROM json_each(?))", [json.dumps([flags[one] for one in written])]
+
+
+def _list(source: str, operator: str, value: Any, _: str | None = None) -> Test:
+    return _any(source, "e.atom IS NOT NULL", [], _ELEMENT, operator, value, _loose)
+
+
+def _object(source: str, operator: str, value: Any, key: str | None) -> Test:
+    chosen, keys = ("e.type <> 'null'", []) if key is None else ("e.key = ? AND e.type <> 'null'", [key])
+    return _any(source, chosen, keys, _ELEMENT, operator, value, _loose)
+
+
+def _scores(source: str, operator: str, value: Any, key: str | None) -> Test:
+    chosen, keys = ("true", []) if key is None else ("e.value ->> 'name' = ?", [key])
+    return _any(source, chosen, keys, "(e.value ->> 'score')", operator, value, _number)
+
+
+_ELEMENT = "(CASE e.type WHEN 'true' THEN 'true' WHEN 'false' THEN 'false' ELSE CAST(e.value AS TEXT) END)"
+"""An element as a person writes it; SQLite's own value of `true` is 1."""
+
+
+def _any(
+    source: str,
+    chosen: str,
+    keys: list[Any],
+    element: str,
+    operator: str,
+    value: Any,
+    compare: Callable[[str, str, Any], Test],
+) -> Test:
+    """Whether one of the chosen elements matches; what is negative asks that none does."""
+    negative = operator in ("is_null", "not_equals")
+    positive = {"is_null": "exists", "not_equals": "equals"}.get(operator, operator)
+    test, values = compare(element, positive, value)
+    sql = f"{'NOT ' if negative else ''}EXISTS (SELECT 1 FROM json_each({source}) AS e WHERE {chosen} AND {test})"
+    return sql, [*keys, *values]
+
+
+def _loose(source: str, operator: str, value: Any) -> Test:
+    """Elements of JSON have no type of their own here: ordered as numbers when both sides are, else as text."""
+    if operator not in _ORDER:
+        return _text(source, operator, value)
+    try:
+        number = _parsed(value)
+    except BadRequest:
+        return _text(source, operator, value)
+    numeric = f"(json_valid({source}) AND json_type({source}) IN ('integer', 'real'))"
+    return f"CASE WHEN {numeric} THEN CAST({source} AS REAL) {_ORDER[operator]} ? ELSE false END", [number]
+
+
+_BY_KIND: dict[str, Callable[[str, str, Any, str | None], Test]] = {
+    "text": _text,
+    "time": _time,
+    "number": _number,
+    "flag": _flag,
+    "list": _list,
+    "object": _object,
+    "scores": _scores,
+}
+
+
+def _written(value: Any) -> str:
+    """A value as text, as the clients write it."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _parsed(value: Any) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise BadRequest("filter_value: a number is needed", param="filter_value")
+    return number
+
+
+def _several(value: Any) -> list[Any]:
+    """The values of `in`: a list, a JSON list as text, or words between commas."""
+    if isinstance(value, str):
+        try:
+            parsed = json.loads(value)
+        except ValueError:
+            parsed = None
+        value = parsed if isinstance(parsed, list) else [word.strip() for word in value.split(",")]
+    return value if isinstance(value, list) else [value]
+
+
+def _refusal(param: str, what: str, allowed: Any) -> BadRequest:
+    return BadRequest(f"{param}: {what}; one of {', '.join(sorted(allowed))}", param=param)

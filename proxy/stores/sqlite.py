@@ -1,0 +1,232 @@
+"""The trace log in one SQLite file: a writer with group commit, readers beside it.
+
+What must stay true:
+
+* A row is committed before its future says True, and survives `kill -9` from then on (power loss too if `synchronous`
+  is full).
+* Nothing here ever raises into an answer: a full, locked, read-only or damaged database costs rows, which are counted
+  as dropped and reported by `health`, and it is used again as soon as it can be.
+* The order in which rows, edits and lost draws arrive does not change what is stored, nor the totals.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import anyio.to_thread
+import orjson
+
+from proxy import timestamps
+from proxy.errors import ConfigError, GatewayError
+from proxy.models import Record
+from proxy.protocols import TracePage, TraceQuery
+from proxy.settings import LogSettings
+from proxy.stores.database import BUSY_TIMEOUT, DAMAGE, TROUBLE, code, open_writer
+from proxy.stores.reader import Reader, open_readonly
+from proxy.stores.rows import APPEND, APPLY_EDITS, EDIT, Row, batch, encode, encode_edit
+from proxy.stores.sampling import belongs, fold, lost_roots
+from proxy.stores.writer import Writer
+
+__all__ = ["SQLiteLog", "open_readonly"]
+
+logger = logging.getLogger(__name__)
+
+PROJECTS = uuid.UUID("8f7f2a4e-0d0e-5c53-9d0b-6f0f3f1f8a11")
+"""The namespace of project uuids: made from the name, they are the same in every process, stored or not."""
+
+ORPHANED = "-7 days"
+"""How long an edit waits for its row."""
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True, frozen=True)
+class _Project:
+    name: str
+    uuid: str
+    created_at: str
+
+
+class SQLiteLog:
+    """`TraceLog` in the file `path`, which is made if need be. Raises `ConfigError` for a file of a newer version."""
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        synchronous: str = "normal",
+        max_rows: int = 20_000,
+        max_bytes: int = 128 * 2**20,
+        busy_timeout: float = BUSY_TIMEOUT,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._path = path
+        self._synchronous = synchronous
+        self._busy_timeout = busy_timeout
+        self._now = now
+        self._connection: sqlite3.Connection | None = None
+        self._reason: str | None = None
+        self._suspect = False
+        self._reader = Reader(path, now)
+        try:
+            self._open().execute(
+                "DELETE FROM edits WHERE datetime(edited_at) < datetime('now', ?)"
+                " AND trace_id NOT IN (SELECT trace_id FROM traces)",
+                (ORPHANED,),
+            )
+        except sqlite3.Error as error:
+            self._trouble(error)
+        self._writer: Writer[Row | _Project] = Writer(self._commit, max_items=max_rows, max_bytes=max_bytes)
+
+    def append(self, record: Record) -> asyncio.Future[bool]:
+        try:
+            row = encode(record)
+        except (TypeError, ValueError, RecursionError):
+            logger.exception("a row of the trace log cannot be written as JSON")
+            return self._writer.refuse()
+        return self._writer.put(row, len(row.payload))
+
+    def update(self, trace_id: str, fields: Mapping[str, Any]) -> asyncio.Future[bool]:
+        edit = encode_edit(trace_id, fields)
+        return self._writer.put(edit, len(edit.payload))
+
+    async def get(self, trace_id: str) -> Record | None:
+        return await anyio.to_thread.run_sync(self._reader.get, trace_id)
+
+    async def descendants(self, trace_id: str) -> list[Record]:
+        return await anyio.to_thread.run_sync(self._reader.descendants, trace_id)
+
+    async def search(self, query: TraceQuery) -> TracePage:
+        return await anyio.to_thread.run_sync(self._reader.search, query)
+
+    async def totals(self) -> dict[str, float]:
+        """`calls`, `errors`, `cache_hits`, `input_tokens`, `output_tokens`, `cost`, `saved`, sampled out or not."""
+        return await anyio.to_thread.run_sync(self._reader.totals)
+
+    async def project(self, name: str) -> tuple[str, str, bool]:
+        found = await self._readable(lambda: self._reader.project(name))
+        if found is not None:
+            return *found, False
+        made = _Project(name, str(uuid.uuid5(PROJECTS, name)), timestamps.text(self._now()))
+        await self._writer.put(made, len(name))
+        stored = await self._readable(lambda: self._reader.project(name))
+        uuid_, created_at = stored or (made.uuid, made.created_at)
+        # Of several who made it at once, it is the one's whose time was stored.
+        return uuid_, created_at, created_at == made.created_at
+
+    async def health(self) -> dict[str, Any]:
+        return {
+            "writable": self._reason is None,
+            "reason": self._reason,
+            "rows": await self._readable(self._reader.rows),
+            "dropped": self._writer.dropped,
+            "pending": self._writer.pending,
+        }
+
+    async def close(self) -> None:
+        await self._writer.close()
+        self._reader.close()
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    async def _readable(self, read: Callable[[], T]) -> T | None:
+        """What `read` finds, None when the log cannot be read now."""
+        try:
+            return await anyio.to_thread.run_sync(read)
+        except GatewayError:
+            return None
+
+    # What follows runs in the writer's thread.
+
+    def _commit(self, items: list[Row | _Project]) -> list[bool]:
+        try:
+            self._transact(items)
+        except ConfigError as error:
+            self._trouble(error)
+            return [False] * len(items)
+        except sqlite3.Error as error:
+            return self._recover(items, error)
+        if self._reason is not None:
+            logger.warning("the trace log %s can be written again", self._path)
+            self._reason = None
+        return [True] * len(items)
+
+    def _recover(self, items: list[Row | _Project], error: sqlite3.Error) -> list[bool]:
+        if code(error) in DAMAGE and not self._suspect:
+            # Once more on a file that is checked from end to end first, and moved aside if it fails.
+            self._suspect = True
+            self._disconnect()
+            self._reader.forget()
+            outcomes = self._commit(items)
+            self._suspect = False
+            return outcomes
+        if code(error) not in TROUBLE and len(items) > 1:
+            # One of them is at fault; the others shall not suffer for it.
+            return [outcome for item in items for outcome in self._commit([item])]
+        self._trouble(error)
+        return [False] * len(items)
+
+    def _transact(self, items: list[Row | _Project]) -> None:
+        connection = self._open()
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            rows = [item for item in items if isinstance(item, Row)]
+            if rows:
+                _store(connection, rows)
+            for item in items:
+                if isinstance(item, _Project):
+                    connection.execute(
+                        "INSERT INTO projects VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+                        (item.name, item.uuid, item.created_at),
+                    )
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+
+    def _open(self) -> sqlite3.Connection:
+        if self._connection is None:
+            self._connection = open_writer(
+                self._path, self._synchronous, busy_timeout=self._busy_timeout, thorough=self._suspect
+            )
+        return self._connection
+
+    def _disconnect(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _trouble(self, error: Exception) -> None:
+        if self._reason is None:
+            logger.warning("the trace log %s cannot be written, rows are dropped: %s", self._path, error)
+        self._reason = str(error)
+
+
+def _store(connection: sqlite3.Connection, rows: list[Row]) -> None:
+    lost = lost_roots(connection, rows)
+    kept = [row for row in rows if not belongs(row, lost)] if lost else rows
+    appended = [row.payload for row in kept if not row.edit]
+    edits = [row.payload for row in kept if row.edit]
+    if appended:
+        connection.execute(APPEND, (batch(appended),))
+    if edits:
+        connection.execute(EDIT, (batch(edits),))
+    if edits or connection.execute("SELECT EXISTS (SELECT 1 FROM edits)").fetchone()[0]:
+        connection.execute(APPLY_EDITS, (orjson.dumps([row.trace_id for row in kept]).decode(),))
+    if lost:
+        fold(connection, [row for row in rows if belongs(row, lost)], lost)
+
+
+def trace_log(folder: Path, settings: LogSettings) -> SQLiteLog:
+    """The log of the data folder `folder`, as configured."""
+    return SQLiteLog(folder / "traces.db", synchronous=settings.synchronous)
