@@ -1,0 +1,1 @@
+"""The steps between the wire and the provider: handlers around handlers, and plain functions."""

@@ -1,0 +1,102 @@
+"""The cache: a request that was answered before, or is being answered just now, is not sent again.
+
+One entry serves every dialect, streamed or not. What must stay true:
+
+* An entry is found by a request that would send the same to the same place, and by no other (`fingerprint`).
+* An answer that was bought with a key of the request's own is served to requests with that key only.
+* Only whole, successful answers are kept: no error, no cancelled or truncated one, nothing a content filter cut.
+* A call that omits its inputs or outputs from the log leaves nothing in the store, and neither does a flight that it
+  shares. It may be answered from an entry that another call left.
+* `cache: false` neither reads nor writes, and shares nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import replace
+
+from proxy.middleware.entry import Entry, decode, encode
+from proxy.middleware.fingerprint import fingerprint
+from proxy.middleware.flight import Flight, pieces
+from proxy.models import Call, Completion, Event
+from proxy.protocols import CacheStore, Handler, Middleware
+
+logger = logging.getLogger(__name__)
+
+WHOLE = frozenset({"stop", "length", "tool_calls", "function_call"})
+"""The finish reasons of an answer that the model ended or that ran into the request's own limit."""
+
+
+def cache(store: CacheStore, secret: bytes, *, patience: float = 1.0) -> Middleware:
+    """Answer from `store` what can be, and let equal calls that are under way share one.
+
+    `secret` names the keys of requests without telling them; processes that share a store must share it too. An answer
+    waits for the store, so that whoever asks again right away finds it, but no longer than `patience` seconds.
+    """
+    writes: set[asyncio.Task[None]] = set()
+
+    async def write(key: bytes, value: bytes) -> None:
+        task = asyncio.create_task(store.set(key, value))
+        writes.add(task)
+        task.add_done_callback(written)
+        await asyncio.wait({task}, timeout=patience)
+
+    def written(task: asyncio.Task[None]) -> None:
+        writes.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.warning("an answer could not be cached: %s", type(error).__name__)
+
+    def middleware(inner: Handler) -> Handler:
+        flights: dict[bytes, Flight] = {}
+
+        async def handler(call: Call) -> AsyncGenerator[Event, None]:
+            key = fingerprint(call, secret) if call.request.cache and call.targets else None
+            if key is None:
+                call.cache_status = "bypass"
+                source = inner(call)
+            elif key not in flights and (entry := decode(await store.get(key))) is not None:
+                source = _replay(call, entry)
+            else:
+                # Nothing is awaited between this look and the take-off, so equal calls cannot start two flights.
+                source = (flights.get(key) or take_off(key, call)).watch(call)
+            async with aclosing(source) as events:
+                async for event in events:
+                    yield event
+
+        def take_off(key: bytes, call: Call) -> Flight:
+            async def land(flight: Flight, completion: Completion) -> None:
+                if not (flight.writable and _storable(completion)):
+                    return
+                value = encode(Entry(completion, flight.chunks, flight.call.dropped))
+                if value is not None:
+                    await write(key, value)
+
+            def ended() -> None:
+                if flights.get(key) is flight:
+                    del flights[key]
+
+            flight = flights[key] = Flight(call, inner, land, ended)
+            return flight
+
+        return handler
+
+    return middleware
+
+
+async def _replay(call: Call, entry: Entry) -> AsyncGenerator[Event, None]:
+    """What was streamed, as it was streamed; an answer that was not is told in one chunk per choice."""
+    call.cache_status = "hit"
+    call.dropped.update(entry.dropped)
+    if call.request.stream:
+        for chunk in entry.chunks or pieces(entry.completion):
+            yield chunk
+    yield replace(entry.completion, cache_hit=True)
+
+
+def _storable(completion: Completion) -> bool:
+    return all(choice.finish_reason in WHOLE for choice in completion.choices) and any(
+        choice.text or choice.tool_calls for choice in completion.choices
+    )

@@ -1,0 +1,65 @@
+"""What the cache keeps of an answer, as bytes: the completion, the chunks it came in, and what was not sent for it.
+
+What must stay true: decoding what was encoded gives the same entry back, and anything else is no entry.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import orjson
+
+from proxy.models import Choice, Chunk, Completion, Json, ToolCall, Usage
+
+VERSION = 1
+"""Raised whenever the format changes; entries of another version are misses."""
+
+
+@dataclass(slots=True, frozen=True)
+class Entry:
+    """One cached answer. `chunks` is empty when it was not streamed; `dropped` is as in `Call`."""
+
+    completion: Completion
+    chunks: list[Chunk] = field(default_factory=list)
+    dropped: dict[str, str] = field(default_factory=dict)
+
+
+def encode(entry: Entry) -> bytes | None:
+    """None for an answer that JSON cannot carry, such as one with half a surrogate pair."""
+    try:
+        return orjson.dumps([VERSION, entry.completion, [_piece(chunk) for chunk in entry.chunks], entry.dropped])
+    except TypeError:
+        return None
+
+
+def decode(value: bytes | None) -> Entry | None:
+    """The entry, or None for nothing, for another version, and for bytes that are no entry."""
+    if value is None:
+        return None
+    try:
+        version, completion, chunks, dropped = orjson.loads(value)
+        if version != VERSION or type(dropped) is not dict:
+            return None
+        return Entry(_completion(completion), [_chunk(piece) for piece in chunks], dropped)
+    except (ValueError, TypeError, KeyError):
+        return None
+
+
+def _completion(body: Json) -> Completion:
+    choices = [
+        Choice(**{**choice, "tool_calls": [ToolCall(**call) for call in choice["tool_calls"]]})
+        for choice in body["choices"]
+    ]
+    return Completion(**{**body, "choices": choices, "usage": Usage(**body["usage"])})
+
+
+def _piece(chunk: Chunk) -> Json:
+    """Most chunks are a word of the one choice; written in full each would take five times its own room."""
+    plain = not (chunk.index or chunk.reasoning or chunk.tool_calls)
+    return chunk.text if plain else chunk
+
+
+def _chunk(piece: Json) -> Chunk:
+    if type(piece) is str:
+        return Chunk(piece)
+    return Chunk(**{**piece, "tool_calls": [ToolCall(**call) for call in piece["tool_calls"]]})

@@ -1,0 +1,75 @@
+"""The cache key: a digest of everything that decides what would be sent, and where to.
+
+What must stay true: two calls have the same fingerprint if and only if their canonical requests are equal, and a
+canonical request has no credential in it. Canonical means: history and messages joined, the target's default parameters
+filled in, objects without order, and numbers as they are written, save that a parameter of whole value is the same with
+or without its `.0` (dialects differ in which they make of `1`; a provider reads one number). `true` is not `1`.
+
+Not part of it: ids, names, tags, metadata, inputs (they are in the messages by now), log policy, streaming, retries,
+timeouts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+from collections.abc import Mapping
+
+import orjson
+from pydantic import SecretStr
+
+from proxy.models import Call, Json, Target
+
+VERSION = 1
+"""Raised whenever the canonical form changes, so that no old entry is found by a new request."""
+
+CREDENTIAL = re.compile(r"key|token|secret|credential|password|profile|auth", re.IGNORECASE)
+"""Settings with such names say who asks, not what: a rotated credential does not empty the cache."""
+
+EXACT = 2**53
+"""Up to here every whole float is one integer."""
+
+
+def fingerprint(call: Call, secret: bytes) -> bytes | None:
+    """32 bytes, or None for a request that cannot be written as JSON and therefore is not cached.
+
+    Every target of the call is part of it: a request that names fallbacks may be answered by one of them, and a request
+    that does not name them must not be.
+    """
+    request = call.request
+    canonical = [
+        VERSION,
+        [_target(target, request.params) for target in call.targets],
+        [*request.history, *(request.messages or ())],
+        _owner(call.api_keys, secret),
+    ]
+    try:
+        written = orjson.dumps(canonical, option=orjson.OPT_SORT_KEYS)
+    except TypeError:
+        return None
+    return hashlib.blake2b(written, digest_size=32).digest()
+
+
+def _target(target: Target, params: Mapping[str, Json]) -> Json:
+    settings = {
+        name: value
+        for name, value in target.settings.items()
+        if not isinstance(value, SecretStr) and CREDENTIAL.search(name) is None
+    }
+    sent = {name: _number(value) for name, value in {**target.params, **params}.items()}
+    return [target.provider, target.model, target.api_base, settings, sent]
+
+
+def _number(value: Json) -> Json:
+    if type(value) is float and value.is_integer() and abs(value) < EXACT:
+        return int(value)
+    return value
+
+
+def _owner(keys: Mapping[str, SecretStr], secret: bytes) -> str | None:
+    """A name for the keys that the request brought. All of them count, used or not: better a miss than a wrong hit."""
+    if not keys:
+        return None
+    written = orjson.dumps(sorted((name, key.get_secret_value()) for name, key in keys.items()))
+    return hmac.digest(secret, written, "sha256").hex()

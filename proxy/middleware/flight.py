@@ -1,0 +1,149 @@
+"""Single flight: callers that ask for the same thing at the same time share one call to the handler below.
+
+The handler runs in a task of its own, to its end, and whoever watches reads what has arrived from the beginning. So no
+caller depends on another one: the first may leave and the rest still get their answer. What must stay true:
+
+* Only when the last watcher leaves is the task cancelled, and that only while the answer is incomplete.
+* A watcher never waits for a task that has ended: every ending, cancellation too, is told to all.
+* A caller that streams gets `Chunk`s and then the `Completion`, one that does not gets the `Completion` alone,
+  whichever of the two began the flight. A flight begun without streaming has no chunks to tell before its end.
+* Of all that watch, one pays: its `Completion` is the original, the others' say `cache_hit`, so totals count it once.
+
+A flight runs ahead of slow watchers and holds its chunks until all have read them; the limit on an answer's size is the
+limit on that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from contextlib import aclosing
+from dataclasses import replace
+from types import TracebackType
+
+from proxy.errors import UpstreamError
+from proxy.models import Call, Chunk, Completion, Event
+from proxy.protocols import Handler
+
+Landing = Callable[["Flight", Completion], Awaitable[None]]
+"""What is done with a complete answer before its `Completion` is told."""
+
+
+class Flight:
+    """One shared call. `chunks` is what has arrived; `writable` whether every caller's policy lets the answer be kept.
+
+    `call` is a copy of the first caller's, because that caller may leave and be written down while the flight goes on.
+    """
+
+    def __init__(self, call: Call, inner: Handler, landing: Landing, ended: Callable[[], None]) -> None:
+        self.call = replace(call, dropped=dict(call.dropped), unfilled=list(call.unfilled))
+        self.chunks: list[Chunk] = []
+        self.writable = True
+        self._completion: Completion | None = None
+        self._error: Exception | None = None
+        self._origin: TracebackType | None = None
+        self._done = False
+        self._landed = False
+        self._paid = False
+        self._watchers: dict[int, None] = {}
+        self._seats = 0
+        self._waiting: list[asyncio.Future[None]] = []
+        self._ended = ended
+        self._task = asyncio.create_task(self._run(inner, landing))
+
+    async def watch(self, call: Call) -> AsyncGenerator[Event, None]:
+        """The events of this flight for one caller; closing it leaves the flight. Notes the cache status in `call`."""
+        seat = self._seats
+        self._seats += 1
+        self._watchers[seat] = None
+        self.writable = self.writable and call.request.policy.inputs and call.request.policy.outputs
+        call.cache_status = "miss" if seat == 0 else "shared"
+        read = 0
+        try:
+            while True:
+                while call.request.stream and read < len(self.chunks):
+                    self._note(call)
+                    read += 1
+                    yield self.chunks[read - 1]
+                if self._done:
+                    break
+                await self._news()
+            self._note(call)
+            if self._error is not None:
+                # One exception, raised in many tasks: each starts from its origin, or the tracebacks would pile up.
+                raise self._error.with_traceback(self._origin)
+            if self._completion is not None:
+                if call.request.stream and not self.chunks:
+                    for chunk in pieces(self._completion):
+                        yield chunk
+                yield self._bill(seat, call, self._completion)
+        finally:
+            self._leave(seat)
+
+    def _bill(self, seat: int, call: Call, completion: Completion) -> Completion:
+        """The original for the first watcher that is still here: one that left was written down without a cost."""
+        if not self._paid and seat == next(iter(self._watchers)):
+            self._paid = True
+            call.cache_status = "miss"
+            return completion
+        call.cache_status = "shared"
+        return replace(completion, cache_hit=True)
+
+    def _note(self, call: Call) -> None:
+        call.dropped.update(self.call.dropped)
+
+    def _leave(self, seat: int) -> None:
+        del self._watchers[seat]
+        if not self._watchers and not self._landed and not self._done:
+            self._task.cancel()
+            self._end()
+
+    async def _run(self, inner: Handler, landing: Landing) -> None:
+        completion: Completion | None = None
+        try:
+            async with aclosing(inner(self.call)) as events:
+                async for event in events:
+                    if isinstance(event, Chunk):
+                        self.chunks.append(event)
+                        self._tell()
+                    else:
+                        completion = event
+            # From here on the answer is whole and paid for: it is kept even if nobody waits for it any more.
+            self._landed = True
+            if completion is not None:
+                await landing(self, completion)
+            self._completion = completion
+        except Exception as error:
+            self._error, self._origin = error, error.__traceback__
+        except BaseException:
+            # A watcher must not take the end of this task for its own cancellation.
+            provider = self.call.targets[0].provider
+            self._error = UpstreamError("the call was broken off by the gateway", code="unavailable", provider=provider)
+            raise
+        finally:
+            self._end()
+
+    def _end(self) -> None:
+        if not self._done:
+            self._done = True
+            self._ended()
+            self._tell()
+
+    def _news(self) -> asyncio.Future[None]:
+        """A future of the watcher's own: cancelling the watcher must not wake or cancel anybody else."""
+        future = asyncio.get_running_loop().create_future()
+        self._waiting.append(future)
+        return future
+
+    def _tell(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for future in waiting:
+            if not future.done():
+                future.set_result(None)
+
+
+def pieces(completion: Completion) -> Iterator[Chunk]:
+    """The chunks of an answer that was not streamed: a `Draft` of them has the same choices."""
+    for choice in completion.choices:
+        if choice.text or choice.reasoning or choice.tool_calls:
+            yield Chunk(choice.text, list(choice.tool_calls), choice.reasoning, choice.index)

@@ -1,0 +1,84 @@
+"""The route: which target is called, how long it may take, and whether it is asked again.
+
+All of it happens before the first event has gone out; after that an answer is the provider's to finish or to break.
+The deadline covers every attempt and every wait between them. Retries are the gateway's own: providers are told to
+make none.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+
+from proxy.errors import UpstreamError
+from proxy.models import Call, Event, Target
+from proxy.protocols import Handler, Provider
+
+RETRIES_ON_REQUEST = 2
+"""How often a request that asks for `retry` is repeated when the configuration says nothing."""
+
+
+def route(providers: Mapping[str, Provider], *, timeout: float, num_retries: int = 0, backoff: float = 0.5) -> Handler:
+    """The innermost handler: asks the call's targets in order.
+
+    `providers` is by the target's provider name, with `""` for all that have none of their own. `timeout` (seconds)
+    is the whole call's, where the target has none; `backoff` is the wait before the first repetition, doubled for
+    each further one and jittered, unless the provider said when to come back.
+    """
+
+    async def handler(call: Call) -> AsyncGenerator[Event, None]:
+        loop = asyncio.get_running_loop()
+        retries = max(num_retries, RETRIES_ON_REQUEST if call.request.retry else 0)
+        started = loop.time()
+        deadline = started + min([target.timeout or timeout for target in call.targets])
+        failure: UpstreamError | None = None
+        for target in call.targets:
+            provider = providers.get(target.provider) or providers[""]
+            for attempt in range(retries + 1):
+                if failure is not None and not await _pause(failure, attempt, backoff, deadline):
+                    raise failure
+                begun = False
+                try:
+                    async with aclosing(provider.complete(call, target)) as events:
+                        while (event := await _next(events, deadline, target)) is not None:
+                            begun = True
+                            yield event
+                    return
+                except UpstreamError as error:
+                    if begun:
+                        raise
+                    failure = error
+                    if not error.retryable:
+                        break
+        assert failure is not None, "resolve gives every call a target"
+        raise failure
+
+    return handler
+
+
+async def _next(events: AsyncGenerator[Event, None], deadline: float, target: Target) -> Event | None:
+    try:
+        # Entered and left within one step: the generator may be resumed by another task.
+        async with asyncio.timeout_at(deadline):
+            return await anext(events, None)
+    except TimeoutError:
+        raise UpstreamError(
+            f"{target.provider} did not finish within the time limit", code="timeout", provider=target.provider
+        ) from None
+
+
+async def _pause(failure: UpstreamError, attempt: int, backoff: float, deadline: float) -> bool:
+    """Wait before the next attempt; False when that would miss the deadline. The next target is asked at once."""
+    if attempt == 0:
+        return True
+    wait = (
+        failure.retry_after
+        if failure.retry_after is not None
+        else backoff * 2 ** (attempt - 1) * random.uniform(0.5, 1)
+    )
+    if asyncio.get_running_loop().time() + wait >= deadline:
+        return False
+    await asyncio.sleep(wait)
+    return True

@@ -1,0 +1,184 @@
+"""The trace: every call leaves one row, however it ends, and the row is on disk before the answer's last event leaves.
+
+    answered   the row is committed, then the `Completion` goes out
+    failed     the row is committed, then the error goes out
+    left       the caller closed the handler; the row is handed to the writer without waiting, with what had arrived
+
+Nothing is awaited while a cancellation passes: the code behind such an await would not run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from datetime import timedelta
+from typing import Any
+
+import orjson
+
+from proxy.errors import GatewayError, UpstreamError
+from proxy.models import Call, Choice, Chunk, Completion, Draft, Event, Json, Message, Record, Status, ToolCall
+from proxy.protocols import Handler, Middleware
+
+Write = Callable[[Record], asyncio.Future[bool]]
+"""Takes a finished record through the processors to the log; tells later whether its row is on disk."""
+
+MODEL_PARAMS = {"temperature": "temp", "max_tokens": "max_length"}
+"""The log keeps model parameters by Parea's names, which its readers know."""
+
+
+def trace(write: Write) -> Middleware:
+    """Surround a handler so that every ending of a call is written down by `write`."""
+
+    def middleware(inner: Handler) -> Handler:
+        async def handler(call: Call) -> AsyncGenerator[Event, None]:
+            draft = Draft()
+            first: float | None = None
+            completion: Completion | None = None
+            try:
+                async with aclosing(inner(call)) as events:
+                    async for event in events:
+                        if first is None:
+                            first = call.elapsed()
+                        if isinstance(event, Chunk):
+                            draft.add(event)
+                            yield event
+                        else:
+                            completion = event
+            except (GeneratorExit, asyncio.CancelledError):
+                write(_record(call, "cancelled", first, choices=draft.choices()))
+                raise
+            except Exception as error:
+                call.logged = await write(_record(call, "error", first, choices=draft.choices(), error=error))
+                if isinstance(error, UpstreamError) and not (
+                    call.request.policy.inputs and call.request.policy.outputs
+                ):
+                    raise error.withheld() from None
+                raise
+            if completion is None:
+                raise RuntimeError("a handler ended without a Completion")
+            call.logged = await write(_record(call, "success", first, completion=completion))
+            yield completion
+
+        return handler
+
+    return middleware
+
+
+def _record(
+    call: Call,
+    status: Status,
+    first: float | None,
+    *,
+    completion: Completion | None = None,
+    choices: list[Choice] | None = None,
+    error: Exception | None = None,
+) -> Record:
+    request, place = call.request, call.request.trace
+    latency = call.elapsed()
+    target = call.targets[0] if call.targets else None
+    provider = completion.provider if completion else target.provider if target else request.provider
+    answered = completion.choices if completion else choices or []
+    usage = completion.usage if completion else None
+    return Record(
+        trace_id=place.trace_id,
+        root_trace_id=place.root_trace_id,
+        parent_trace_id=place.parent_trace_id,
+        session_id=place.session_id,
+        name=place.name or f"llm-{provider or 'unknown'}",
+        project_name=place.project_name,
+        project_uuid=place.project_uuid,
+        deployment_id=request.deployment_id,
+        deployment_version=call.deployment_version,
+        experiment_uuid=place.experiment_uuid,
+        end_user=place.end_user,
+        tags=place.tags,
+        metadata=place.metadata,
+        target=place.target,
+        eval_metric_ids=place.eval_metric_ids,
+        provider=provider,
+        model=completion.model if completion else target.model if target else request.model,
+        inputs=request.inputs or None,
+        configuration=_configuration(call),
+        output=_output(answered),
+        input_tokens=usage.prompt_tokens if usage else None,
+        output_tokens=usage.completion_tokens if usage else None,
+        total_tokens=usage.total_tokens if usage else None,
+        cost=completion.cost if completion else None,
+        latency=latency,
+        time_to_first_token=first if request.stream else None,
+        start_timestamp=call.started_at.isoformat(timespec="microseconds"),
+        end_timestamp=(call.started_at + timedelta(seconds=latency)).isoformat(timespec="microseconds"),
+        status=status,
+        error=_message(error),
+        cache_hit=bool(completion and completion.cache_hit),
+        notes=_notes(call, completion, error),
+        sample_rate=request.policy.rate,
+        policy=request.policy,
+    )
+
+
+def _message(error: Exception | None) -> str | None:
+    if error is None:
+        return None
+    # Only our own errors have messages that are fit to be kept; a bug's text may hold anything.
+    return error.message if isinstance(error, GatewayError) else f"internal error ({type(error).__name__})"
+
+
+def _notes(call: Call, completion: Completion | None, error: Exception | None) -> dict[str, Json]:
+    notes: dict[str, Json] = {"dialect": call.request.dialect, "cache": call.cache_status}
+    if call.request.stream:
+        notes["stream"] = True
+    if call.dropped:
+        notes["dropped"] = dict(call.dropped)
+    if call.unfilled:
+        notes["unfilled"] = list(call.unfilled)
+    if completion and completion.usage.estimated:
+        notes["usage_estimated"] = True
+    if completion and completion.choices:
+        notes["finish_reason"] = completion.choices[0].finish_reason
+    if error is not None:
+        notes["failure"] = error.code if isinstance(error, GatewayError) else type(error).__name__
+    return notes
+
+
+def _configuration(call: Call) -> dict[str, Json]:
+    request = call.request
+    params = {MODEL_PARAMS.get(name, name): value for name, value in request.params.items()}
+    tools, choice = params.pop("tools", None), params.pop("tool_choice", None)
+    target = call.targets[0] if call.targets else None
+    configuration: dict[str, Json] = {
+        "model": request.model or (target.model if target else None),
+        "provider": request.provider or (target.provider if target else None),
+        "model_params": params,
+        "messages": [_flat(message) for message in (*request.history, *(request.messages or ()))],
+    }
+    if tools:
+        configuration["functions"] = [tool.get("function", tool) for tool in tools]
+    if choice is not None:
+        configuration["function_call"] = choice
+    return configuration
+
+
+def _flat(message: Message) -> Message:
+    return message if message.get("content") is not None else {**message, "content": ""}
+
+
+def _output(choices: list[Choice]) -> str | None:
+    if not choices:
+        return None
+    if len(choices) == 1:
+        return _said(choices[0])
+    return orjson.dumps([_said(choice) for choice in choices]).decode()
+
+
+def _said(choice: Choice) -> str:
+    if not choice.tool_calls:
+        return choice.text
+    calls = orjson.dumps([_tool_call(call) for call in choice.tool_calls], option=orjson.OPT_INDENT_2).decode()
+    return f"{choice.text}\n{calls}" if choice.text else calls
+
+
+def _tool_call(call: ToolCall) -> dict[str, Any]:
+    return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
