@@ -1,0 +1,1 @@
+"""Pure translation between an API's bytes and the gateway's models, one file a dialect."""

@@ -1,0 +1,245 @@
+"""Parea's completion API: `POST /completion` and `POST /completion/stream`.
+
+Facts of its clients that must stay true (`parea-ai` 0.2.220, observed):
+
+* Every number of the answer is a number (never null), `content` and `provider` are strings; a null becomes the word
+  None.
+* A streamed piece is one event, `data: {"chunk": "..."}` and an empty line, and one HTTP body message: of two events
+  that are read together the second is lost, as is one that is cut in two. So pieces are small and sent apart (see
+  `endpoint`).
+* The client deletes every `data: ` from what it read, inside the JSON as well; it is escaped there. ASCII only,
+  because each read is decoded by itself. No comments, no `[DONE]`.
+* A function call is JSON between triple backticks, the arguments an object.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+import orjson
+from pydantic import SecretStr, ValidationError
+
+from proxy.body import MAX_DEPTH, loads
+from proxy.dialects.parea_schema import CompletionsSchema, MessageSchema, ModelParamsSchema
+from proxy.errors import GatewayError, Unprocessable, UpstreamError
+from proxy.functions import as_tools
+from proxy.models import (
+    Call,
+    Chunk,
+    Completion,
+    CompletionRequest,
+    Event,
+    Json,
+    LogPolicy,
+    Message,
+    ToolCall,
+    TraceContext,
+)
+from proxy.protocols import Answer
+
+PIECE = 1000
+"""Characters in one streamed event: about 1 kB on the wire, a packet of a network; at most 12 kB of escapes."""
+
+NEUTRAL = {"temp": 1.0, "top_p": 1.0, "frequency_penalty": 0.0, "presence_penalty": 0.0}
+"""What the client sends when its user set nothing."""
+
+PARAMS = {
+    "temp": "temperature",
+    "top_p": "top_p",
+    "frequency_penalty": "frequency_penalty",
+    "presence_penalty": "presence_penalty",
+    "max_length": "max_tokens",
+    "response_format": "response_format",
+    "safe_prompt": "safe_prompt",
+}
+ROLES = {"example_user": "user", "example_assistant": "assistant"}
+
+
+class Parea:
+    """The dialect of Parea's completion routes."""
+
+    name = "parea"
+
+    def __init__(self, max_depth: int = MAX_DEPTH) -> None:
+        self._max_depth = max_depth
+
+    def decode(self, body: bytes, headers: Mapping[str, str]) -> Call:
+        value = loads(body, self._max_depth)
+        try:
+            wire = CompletionsSchema.model_validate(value)
+        except ValidationError as error:
+            raise Unprocessable(
+                [
+                    {"type": item["type"], "loc": ["body", *item["loc"]], "msg": item["msg"]}
+                    for item in error.errors(include_url=False, include_context=False, include_input=False)
+                ]
+            ) from None
+        asked = wire.llm_configuration
+        params = _params(asked.model_params, deployed=wire.deployment_id is not None)
+        params.update(as_tools(asked.functions or (), asked.function_call))
+        request = CompletionRequest(
+            dialect=self.name,
+            trace=_place(wire),
+            model=asked.model or (asked.model_params.model if asked.model_params else None) or None,
+            provider=asked.provider.value if asked.provider else None,
+            deployment_id=wire.deployment_id or None,
+            messages=[_message(message) for message in asked.messages] if asked.messages else None,
+            history=[_message(message) for message in asked.history or ()],
+            params=params,
+            inputs=wire.llm_inputs if wire.llm_inputs is not None else wire.inputs or {},
+            policy=LogPolicy(
+                inputs=not (wire.log_omit or wire.log_omit_inputs),
+                outputs=not (wire.log_omit or wire.log_omit_outputs),
+                rate=1.0 if wire.log_sample_rate is None else wire.log_sample_rate,
+            ),
+            stream=wire.stream,
+            cache=wire.cache,
+            retry=wire.retry,
+            fallbacks=wire.fallback_strategy or [],
+        )
+        keys = {"": SecretStr(wire.provider_api_key)} if wire.provider_api_key else {}
+        return Call(request=request, api_keys=keys)
+
+    def encode(self, call: Call, completion: Completion) -> Answer:
+        usage = completion.usage
+        return self._answer(
+            call,
+            content=content(completion),
+            input_tokens=usage.prompt_tokens,
+            output_tokens=usage.completion_tokens,
+            total_tokens=usage.total_tokens,
+            cost=completion.cost or 0.0,
+            model=completion.model,
+            provider=completion.provider,
+            cache_hit=completion.cache_hit,
+            status="success",
+            error=None,
+        )
+
+    def encode_event(self, call: Call, event: Event) -> list[bytes]:
+        # Calls are told whole, at the end: half a fence is of no use to anybody.
+        text = event.text if isinstance(event, Chunk) else _fence(event.tool_calls)
+        return [_event(text[at : at + PIECE]) for at in range(0, len(text), PIECE)]
+
+    def encode_error(self, call: Call | None, error: GatewayError, *, stream: bool) -> Answer:
+        if call is not None and not stream and isinstance(error, UpstreamError):
+            # What `status` and `error` are for; an HTTP error would make the client repeat the call three times over
+            # 8 s.
+            target = call.targets[0] if call.targets else None
+            return self._answer(
+                call,
+                content="",
+                input_tokens=0,
+                output_tokens=0,
+                total_tokens=0,
+                cost=0.0,
+                model=(target.model if target else call.request.model) or "",
+                provider=error.provider,
+                cache_hit=False,
+                status="error",
+                error=error.message,
+            )
+        detail: Json = error.detail if isinstance(error, Unprocessable) else error.message
+        return Answer(error.status, orjson.dumps({"detail": detail}))
+
+    def encode_failure(self, call: Call, error: GatewayError) -> list[bytes]:
+        # The client has no event for a failure: that the connection breaks off is all it can notice.
+        return []
+
+    def _answer(self, call: Call, **fields: Json) -> Answer:
+        latency = call.elapsed()
+        body = {
+            "inference_id": call.request.trace.trace_id,
+            "trace_id": call.request.trace.trace_id,
+            "latency": round(latency, 6),
+            "start_timestamp": call.started_at.isoformat(timespec="microseconds"),
+            "end_timestamp": (call.started_at + timedelta(seconds=latency)).isoformat(timespec="microseconds"),
+            **fields,
+        }
+        return Answer(200, orjson.dumps(body))
+
+
+dialect = Parea
+
+
+def content(completion: Completion) -> str:
+    """The one string that Parea has for an answer: its text, then its function calls between triple backticks."""
+    fence = _fence(completion.tool_calls)
+    return f"{completion.text}\n{fence}" if completion.text and fence else completion.text or fence
+
+
+def _fence(calls: list[ToolCall]) -> str:
+    if not calls:
+        return ""
+    named = [{"name": call.name, "arguments": _arguments(call.arguments)} for call in calls]
+    return f"```{orjson.dumps(named[0] if len(named) == 1 else named).decode()}```"
+
+
+def _arguments(text: str) -> Json:
+    try:
+        return orjson.loads(text or "{}")
+    except orjson.JSONDecodeError:
+        return text
+
+
+def _event(text: str) -> bytes:
+    return b"data: " + json.dumps({"chunk": text}).replace("data: ", "data:\\u0020").encode("ascii") + b"\r\n\r\n"
+
+
+def _place(wire: CompletionsSchema) -> TraceContext:
+    """Where the call stands. A parent that is the call itself, or none, makes it a root; an empty root is no root."""
+    trace_id = wire.trace_id or wire.inference_id or str(uuid.uuid4())
+    parent = wire.parent_trace_id if wire.parent_trace_id not in ("", trace_id) else None
+    return TraceContext(
+        trace_id=trace_id,
+        parent_trace_id=parent,
+        root_trace_id=trace_id if parent is None else wire.root_trace_id or parent,
+        name=wire.trace_name or wire.name or None,
+        project_name=wire.project_name or None,
+        project_uuid=wire.project_uuid or None,
+        experiment_uuid=wire.experiment_uuid or None,
+        end_user=wire.end_user_identifier or None,
+        tags=wire.tags or [],
+        metadata=wire.metadata,
+        target=wire.target,
+        eval_metric_ids=wire.eval_metric_ids,
+    )
+
+
+def _params(wire: ModelParamsSchema | None, *, deployed: bool) -> dict[str, Json]:
+    """The parameters that were sent, by OpenAI's names.
+
+    The client always sends its neutral defaults. Beside a deployment they say nothing, so they do not override its own.
+    """
+    if wire is None:
+        return {}
+    sent = {
+        name: value for name in PARAMS if name in wire.model_fields_set and (value := getattr(wire, name)) is not None
+    }
+    if deployed and all(NEUTRAL.get(name) == value for name, value in sent.items()):
+        return {}
+    return {PARAMS[name]: value for name, value in sent.items()}
+
+
+def _message(wire: MessageSchema) -> Message:
+    role = ROLES.get(wire.role.value, wire.role.value)
+    return {**(wire.model_extra or {}), "role": role, "content": _content(role, wire.content)}
+
+
+def _content(role: str, value: str | list[Any] | None) -> Json:
+    """The client sends a list of parts as JSON text; it is read back when it is one."""
+    if isinstance(value, str) and value.startswith("[{") and '"type"' in value and role in ("user", "system"):
+        try:
+            parts = orjson.loads(value)
+        except orjson.JSONDecodeError:
+            return value
+        if all(
+            isinstance(part, dict) and part.get("type") in ("text", "image_url", "input_audio", "file")
+            for part in parts
+        ):
+            return parts
+    return value if value is not None else ""

@@ -1,0 +1,1 @@
+"""The HTTP surface around the completion endpoint: logs, deployments, health."""
