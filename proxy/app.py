@@ -1,0 +1,187 @@
+"""The composition root: the only place that knows everybody.
+
+    guard -> a table of plain ASGI routes: completions, /health, /ready
+          -> else FastAPI: logs, deployments, documents
+
+The pipeline of a completion, outermost first:
+
+    trace -> resolve -> render -> cache -> route -> provider
+
+The port opens before FastAPI and LiteLLM are imported; both are loaded in slices between requests, and only who needs
+them waits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+
+from proxy import plugins
+from proxy.asgi import App
+from proxy.config import Config, load
+from proxy.endpoint import Endpoint
+from proxy.errors import ConfigError
+from proxy.front import Front
+from proxy.guard import LOOPBACK, Guard
+from proxy.middleware.cache import cache
+from proxy.middleware.omit import omit, omit_fields, restrict
+from proxy.middleware.render import render
+from proxy.middleware.resolve import resolve
+from proxy.middleware.route import route
+from proxy.middleware.sample import sample
+from proxy.middleware.steps import steps
+from proxy.middleware.trace import trace
+from proxy.models import Json, LogPolicy, Record
+from proxy.protocols import CacheStore, Handler, Middleware, Provider, TraceLog
+from proxy.providers.loader import load as load_module
+from proxy.routes.status import health, ready
+from proxy.stores.keyfile import load_key
+
+PAREA = "/api/parea/v1"
+GRACE = 30
+"""Seconds that running answers have to finish after a signal."""
+
+OMIT = {
+    "none": LogPolicy(),
+    "inputs": LogPolicy(inputs=False),
+    "outputs": LogPolicy(outputs=False),
+    "all": LogPolicy(inputs=False, outputs=False),
+}
+
+logger = logging.getLogger("proxy")
+
+
+def chain(handler: Handler, *layers: Middleware) -> Handler:
+    """`handler` inside `layers`, the first of which is the outermost."""
+    for layer in reversed(layers):
+        handler = layer(handler)
+    return handler
+
+
+class Gateway:
+    """One gateway: its stores, its providers, its pipeline, and the ASGI application around them."""
+
+    def __init__(self, config: Config, data: Path, *, host: str = "127.0.0.1") -> None:
+        self.config = config
+        self.policy = OMIT[config.log.omit]
+        data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.log: TraceLog = plugins.load("stores", config.log.store, "trace_log")(data, config.log)
+        self.cache: CacheStore = plugins.load("stores", config.cache.store, "cache_store")(data, config.cache)
+        echo = plugins.load("providers", "echo", "provider")()
+        lite = plugins.load("providers", "litellm", "provider")(
+            strict_params=config.litellm.strict_params,
+            max_response=config.server.max_response,
+            timeout=config.router.timeout,
+        )
+        self.providers: Mapping[str, Provider] = {"echo": echo, "": lite}
+        self.handler = chain(
+            route(self.providers, timeout=config.router.timeout, num_retries=config.router.num_retries),
+            trace(self.write),
+            steps(restrict(self.policy), resolve(config), render),
+            cache(self.cache, load_key(data / "cache.key")),
+        )
+        self.app: App = Guard(
+            Front(self._table(), prefix=PAREA, load=self._load_web, start=self._start, stop=self._stop),
+            hosts=_hosts(config, host),
+            key=config.master_key,
+            max_body=config.server.max_body,
+        )
+
+    def write(self, record: Record) -> asyncio.Future[bool]:
+        """Take a finished record through the processors to the log."""
+        record.policy = record.policy.narrowed(self.policy)
+        record.sample_rate = min(record.sample_rate, self.config.log.sample_rate)
+        return self.log.append(omit(sample(record)))
+
+    def update(self, trace_id: str, fields: Mapping[str, Json]) -> asyncio.Future[bool]:
+        """Take an edit of a record to the log, without what may not be written down."""
+        return self.log.update(trace_id, omit_fields(fields, self.policy))
+
+    def _table(self) -> dict[str, dict[str, App]]:
+        parea = plugins.load("dialects", "parea", "dialect")(self.config.server.max_depth)
+        return {
+            "/health": {"GET": health(self.log)},
+            "/ready": {"GET": ready(self.log, self.providers)},
+            f"{PAREA}/completion": {"POST": Endpoint(parea, self.handler, paced=True)},
+            f"{PAREA}/completion/stream": {"POST": Endpoint(parea, self.handler, stream=True, paced=True)},
+        }
+
+    async def _load_web(self) -> App:
+        await load_module("proxy.routes.web")
+        from proxy.routes import prompts, traces, web
+
+        routers = [traces.router(self.log, self.write, self.update), prompts.router(self.config)]
+        return web.build(PAREA, routers, max_depth=self.config.server.max_depth)
+
+    async def _start(self) -> None:
+        for provider in self.providers.values():
+            provider.start()
+
+    async def _stop(self) -> None:
+        for provider in self.providers.values():
+            await provider.close()
+        await self.cache.close()
+        await self.log.close()
+
+
+def _hosts(config: Config, host: str) -> frozenset[str] | None:
+    """The names this server answers to; any, where it is bound to a network and so has a key."""
+    if host in LOOPBACK:
+        return LOOPBACK | {name.lower() for name in config.server.allowed_hosts}
+    return None
+
+
+def create() -> App:
+    """The application of one of several workers, which only has the environment to go by; `serve` has filled it."""
+    path = os.environ.get("PAREA_PROXY_CONFIG")
+    config = load(Path(path) if path else None, os.environ)
+    return Gateway(config, Path(os.environ["PAREA_PROXY_DATA"]), host=os.environ["PAREA_PROXY_HOST"]).app
+
+
+def serve(
+    config: Config, *, path: Path | None, host: str, port: int, data: Path, workers: int = 1, log_level: str = "info"
+) -> None:
+    """Serve until told to stop; `path` is where `config` was read, None for the built-in one.
+
+    SIGTERM and SIGINT let running answers finish for `GRACE` seconds. Raises `ConfigError` when `host` is not
+    loopback and no key is configured.
+    """
+    if host not in LOOPBACK and config.master_key is None:
+        raise ConfigError(
+            f"refusing to serve on {host} without a key: set general_settings.master_key, or bind to 127.0.0.1"
+        )
+    os.umask(0o077)
+    logging.getLogger("uvicorn.error").addFilter(_expected)
+    options: dict[str, Any] = {
+        "host": host,
+        "port": port,
+        "loop": "uvloop",
+        "http": "httptools",
+        "ws": "none",
+        "lifespan": "on",
+        "log_level": log_level,
+        "access_log": False,
+        "server_header": False,
+        "proxy_headers": False,
+        "timeout_graceful_shutdown": GRACE,
+    }
+    if workers == 1:
+        uvicorn.run(Gateway(config, data, host=host).app, **options)
+        return
+    os.environ.update({"PAREA_PROXY_DATA": str(data), "PAREA_PROXY_HOST": host})
+    if path is not None:
+        os.environ["PAREA_PROXY_CONFIG"] = str(path)
+    uvicorn.run("proxy.app:create", factory=True, workers=workers, **options)
+
+
+def _expected(record: logging.LogRecord) -> bool:
+    """A stream that is cut because its provider broke off is told to the client and in the trace, not as a server's
+    fault.
+    """
+    return "without completing response" not in record.getMessage()

@@ -1,0 +1,154 @@
+"""Bytes in, bytes out: the one completion handler of every dialect.
+
+    body -> dialect.decode -> Call -> handler -> first event -> headers -> ... -> last event
+
+The first event is awaited before any header leaves, so an early failure has a true HTTP status. After that a failure
+is told the way the dialect's clients notice, and the connection is cut: the body ends without its last chunk. A
+client that leaves cancels its call, and with it the upstream request.
+
+This is a plain ASGI application: streamed pieces go out one by one, exactly as the dialect made them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from types import TracebackType
+
+from proxy.asgi import Receive, Scope, Send, answer, read
+from proxy.errors import shown
+from proxy.models import Call, Completion, Event
+from proxy.pace import Pace, merged
+from proxy.protocols import Dialect, Handler
+
+WATCH_AFTER = 0.005
+"""Seconds before a call begins to watch for its client leaving; a cached answer is out by then."""
+
+
+class Endpoint:
+    """One completion route.
+
+    `stream` makes every answer of the route a stream. `pace` is the least time in seconds between two streamed
+    pieces, for clients that lose what they read together; deltas that arrive within it are merged.
+    """
+
+    def __init__(self, dialect: Dialect, handler: Handler, *, stream: bool = False, paced: bool = False) -> None:
+        self.dialect = dialect
+        self.handler = handler
+        self.stream = stream
+        self.paced = paced
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        try:
+            body = await read(receive)
+            if body is None:
+                return
+            call = self.dialect.decode(body, headers)
+        except Exception as error:
+            await answer(send, self.dialect.encode_error(None, shown(error), stream=self.stream))
+            return
+        call.request.stream = call.request.stream or self.stream
+        with Watch(receive):
+            async with aclosing(self.handler(call)) as events:
+                await (self._streamed(call, events, send) if call.request.stream else self._whole(call, events, send))
+
+    async def _whole(self, call: Call, events: AsyncGenerator[Event, None], send: Send) -> None:
+        try:
+            completion = await _last(events)
+        except Exception as error:
+            await answer(send, self.dialect.encode_error(call, shown(error), stream=False), _remarks(call))
+        else:
+            await answer(send, self.dialect.encode(call, completion), _remarks(call))
+
+    async def _streamed(self, call: Call, events: AsyncGenerator[Event, None], send: Send) -> None:
+        try:
+            first = await anext(events)
+        except Exception as error:
+            await answer(send, self.dialect.encode_error(call, shown(error), stream=True), _remarks(call))
+            return
+        await send(
+            {
+                "type": "http.response.start",
+                "status": 200,
+                "headers": [
+                    (b"content-type", b"text/event-stream; charset=utf-8"),
+                    (b"cache-control", b"no-store"),
+                    (b"x-accel-buffering", b"no"),
+                    *_remarks(call),
+                ],
+            }
+        )
+        try:
+            pace = Pace() if self.paced else None
+            await self._send_event(call, first, send, pace)
+            async with aclosing(merged(events) if self.paced else events) as rest:
+                async for event in rest:
+                    await self._send_event(call, event, send, pace)
+        except Exception as error:
+            for piece in self.dialect.encode_failure(call, shown(error)):
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+            return  # without a last chunk: the server closes the connection, and the client sees that it broke off
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _send_event(self, call: Call, event: Event, send: Send, pace: Pace | None) -> None:
+        for piece in self.dialect.encode_event(call, event):
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+            if pace is not None:
+                await pace.spend(len(piece))
+
+
+class Watch:
+    """While it is held, a client that leaves cancels the task that holds it; that cancellation ends here."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._left = False
+        self._task: asyncio.Task[None] | None = None
+
+    def __enter__(self) -> None:
+        owner = asyncio.current_task()
+        assert owner is not None
+        self._owner = owner
+        self._timer = asyncio.get_running_loop().call_later(WATCH_AFTER, self._start)
+
+    def _start(self) -> None:
+        self._task = asyncio.create_task(self._watch())
+
+    async def _watch(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            continue
+        self._left = True
+        self._owner.cancel()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> bool:
+        self._timer.cancel()
+        if self._task is not None:
+            self._task.cancel()
+        if self._left and kind is asyncio.CancelledError:
+            self._owner.uncancel()
+            return True
+        return False
+
+
+async def _last(events: AsyncGenerator[Event, None]) -> Completion:
+    async for event in events:
+        if isinstance(event, Completion):
+            return event
+    raise RuntimeError("a handler ended without a Completion")
+
+
+def _remarks(call: Call) -> list[tuple[bytes, bytes]]:
+    remarks = [
+        (b"x-trace-id", _header(call.request.trace.trace_id)),
+        (b"x-cache", call.cache_status.encode()),
+    ]
+    if call.logged is False:
+        remarks.append((b"x-logged", b"false"))
+    return remarks
+
+
+def _header(value: str) -> bytes:
+    """An id of the client's, fit for a header: what is not printable ASCII is left out."""
+    return "".join(char for char in value[:200] if " " <= char <= "~").encode("ascii")

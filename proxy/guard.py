@@ -1,0 +1,128 @@
+"""What a local server must refuse before anything else looks at a request.
+
+A page in the browser of the same machine can reach loopback. It cannot set these to its liking, so they are checked:
+
+    Host             a name of this server: a page that rebinds its own name to 127.0.0.1 says that name here
+    Origin           this server, or nothing
+    Sec-Fetch-Site   same-origin or none
+    Content-Type     JSON for every body: a page may send text/plain and forms anywhere, JSON only after asking
+
+With a key configured, every request must bring it: as `x-api-key`, `x-user-id` or `Authorization: Bearer`, compared
+in constant time. `/health` and `/ready` are open. A body larger than the limit is refused, by its announced length or
+by what arrives.
+
+Decisions are made on the scope's own path and headers, never on a URL put together from them.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import MutableMapping
+from hashlib import sha256
+from typing import Any
+
+import orjson
+from pydantic import SecretStr
+
+from proxy.asgi import App, Receive, Scope, Send, answer
+from proxy.errors import BadRequest, Forbidden, RequestError, TooLarge, Unauthorized, UnsupportedMedia
+from proxy.protocols import Answer
+
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+OPEN = frozenset({"/health", "/ready"})
+KEY_HEADERS = (b"x-api-key", b"x-user-id")
+
+
+class Guard:
+    """An ASGI layer around the whole gateway.
+
+    `hosts` are the names this server answers to, loopback's included; None accepts every name, for a server that is
+    reached over a network, which then must have a `key`. `max_body` is in bytes.
+    """
+
+    def __init__(self, app: App, *, hosts: frozenset[str] | None, key: SecretStr | None, max_body: int) -> None:
+        self.app = app
+        self.hosts = hosts
+        self.digest = sha256(key.get_secret_value().encode()).digest() if key else None
+        self.max_body = max_body
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self.app(scope, receive, send)
+            return
+        if scope["type"] != "http":
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        try:
+            length = self._admit(scope)
+        except RequestError as error:
+            closing = {"connection": "close"} if isinstance(error, TooLarge) else {}
+            await answer(send, Answer(error.status, orjson.dumps({"detail": error.message}), closing))
+            return
+        await self.app(scope, receive if length is not None else self._counted(receive), send)
+
+    def _admit(self, scope: Scope) -> int | None:
+        """The announced length of the body, None if there is none announced. Raises `RequestError`."""
+        headers: dict[bytes, bytes] = {}
+        for name, value in scope["headers"]:
+            if name == b"host" and name in headers:
+                raise BadRequest("more than one Host header")
+            headers[name] = value
+        host = headers.get(b"host", b"").decode("latin-1")
+        if self.hosts is not None and hostname(host) not in self.hosts:
+            raise Forbidden("this Host is not served here: use localhost, or add it to server.allowed_hosts")
+        origin = headers.get(b"origin")
+        if origin is not None and origin.decode("latin-1").partition("://")[2] != host:
+            raise Forbidden("requests from other origins are refused")
+        if headers.get(b"sec-fetch-site", b"none") not in (b"none", b"same-origin"):
+            raise Forbidden("requests from other sites are refused")
+        if self.digest is not None and scope["path"] not in OPEN:
+            self._authorize(headers)
+        if scope["method"] in ("POST", "PUT", "PATCH"):
+            kind = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
+            if kind != b"application/json":
+                raise UnsupportedMedia("the body must be JSON: send the header content-type: application/json")
+        return self._length(headers)
+
+    def _authorize(self, headers: MutableMapping[bytes, bytes]) -> None:
+        given = [headers[name] for name in KEY_HEADERS if name in headers]
+        scheme, _, token = headers.get(b"authorization", b"").partition(b" ")
+        if scheme.lower() == b"bearer":
+            given.append(token.strip())
+        assert self.digest is not None
+        # Digests of one length are compared, so the time tells nothing of the key.
+        if not any(hmac.compare_digest(sha256(value).digest(), self.digest) for value in given):
+            raise Unauthorized("give this gateway's key as x-api-key, x-user-id or Authorization: Bearer")
+
+    def _length(self, headers: MutableMapping[bytes, bytes]) -> int | None:
+        announced = headers.get(b"content-length")
+        if announced is None:
+            return None if b"transfer-encoding" in headers else 0
+        if not announced.isdigit():
+            raise BadRequest("content-length is not a number")
+        if int(announced) > self.max_body:
+            raise self._too_large()
+        return int(announced)
+
+    def _counted(self, receive: Receive) -> Receive:
+        left = self.max_body
+
+        async def counted() -> MutableMapping[str, Any]:
+            nonlocal left
+            message = await receive()
+            left -= len(message.get("body", b""))
+            if left < 0:
+                raise self._too_large()
+            return message
+
+        return counted
+
+    def _too_large(self) -> TooLarge:
+        return TooLarge(f"the body is larger than {self.max_body} bytes (server.max_body)")
+
+
+def hostname(host: str) -> str:
+    """The name in a Host header, without its port and an IPv6 address's brackets; lower case."""
+    if host.startswith("["):
+        return host[1:].partition("]")[0].lower()
+    return host.partition(":")[0].lower()

@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+from collections.abc import MutableMapping
+from typing import Any
+
+import httpx
+import pytest
+from pydantic import SecretStr
+
+from proxy.asgi import Receive, Scope, Send, answer, read
+from proxy.guard import LOOPBACK, Guard, hostname
+from proxy.protocols import Answer
+
+JSON = {"content-type": "application/json"}
+
+
+async def told(scope: Scope, receive: Receive, send: Send) -> None:
+    body = await read(receive)
+    await answer(send, Answer(200, b'{"read": %d}' % len(body or b"")))
+
+
+def client(key: str | None = None, hosts: frozenset[str] | None = LOOPBACK, max_body: int = 100) -> httpx.AsyncClient:
+    guard = Guard(told, hosts=hosts, key=SecretStr(key) if key else None, max_body=max_body)
+    return httpx.AsyncClient(transport=httpx.ASGITransport(guard), base_url="http://127.0.0.1:4000")
+
+
+@pytest.mark.parametrize("host", ["localhost", "localhost:4000", "127.0.0.1:80", "[::1]:4000", "LOCALHOST"])
+async def test_this_machines_names_are_served(host: str) -> None:
+    assert (await client().get("/x", headers={"host": host})).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.com", "evil.com:4000", "localhost.evil.com", "127.0.0.1.evil.com", "", "[::2]", "a/.."]
+)
+async def test_other_names_are_refused(host: str) -> None:
+    assert (await client().get("/x", headers={"host": host})).status_code == 403
+
+
+@pytest.mark.parametrize("origin", ["http://evil.com", "https://evil.com:4000", "null", "http://127.0.0.1:9999", ""])
+async def test_other_origins_are_refused(origin: str) -> None:
+    assert (await client().post("/x", headers={**JSON, "origin": origin}, content=b"{}")).status_code == 403
+
+
+async def test_the_own_origin_is_served() -> None:
+    headers = {**JSON, "origin": "http://127.0.0.1:4000"}
+    assert (await client().post("/x", headers=headers, content=b"{}")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("site", "status"), [("cross-site", 403), ("same-site", 403), ("same-origin", 200), ("none", 200)]
+)
+async def test_what_the_browser_says_of_the_site_counts(site: str, status: int) -> None:
+    assert (await client().get("/x", headers={"sec-fetch-site": site})).status_code == status
+
+
+@pytest.mark.parametrize(
+    "kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "", "application/jsonp"]
+)
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH"])
+async def test_a_body_must_be_json(kind: str, method: str) -> None:
+    assert (await client().request(method, "/x", headers={"content-type": kind}, content=b"{}")).status_code == 415
+
+
+async def test_json_may_name_its_charset() -> None:
+    headers = {"content-type": "Application/JSON; charset=utf-8"}
+    assert (await client().post("/x", headers=headers, content=b"{}")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"x-api-key": "k"}, {"x-user-id": "k"}, {"authorization": "Bearer k"}, {"authorization": "bearer k"}],
+)
+async def test_the_key_is_taken_from_any_of_three_headers(headers: dict[str, str]) -> None:
+    assert (await client("k").get("/x", headers=headers)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "headers", [{}, {"x-api-key": "no"}, {"authorization": "Basic k"}, {"authorization": "Bearer"}]
+)
+async def test_a_wrong_or_missing_key_is_refused(headers: dict[str, str]) -> None:
+    refused = await client("k").get("/x", headers=headers)
+    assert refused.status_code == 401
+    assert "Bearer" in refused.json()["detail"]
+
+
+async def test_health_needs_no_key() -> None:
+    assert (await client("k").get("/health")).status_code == 200
+
+
+async def test_without_a_key_any_is_accepted() -> None:
+    assert (await client().get("/x", headers={"x-api-key": "whatever"})).status_code == 200
+
+
+async def test_an_announced_body_over_the_limit_is_refused_unread() -> None:
+    refused = await client().post("/x", headers=JSON, content=b"x" * 101)
+    assert refused.status_code == 413
+    assert refused.headers["connection"] == "close"
+    assert (await client().post("/x", headers=JSON, content=b"x" * 100)).json() == {"read": 100}
+
+
+async def test_a_body_that_only_turns_out_too_large_is_stopped() -> None:
+    messages: list[MutableMapping[str, Any]] = [{"type": "http.request", "body": b"x" * 60, "more_body": True}] * 3
+    asked = iter(messages)
+
+    async def receive() -> MutableMapping[str, Any]:
+        return next(asked)
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        raise AssertionError("nothing is answered before the body is read")
+
+    guard = Guard(told, hosts=None, key=None, max_body=100)
+    headers = [(b"content-type", b"application/json"), (b"transfer-encoding", b"chunked")]
+    scope = {"type": "http", "method": "POST", "path": "/x", "headers": headers}
+    with pytest.raises(Exception, match="larger than 100 bytes"):
+        await guard(scope, receive, send)
+    assert len(list(asked)) == 1
+
+
+async def test_two_hosts_are_refused() -> None:
+    headers = [("host", "localhost"), ("host", "evil.com")]
+    assert (await client().get("/x", headers=headers)).status_code == 400
+
+
+async def test_a_network_server_answers_to_any_name() -> None:
+    assert (await client("k", hosts=None).get("/x", headers={"host": "box.lan", "x-api-key": "k"})).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("host", "name"), [("A.b:1", "a.b"), ("[::1]:80", "::1"), ("[::1]", "::1"), ("x", "x"), ("", ""), ("[", "")]
+)
+def test_hostname(host: str, name: str) -> None:
+    assert hostname(host) == name
