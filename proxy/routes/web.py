@@ -12,6 +12,7 @@ from typing import Any
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi_offline import FastAPIOffline
 from pydantic.json_schema import models_json_schema
 from starlette.exceptions import HTTPException
 
@@ -52,7 +53,7 @@ REF = "#/components/schemas/{model}"
 
 def build(prefix: str, routers: Iterable[APIRouter], *, max_depth: int = MAX_DEPTH) -> FastAPI:
     """The FastAPI application of `routers`, each under `prefix`; its document tells of the completion routes too."""
-    app = FastAPI(title="parea-proxy", version=__version__, description=DESCRIPTION)
+    app = FastAPIOffline(title="parea-proxy", version=__version__, description=DESCRIPTION)
     app.state.max_depth = max_depth
     for router in routers:
         for route in router.routes:

@@ -1,0 +1,60 @@
+"""The documents say what the program does. `python -m tests.test_docs` writes the schema in docs/traces.md anew."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from proxy.stores.migrations import migrate
+from proxy.vendors import infer
+
+DOCS = Path(__file__).parents[1] / "docs"
+SCHEMA = re.compile(r"(?<=<!-- schema -->\n).*(?=<!-- end of schema -->)", re.DOTALL)
+QUERIES = re.compile(r"```sql\n(.*?)```", re.DOTALL)
+
+
+def schema() -> str:
+    """The DDL of a new trace log, as `.schema` shows it."""
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    migrate(connection)
+    found = connection.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY rowid").fetchall()
+    connection.close()
+    return "```sql\n" + "\n\n".join(f"{sql};" for (sql,) in found) + "\n```\n"
+
+
+def test_the_schema_is_the_one_that_is_made() -> None:
+    assert SCHEMA.findall((DOCS / "traces.md").read_text()) == [schema()]
+
+
+def test_the_queries_run() -> None:
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    migrate(connection)
+    examples = QUERIES.findall((DOCS / "traces.md").read_text())[0]
+    statements = [statement for statement in examples.split(";") if statement.strip()]
+    for statement in statements:
+        connection.execute(statement)
+    connection.close()
+    assert len(statements) == 4
+
+
+def forms() -> list[tuple[str, str]]:
+    """(beginning, provider) of the table in docs/models.md."""
+    rows = re.findall(r"^\| (`.*`)(?:,[^|`]*)? \| (\w+) \|$", (DOCS / "models.md").read_text(), re.MULTILINE)
+    return [(name, provider) for names, provider in rows for name in re.findall(r"`([^`]+)`", names) if name[-1] != "."]
+
+
+@pytest.mark.parametrize(("name", "provider"), forms())
+def test_names_lead_where_the_document_says(name: str, provider: str) -> None:
+    assert infer(f"{name}1") == provider
+
+
+def test_the_table_of_names_is_read() -> None:
+    assert len(forms()) > 20
+
+
+if __name__ == "__main__":
+    page = DOCS / "traces.md"
+    page.write_text(SCHEMA.sub(lambda _: schema(), page.read_text()))
