@@ -29,6 +29,7 @@ from proxy.endpoint import Endpoint
 from proxy.errors import ConfigError
 from proxy.front import Front
 from proxy.guard import LOOPBACK, Guard
+from proxy.loader import load as load_module
 from proxy.middleware.cache import cache
 from proxy.middleware.omit import omit, omit_fields, restrict
 from proxy.middleware.render import render
@@ -39,7 +40,6 @@ from proxy.middleware.steps import steps
 from proxy.middleware.trace import trace
 from proxy.models import Json, LogPolicy, Record
 from proxy.protocols import CacheStore, Handler, Middleware, Provider, TraceLog
-from proxy.providers.loader import load as load_module
 from proxy.routes.status import health, ready
 from proxy.stores.keyfile import load_key
 

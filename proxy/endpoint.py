@@ -151,4 +151,6 @@ def _remarks(call: Call) -> list[tuple[bytes, bytes]]:
 
 def _header(value: str) -> bytes:
     """An id of the client's, fit for a header: what is not printable ASCII is left out."""
+    if value.isascii() and value.isprintable() and len(value) <= 200:
+        return value.encode()
     return "".join(char for char in value[:200] if " " <= char <= "~").encode("ascii")

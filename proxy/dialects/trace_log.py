@@ -59,6 +59,9 @@ TIMES = ("start_timestamp", "end_timestamp")
 VERBATIM = frozenset({"inputs", "metadata", "functions", "function_call", "response_format"})
 """Documents of the user's own, in which a null means something."""
 
+KEYS = frozenset({"provider_api_key"})
+"""Fields of a completion that are never stored, in case somebody posts one as a log."""
+
 NO_PROJECT = ("", "default")
 """What the original client sends as a project's uuid when it could not ask for one."""
 
@@ -147,7 +150,7 @@ def place(trace_id: str, parent: str | None, root: str | None) -> tuple[str | No
 
 def to_columns(fields: TraceLogFields) -> dict[str, Any]:
     """What `fields` say, by the names of `Record`; nulls say nothing."""
-    said = {name: value for name, value in fields if value is not None and name != "trace_id"}
+    said = {name: value for name, value in fields if value is not None and name not in ("trace_id", *KEYS)}
     extra = {name: value for name, value in said.items() if name not in COLUMNS and value not in ("", [], {})}
     columns = {COLUMNS[name]: value for name, value in said.items() if name in COLUMNS}
     for name in TIMES:

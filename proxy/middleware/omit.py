@@ -19,6 +19,9 @@ HARMLESS = frozenset(
 
 INPUT_KEYS = frozenset({"messages", "functions", "function_call", "model_params"})
 
+INPUT_NOTES = frozenset({"unfilled"})
+"""What the gateway remarks in the words of a message."""
+
 
 def omit(record: Record) -> Record:
     """The record without what its policy forbids."""
@@ -29,6 +32,7 @@ def omit(record: Record) -> Record:
     extra = {key: value for key, value in record.extra.items() if key in HARMLESS}
     kept = replace(record, notes=notes, extra=extra)
     if not policy.inputs:
+        kept.notes = {name: value for name, value in notes.items() if name not in INPUT_NOTES}
         kept.inputs = None
         kept.configuration = {
             key: value for key, value in (record.configuration or {}).items() if key not in INPUT_KEYS

@@ -1,0 +1,1 @@
+"""What answers a completion: LiteLLM for every vendor, and an echo that needs none."""

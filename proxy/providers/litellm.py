@@ -1,0 +1,275 @@
+"""Calls all twelve providers of the vendor table through LiteLLM. The only file that imports it.
+
+What must stay true:
+
+* LiteLLM is imported by `start`, in slices beside the requests (`loader.py`), never at the head of a module.
+* It gets an explicit key, no retries, and only arguments that were chosen here.
+* A consumer that leaves closes the upstream connection at once: nothing is awaited on the way out, a task closes the
+  stream.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncGenerator
+from dataclasses import replace
+from typing import Any
+
+import httpx
+
+from proxy.errors import NotReady, UpstreamError
+from proxy.loader import load
+from proxy.models import Call, Completion, Event, Json, Target
+from proxy.providers import answers, corrections, credentials, failures, messages, parameters, prices
+from proxy.providers.transport import SyncGuard, begin, guarded
+from proxy.targets import UNCHANGED
+from proxy.vendors import PREFIXES
+
+ENVIRONMENT = {
+    "LITELLM_OFFLINE_MODE": "true",
+    "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+    "LITELLM_LOCAL_ANTHROPIC_BETA_HEADERS": "True",
+    "LITELLM_MODE": "PRODUCTION",
+    "LITELLM_LOG": "ERROR",
+    # the guard stands in the aiohttp transport
+    "DISABLE_AIOHTTP_TRANSPORT": "False",
+    "LITELLM_HTTP2": "False",
+}
+"""What LiteLLM reads while it is imported: no network, no `.env` files, no debug log."""
+
+BREATH = 20
+"""Chunks after which the other tasks get a turn: what is already buffered arrives without any."""
+
+REMEMBERED = 4096
+"""Answers kept about which model takes which parameter."""
+
+LATER = (
+    "litellm.proxy._types",
+    "litellm.proxy.spend_tracking.savings",
+    "litellm.litellm_core_utils.logging_callback_manager",
+    "litellm.llms.litellm_proxy.chat.transformation",
+    "litellm.llms.openai_like.dynamic_config",
+    "litellm.llms.fal_ai.cost_calculator",
+    "litellm.llms.github_copilot.authenticator",
+    "litellm.llms.azure.chat.gpt_transformation",
+    "litellm.llms.azure.chat.o_series_transformation",
+    "litellm.llms.anthropic.completion.transformation",
+    "litellm.llms.vertex_ai.context_caching.vertex_ai_context_caching",
+    "litellm.llms.bedrock.chat.chat_completions.transformation",
+    "litellm.llms.mistral.chat.transformation",
+    "litellm.llms.fireworks_ai.chat.transformation",
+    "litellm.llms.cohere.chat.transformation",
+    "openai.resources.chat.completions",
+    "anyio._backends._asyncio",
+    "google.auth.transport.requests",
+    "google.oauth2.service_account",
+    "boto3",
+)
+"""Modules that LiteLLM imports with the first calls, loaded beforehand in slices: imported then, they would stall
+requests.
+"""
+
+
+class LiteLLM:
+    """A `Provider` for every vendor but `echo`. `start` it on the event loop; calls wait until it is loaded."""
+
+    def __init__(self, *, strict_params: bool = False, max_response: int = 64 * 2**20, timeout: float = 600.0) -> None:
+        self._strict = strict_params
+        self._limit = max_response
+        self._timeout = timeout
+        self._loading: asyncio.Task[Any] | None = None
+        self._closing: set[asyncio.Task[None]] = set()
+        self._accepted: dict[tuple[str, str, str, str], bool] = {}
+
+    def start(self) -> asyncio.Task[Any]:
+        """Begin to load LiteLLM, if nobody has yet. The task's result is the module."""
+        if self._loading is None:
+            self._loading = asyncio.create_task(_import(), name="import litellm")
+        return self._loading
+
+    async def ready(self) -> str | None:
+        if self._loading is None:
+            return "LiteLLM is not loaded: nobody has started it"
+        if not self._loading.done():
+            return "LiteLLM is being loaded"
+        return _failure(self._loading)
+
+    async def close(self) -> None:
+        if self._loading is None:
+            return
+        self._loading.cancel()
+        await asyncio.gather(*self._closing, self._loading, return_exceptions=True)
+        if not self._loading.cancelled() and self._loading.exception() is None:
+            litellm = self._loading.result()
+            await litellm.close_litellm_async_clients()
+            litellm.in_memory_llm_clients_cache.flush_cache()
+
+    async def complete(self, call: Call, target: Target) -> AsyncGenerator[Event, None]:
+        litellm = await self._loaded()
+        exchange, reader = begin(self._limit, target.settings.get("organization")), answers.Reader()
+        stream: Any = None
+        try:
+            routed = route(target)
+            plan = self._plan(litellm, call, routed)
+            answer = await litellm.acompletion(**self._arguments(litellm, plan, routed))
+            if plan.stream:
+                stream, parts = answer, 0
+                async for part in stream:
+                    for chunk in reader.read(part):
+                        yield chunk
+                    parts += 1
+                    if parts % BREATH == 0:
+                        await asyncio.sleep(0)
+                counted = reader.usage if _counted(stream) else None
+                received = stream.received_finish_reason or stream.intermittent_finish_reason
+                choices = reader.finish(target.provider, received, counted=counted is not None)
+                stream = None
+                model = reader.model
+            else:
+                choices, counted, model = (
+                    answers.whole(answer, target.provider),
+                    getattr(answer, "usage", None),
+                    answer.model,
+                )
+            usage = answers.tokens(counted) or answers.estimate(plan.messages, choices)
+            cost = prices.cost(routed, counted, usage, model, litellm.cost_per_token)
+            yield Completion(choices, usage, model=model or target.model, provider=target.provider, cost=cost)
+        except Exception as error:
+            secrets = credentials.secrets(target)
+            raise failures.translate(error, target.provider, exchange, secrets, began=reader.began) from None
+        finally:
+            if stream is not None:
+                self._abandon(stream)
+
+    async def _loaded(self) -> Any:
+        """LiteLLM, once it is there. A caller that is cancelled leaves the load to the others."""
+        loading = self.start()
+        if not loading.done():
+            await asyncio.wait({loading})
+        reason = _failure(loading)
+        if reason is not None:
+            raise NotReady(reason)
+        return loading.result()
+
+    def _plan(self, litellm: Any, call: Call, target: Target) -> parameters.Plan:
+        """What will be sent; what will not is noted in the call."""
+        plan = parameters.Plan(
+            provider=target.provider,
+            model=target.model,
+            params={**target.params, **call.request.params},
+            messages=messages.prepare([*call.request.history, *(call.request.messages or [])], target.provider),
+            stream=call.request.stream,
+            strict=self._strict,
+            dropped=call.dropped,
+        )
+        prefix, model = credentials.named(target)
+
+        def accepts(name: str, value: Json) -> bool:
+            return self._accepts(litellm, prefix, model, name, value)
+
+        parameters.prepare(plan, accepts)
+        return plan
+
+    def _arguments(self, litellm: Any, plan: parameters.Plan, target: Target) -> dict[str, Any]:
+        prefix, model = credentials.named(target)
+        known = plan.forced and litellm.get_supported_openai_params(model=model, custom_llm_provider=prefix)
+        return {
+            **plan.arguments,
+            **credentials.arguments(target),
+            "model": f"{prefix}/{model}",
+            "messages": plan.messages,
+            "allowed_openai_params": sorted(plan.forced.difference(known or ())),
+            "drop_params": True,
+            "num_retries": 0,
+            "max_retries": 0,
+            "timeout": target.timeout or self._timeout,
+        }
+
+    def _accepts(self, litellm: Any, prefix: str, model: str, name: str, value: Json) -> bool:
+        """Whether LiteLLM would send this parameter to the model; it says so by raising."""
+        key = (prefix, model, name, repr(value))
+        if key not in self._accepted:
+            if len(self._accepted) >= REMEMBERED:
+                self._accepted.clear()
+            try:
+                litellm.utils.get_optional_params(
+                    model=model, custom_llm_provider=prefix, drop_params=False, **{name: value}
+                )
+                self._accepted[key] = True
+            except litellm.UnsupportedParamsError:
+                self._accepted[key] = False
+        return self._accepted[key]
+
+    def _abandon(self, stream: Any) -> None:
+        """Close a stream that nobody reads any more, in a task of its own."""
+        task = asyncio.create_task(stream.aclose())
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
+
+def route(target: Target) -> Target:
+    """The target to call: `litellm` without a base of its own stands for the provider that its model begins with."""
+    if target.provider != "litellm" or target.api_base or target.settings.get(UNCHANGED):
+        return target
+    prefix, _, model = target.model.partition("/")
+    provider = PREFIXES.get(prefix)
+    if provider is None or not model or provider in ("litellm", "echo"):
+        known = ", ".join(sorted(set(PREFIXES) - {"litellm", "litellm_proxy", "echo"}))
+        raise UpstreamError(
+            f"model: without providers.litellm.api_base the model must be provider/model, with one of {known}",
+            code="invalid_request",
+            provider=target.provider,
+        )
+    return replace(target, provider=provider, model=model)
+
+
+async def _import() -> Any:
+    """LiteLLM, ready for calls. What it is set up with belongs to the process: only the first import does it."""
+    os.environ.update(ENVIRONMENT)
+    first = "litellm" not in sys.modules
+    litellm = await load("litellm", *LATER)
+    if first:
+        _set_up(litellm)
+    return litellm
+
+
+def _set_up(litellm: Any) -> None:
+    """Quiet, without counting tokens by itself, behind the guard, with two vendors corrected."""
+    from litellm.llms.cohere.common_utils import CohereV2ModelResponseIterator
+    from litellm.llms.custom_httpx import aiohttp_transport
+    from litellm.llms.custom_httpx.http_handler import get_ssl_configuration
+    from litellm.llms.vertex_ai.gemini import vertex_and_google_ai_studio_gemini as gemini
+
+    litellm.suppress_debug_info = True
+    litellm.disable_hf_tokenizer_download = True
+    litellm.sync_transport = SyncGuard(verify=get_ssl_configuration())
+    litellm.module_level_client.client = httpx.Client(transport=litellm.sync_transport)
+    transport = aiohttp_transport.LiteLLMAiohttpTransport
+    transport.handle_async_request = guarded(transport.handle_async_request)
+    litellm.utils.get_token_counter_new = lambda: _no_count
+    litellm.main._get_encoding = lambda: None
+    litellm.CohereV2ChatConfig = corrections.cohere(litellm.CohereV2ChatConfig, CohereV2ModelResponseIterator)
+    gemini.ModelResponseIterator = corrections.gemini(gemini.ModelResponseIterator)
+
+
+def _no_count(*_: Any, **__: Any) -> int:
+    """In place of LiteLLM's token counter, whose tables take 110 MB and stall the loop to make up an unused usage."""
+    return 0
+
+
+def _failure(loading: asyncio.Task[Any]) -> str | None:
+    """Why a finished load did not succeed."""
+    if loading.cancelled():
+        return "LiteLLM was not loaded: the gateway is shutting down"
+    error = loading.exception()
+    return None if error is None else f"LiteLLM cannot be imported: {type(error).__name__}: {error}"
+
+
+def _counted(stream: Any) -> bool:
+    """Whether the provider itself sent usage; LiteLLM makes one up otherwise."""
+    return any(answers.tokens(getattr(part, "usage", None)) for part in stream.chunks)
+
+
+provider = LiteLLM

@@ -1,0 +1,122 @@
+"""A provider's own words, out of what LiteLLM wrapped around them, and never a secret among them."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from collections.abc import Iterable
+
+from proxy.models import Json
+
+LONGEST = 2000
+"""Characters of a provider's message that are passed on."""
+
+READ = 50_000
+"""Characters of an exception that are looked through: it may hold the whole of a large answer."""
+
+ATTEMPTS = 8
+"""Braces at which a document is looked for."""
+
+HIDDEN = "[hidden]"
+
+_WRAPPERS = re.compile(
+    r"^(?:litellm\.)?[A-Za-z_ ]*(?:Error|Exception|Timeout)(?: Error)?\s*(?::|-)\s*|^Error code: \d+\s*(?:-\s*)?",
+    re.ASCII,
+)
+_TRAILER = re.compile(
+    r"\s*(?:LiteLLM Retried:|, LiteLLM Max Retries:|Original exception:|Traceback \(most recent|\.? ?Handle with `"
+    r"|,\s*Received chunk:|Error_str:).*$",
+    re.DOTALL,
+)
+
+
+def readable(raw: str) -> str:
+    """What happened, in the provider's words if there are any, else in LiteLLM's without its wrapping."""
+    words = quoted(raw)
+    if words:
+        return words
+    text = _TRAILER.sub("", raw).strip()
+    before = None
+    while before != text:
+        before = text
+        text = _WRAPPERS.sub("", text).strip()
+    if "<html" in text.lower() or "<!doctype" in text.lower():
+        return "an HTML page instead of an answer"
+    return re.sub(r"(?i)litellm\.?", "", text).strip()
+
+
+def quoted(raw: str) -> str:
+    """The provider's own words: the message of the error document inside, or nothing."""
+    document = _json_in(raw)
+    return (_words(document) or "") if document is not None else ""
+
+
+def _json_in(text: str) -> Json:
+    """The JSON object inside a message, which may be written as Python bytes."""
+    quoted = re.search(r"""b(['"]).*\1""", text, re.DOTALL)
+    if quoted:
+        try:
+            text = ast.literal_eval(quoted.group(0)).decode("utf-8", "replace")
+        except (ValueError, SyntaxError):
+            text = quoted.group(0)
+    start = text.find("{")
+    for _ in range(ATTEMPTS):
+        if start < 0:
+            break
+        for read in (_json, _literal):
+            try:
+                return read(text[start:])
+            except (ValueError, SyntaxError, RecursionError, MemoryError):
+                continue
+        start = text.find("{", start + 1)
+    return None
+
+
+def _json(text: str) -> Json:
+    return json.JSONDecoder().raw_decode(text)[0]
+
+
+def _literal(text: str) -> Json:
+    """What OpenAI's library makes of a document: a Python dictionary."""
+    return ast.literal_eval(text[: text.rindex("}") + 1])
+
+
+def _words(document: Json) -> str | None:
+    """The message of a provider's error document, whichever vendor's."""
+    if isinstance(document, list):
+        return next((words for words in map(_words, document) if words), None)
+    if not isinstance(document, dict):
+        return None
+    for name in ("error", "message", "detail", "errors", "Message", "msg"):
+        value = document.get(name)
+        if isinstance(value, str) and value.strip():
+            return value.strip()
+        if words := _words(value):
+            return words
+    return None
+
+
+_SECRET_SHAPES = re.compile(
+    r"(?i)\bbearer\s+[\w.~+/=-]{6,}"
+    r"|\b(?:sk|rk|pk|gsk|fw|xai|pplx|r8|hf|ya29)[-_.][\w.-]{8,}"
+    r"|\bAIza[\w-]{20,}"
+    r"|\b(?:AKIA|ASIA)[A-Z0-9]{12,}"
+    r"|(?<=[?&]key=)[^&\s\"']+"
+    r"|(?<=[?&]api_key=)[^&\s\"']+"
+    r"|(?<=x-api-key: )\S+"
+    r"|-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)",
+    re.DOTALL,
+)
+
+
+def blotted(text: str, secrets: Iterable[str]) -> str:
+    """`text` without the secrets given."""
+    for secret in sorted({secret for secret in secrets if len(secret) >= 4}, key=len, reverse=True):
+        text = text.replace(secret, HIDDEN)
+    return text
+
+
+def scrub(text: str, secrets: Iterable[str] = ()) -> str:
+    """`text` without the secrets given and without anything that has the shape of one."""
+    return _SECRET_SHAPES.sub(HIDDEN, blotted(text, secrets))

@@ -1,0 +1,399 @@
+"""The provider itself, against the loopback vendors: keys, addresses, costs, strictness, and the life of LiteLLM."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import aclosing
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from proxy import plugins
+from proxy.errors import NotReady, UpstreamError
+from proxy.models import Call, Chunk, Completion, CompletionRequest, Event, Json, Target, TraceContext
+from proxy.providers import credentials
+from proxy.providers.litellm import LiteLLM, route
+from proxy.targets import UNCHANGED
+from proxy.vendors import VENDORS
+from tests.upstreams.fleet import MODELS, Fleet
+from tests.upstreams.scenario import SCENARIOS, Reply, Scenario
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Items? .* using the `ReadOnly` qualifier:UserWarning"),
+    pytest.mark.filterwarnings("ignore:Accessing the 'model_(computed_)?fields' attribute:DeprecationWarning"),
+]
+vendors = pytest.mark.parametrize("name", MODELS)
+
+
+@pytest.fixture(scope="module")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="module")
+async def provider(anyio_backend: str) -> AsyncIterator[LiteLLM]:
+    provider = LiteLLM(timeout=10)
+    await provider.start()
+    yield provider
+    await provider.close()
+
+
+def a_call(stream: bool = False, **params: Json) -> Call:
+    messages = [{"role": "user", "content": "Hello there"}]
+    return Call(CompletionRequest("parea", TraceContext("t", "t"), messages=messages, params=params, stream=stream))
+
+
+async def ask(provider: LiteLLM, target: Target, call: Call | None = None) -> Completion:
+    events: list[Event] = []
+    async with aclosing(provider.complete(call or a_call(), target)) as answer:
+        events += [event async for event in answer]
+    assert isinstance(events[-1], Completion)
+    assert all(isinstance(event, Chunk) for event in events[:-1])
+    return events[-1]
+
+
+async def refused(provider: LiteLLM, target: Target, call: Call | None = None) -> UpstreamError:
+    with pytest.raises(UpstreamError) as caught:
+        await ask(provider, target, call)
+    return caught.value
+
+
+def test_it_is_found_by_its_name() -> None:
+    assert plugins.load("providers", "litellm", "provider") is LiteLLM
+
+
+# keys
+
+
+@vendors
+async def test_without_a_key_nothing_is_sent(fleet: Fleet, provider: LiteLLM, name: str) -> None:
+    error = await refused(provider, replace(fleet.target(name), api_key=None, settings={}))
+    assert (error.code, error.status, error.upstream_status) == ("authentication", 401, None)
+    assert f"providers.{name}." in error.message
+    variables = [*VENDORS[name].key, *(each for names in VENDORS[name].settings.values() for each in names)]
+    assert any(variable in error.message for variable in variables)
+    assert fleet[name].requests == []
+
+
+async def test_azure_needs_its_address(fleet: Fleet, provider: LiteLLM) -> None:
+    error = await refused(provider, replace(fleet.target("azure"), api_base=None))
+    assert "AZURE_API_BASE" in error.message
+
+
+CANARIES = """
+import asyncio, dataclasses, os, sys
+from proxy.targets import UNCHANGED
+from proxy.vendors import VENDORS
+for vendor in VENDORS.values():
+    for variables in (vendor.key, *vendor.settings.values()):
+        for variable in variables:
+            if variable not in ("AWS_REGION", "AWS_REGION_NAME", "AWS_DEFAULT_REGION"):
+                os.environ[variable] = "canary-of-the-environment"
+os.environ["AZURE_OPENAI_API_KEY"] = os.environ["OPENAI_PROJECT_ID"] = "canary-of-the-environment"
+
+from proxy.errors import GatewayError
+from proxy.models import Call, CompletionRequest, TraceContext
+from proxy.providers.litellm import LiteLLM
+from tests.upstreams.fleet import Fleet
+
+async def main():
+    provider, answered = LiteLLM(timeout=10), 0
+    with Fleet() as fleet:
+        for name, target in fleet.targets.items():
+            for stream in (False, True):
+                messages = [{"role": "user", "content": "hi"}]
+                request = CompletionRequest("parea", TraceContext("t", "t"), messages=messages, stream=stream)
+                async for event in provider.complete(Call(request), target):
+                    pass
+                answered += 1
+        seen = [(name, key) for name, upstream in fleet.upstreams.items() for request in upstream.requests
+                for key, value in request.headers.items() if "canary" in value]
+        bodies = [name for name, upstream in fleet.upstreams.items() for request in upstream.requests
+                  if b"canary" in request.body]
+    await provider.close()
+    print(answered, seen, bodies)
+
+asyncio.run(main())
+"""
+
+
+def test_no_credential_of_the_environment_is_ever_sent() -> None:
+    done = subprocess.run([sys.executable, "-c", CANARIES], capture_output=True, text=True, timeout=55, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.splitlines()[-1] == "24 [] []"
+
+
+def account(**changes: str) -> dict[str, str]:
+    return {"type": "service_account", "project_id": "own", "token_uri": credentials.GOOGLE_TOKEN_URI, **changes}
+
+
+def keyed(provider: str, key: Any, **settings: Json) -> Target:
+    text = key if isinstance(key, str) else json.dumps(key)
+    return Target(provider, "m", SecretStr(text), settings=settings)
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "/etc/passwd",
+        "plain-text",
+        account(type="external_account"),
+        account(type="authorized_user"),
+        account(token_uri="http://169.254.169.254/token"),
+        account(token_uri="https://oauth2.googleapis.com/token/../x"),
+        {"type": "service_account"},
+    ],
+)
+def test_a_vertex_key_of_a_request_is_a_service_account_of_googles(key: Any) -> None:
+    with pytest.raises(UpstreamError) as caught:
+        credentials.arguments(keyed("vertexai", key))
+    assert caught.value.code == "authentication"
+    assert "passwd" not in caught.value.message
+
+
+def test_a_vertex_key_brings_its_own_project() -> None:
+    found = credentials.arguments(
+        keyed("vertexai", account(), vertex_project="configured", vertex_location="europe-west1")
+    )
+    assert json.loads(found["vertex_credentials"]) == account()
+    assert (found["vertex_project"], found["vertex_location"]) == ("own", "europe-west1")
+
+
+def test_the_configured_token_address_is_allowed_too(tmp_path: Any) -> None:
+    inside = account(token_uri="http://127.0.0.1:1/token")
+    path = tmp_path / "credentials.json"
+    path.write_text(json.dumps(inside))
+    for configured in (inside, json.dumps(inside), str(path)):
+        assert credentials.arguments(keyed("vertexai", inside, vertex_credentials=configured))
+
+
+def test_bedrock_keys_of_a_request() -> None:
+    pair = {"aws_access_key_id": "id", "aws_secret_access_key": "secret"}
+    configured = {"aws_access_key_id": "other", "aws_session_token": "other", "aws_region_name": "eu-west-1"}
+    found = credentials.arguments(keyed("aws_bedrock", pair, **configured))
+    assert found == {**pair, "aws_region_name": "eu-west-1", "aws_session_token": "", "api_key": ""}
+    found = credentials.arguments(keyed("aws_bedrock", "bearer-key", **configured))
+    assert found == {"aws_region_name": "eu-west-1", "api_key": "bearer-key"}
+    for wrong in ({**pair, "aws_bedrock_runtime_endpoint": "http://x"}, {"aws_access_key_id": "id"}, "{"):
+        with pytest.raises(UpstreamError):
+            credentials.arguments(keyed("aws_bedrock", wrong))
+
+
+@vendors
+async def test_a_refusal_does_not_show_the_key(fleet: Fleet, provider: LiteLLM, name: str) -> None:
+    target = fleet.target(name)
+    secrets = credentials.secrets(target)
+    assert secrets
+    leak = json.dumps({"error": {"message": f"wrong: {secrets[0]}"}, "message": f"wrong: {secrets[0]}"}).encode()
+    fleet[name].script = Scenario(status=401, raw=leak)
+    error = await refused(provider, target)
+    assert error.code == "authentication"
+    assert not any(secret in error.message for secret in secrets)
+
+
+# addresses
+
+
+@pytest.mark.parametrize(
+    ("name", "endings"),
+    [
+        ("cohere", ["", "/", "/v1", "/v2", "/v2/chat"]),
+        ("anthropic", ["", "/", "/v1", "/v1/", "/v1/messages"]),
+    ],
+)
+async def test_bases_in_every_usual_form(fleet: Fleet, provider: LiteLLM, name: str, endings: list[str]) -> None:
+    target = fleet.target(name)
+    for ending in endings:
+        assert target.api_base is not None
+        assert (await ask(provider, replace(target, api_base=target.api_base + ending))).text
+
+
+async def test_litellm_without_a_base_is_the_provider_of_its_prefix(fleet: Fleet, provider: LiteLLM) -> None:
+    target = Target("litellm", "groq/llama-3.1-8b-instant", SecretStr("k"))
+    assert (route(target).provider, route(target).model) == ("groq", "llama-3.1-8b-instant")
+    assert route(replace(target, api_base="http://h")).provider == "litellm"
+    for model in ("gpt-4o", "nobody/gpt-4o", "litellm/x", "echo/x", "groq/"):
+        error = await refused(provider, replace(target, model=model))
+        assert (error.code, error.provider) == ("invalid_request", "litellm")
+
+
+async def test_defaults_of_a_target_give_way_to_the_request(fleet: Fleet, provider: LiteLLM) -> None:
+    target = replace(fleet.target("openai"), params={"temperature": 0.1, "seed": 7})
+    await ask(provider, target, a_call(temperature=0.9))
+    (request,) = fleet["openai"].requests
+    assert (request.json["temperature"], request.json["seed"]) == (0.9, 7)
+
+
+async def test_history_goes_before_the_messages(fleet: Fleet, provider: LiteLLM) -> None:
+    call = a_call()
+    call.request.history = [{"role": "user", "content": "before"}]
+    await ask(provider, fleet.target("openai"), call)
+    assert [message["content"] for message in fleet["openai"].requests[0].json["messages"]] == ["before", "Hello there"]
+
+
+# what is dropped, and what it costs
+
+
+async def test_what_a_model_does_not_take_is_noted(fleet: Fleet, provider: LiteLLM) -> None:
+    call = a_call(temperature=0.5, top_p=0.5, presence_penalty=0.5)
+    await ask(provider, replace(fleet.target("openai"), model="o3-mini"), call)
+    assert set(call.dropped) == {"temperature", "top_p", "presence_penalty"}
+    assert not {"temperature", "top_p", "presence_penalty"} & fleet["openai"].requests[0].json.keys()
+
+
+async def test_strict_params(fleet: Fleet, provider: LiteLLM) -> None:
+    strict = LiteLLM(strict_params=True)
+    error = await refused(strict, fleet.target("anthropic"), a_call(presence_penalty=0.5))
+    assert (error.code, error.status) == ("unsupported_parameter", 400)
+    assert "presence_penalty" in error.message
+    assert fleet["anthropic"].requests == []
+    await strict.close()
+
+
+async def test_prices_of_the_target_come_first(fleet: Fleet, provider: LiteLLM) -> None:
+    target = replace(fleet.target("openai"), input_cost_per_token=0.5, output_cost_per_token=0.25)
+    fleet["openai"].script = Scenario(Reply(("Hi",), usage=(6, 4)))
+    assert (await ask(provider, target)).cost == 4.0
+
+
+async def test_an_unpriced_model_has_no_cost(fleet: Fleet, provider: LiteLLM) -> None:
+    assert (await ask(provider, fleet.target("anyscale"))).cost is None
+
+
+async def test_azure_is_priced_by_its_base_model(fleet: Fleet, provider: LiteLLM) -> None:
+    target = fleet.target("azure")
+    dear = replace(target, settings={**target.settings, "base_model": "azure/gpt-4o"})
+    assert (await ask(provider, dear)).cost > (await ask(provider, target)).cost  # type: ignore[operator]
+
+
+async def test_several_choices(fleet: Fleet, provider: LiteLLM) -> None:
+    choices = [
+        {"index": n, "finish_reason": "stop", "message": {"role": "assistant", "content": f"{n}"}} for n in (0, 1)
+    ]
+    body = {"id": "x", "object": "chat.completion", "created": 1, "model": "gpt-4o-mini", "choices": choices}
+    body["usage"] = {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3}
+    fleet["openai"].script = Scenario(raw=json.dumps(body).encode())
+    assert [choice.text for choice in (await ask(provider, fleet.target("openai"), a_call(n=2))).choices] == ["0", "1"]
+    parts = [(0, "a", None), (1, "b", None), (0, "c", None), (0, None, "stop"), (1, None, "length")]
+    events = [
+        {"id": "x", "object": "chat.completion.chunk", "created": 1, "model": "m"}
+        | {"choices": [{"index": n, "delta": {"content": text} if text else {}, "finish_reason": end}]}
+        for n, text, end in parts
+    ]
+    raw = "".join(f"data: {json.dumps(event)}\n\n" for event in events) + "data: [DONE]\n\n"
+    fleet["openai"].script = Scenario(raw=raw.encode(), raw_type="text/event-stream")
+    completion = await ask(provider, fleet.target("openai"), a_call(True, n=2))
+    assert [choice.text for choice in completion.choices] == ["ac", "b"]
+    assert completion.usage.estimated
+
+
+# life
+
+
+async def test_leaving_closes_the_upstream_without_awaiting(fleet: Fleet, provider: LiteLLM) -> None:
+    fleet["openai"].script = SCENARIOS["stall"]
+    received = asyncio.Event()
+
+    async def consume() -> None:
+        async with aclosing(provider.complete(a_call(True), fleet.target("openai"))) as events:
+            async for _ in events:
+                received.set()
+
+    task = asyncio.create_task(consume())
+    await asyncio.wait_for(received.wait(), 5)
+    started = time.perf_counter()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert await asyncio.to_thread(fleet["openai"].requests[0].abandoned.wait, 1.5)
+    assert time.perf_counter() - started < 1.5
+
+
+async def test_calls_wait_for_the_load_and_one_that_leaves_does_not_end_it(fleet: Fleet) -> None:
+    provider = LiteLLM()
+    assert "nobody has started it" in (await provider.ready() or "")
+    first = asyncio.create_task(ask(provider, fleet.target("openai")))
+    second = asyncio.create_task(ask(provider, fleet.target("openai")))
+    await asyncio.sleep(0)
+    first.cancel()
+    assert (await second).text
+    assert await provider.ready() is None
+    await provider.close()
+
+
+BROKEN = """
+import asyncio, sys
+from proxy.errors import NotReady
+from proxy.models import Call, CompletionRequest, Target, TraceContext
+from proxy.providers.litellm import LiteLLM
+
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "litellm":
+            raise ModuleNotFoundError("No module named 'litellm'", name=name)
+
+sys.meta_path.insert(0, Absent())
+
+async def main():
+    provider = LiteLLM()
+    call = Call(CompletionRequest("parea", TraceContext("t", "t"), messages=[]))
+    for _ in range(2):
+        try:
+            await anext(provider.complete(call, Target("openai", "m")))
+        except NotReady as error:
+            print(error.status, error.message)
+    print(await provider.ready())
+    await provider.close()
+
+asyncio.run(main())
+"""
+
+
+def test_an_import_that_fails_is_told_to_every_caller() -> None:
+    done = subprocess.run([sys.executable, "-c", BROKEN], capture_output=True, text=True, timeout=30, check=False)
+    reason = "LiteLLM cannot be imported: ModuleNotFoundError: No module named 'litellm'"
+    assert done.stdout.splitlines() == [f"503 {reason}", f"503 {reason}", reason], done.stderr[-2000:]
+
+
+async def test_a_provider_that_is_closed_while_loading_says_so(fleet: Fleet) -> None:
+    provider = LiteLLM()
+    provider.start()
+    await provider.close()
+    assert "shutting down" in (await provider.ready() or "") or await provider.ready() is None
+    if await provider.ready():
+        with pytest.raises(NotReady):
+            await ask(provider, fleet.target("openai"))
+
+
+def test_importing_the_module_does_not_import_litellm() -> None:
+    code = "import sys, proxy.providers.litellm; print('litellm' in sys.modules)"
+    environment: Mapping[str, str] = dict(os.environ)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    assert done.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_provider_that_only_litellm_knows_is_called_by_its_own_prefix(
+    fleet: Fleet, provider: LiteLLM, stream: bool
+) -> None:
+    upstream = fleet["openai"]
+    target = Target(
+        "litellm",
+        "deepseek/gpt-4o-mini",
+        SecretStr(upstream.key),
+        upstream.url + "/v1",
+        settings={UNCHANGED: True},
+        input_cost_per_token=1.0,
+    )
+    assert (await ask(provider, target, a_call(stream))).text == "Hello from openai"
+    assert upstream.requests[-1].json["model"] == "gpt-4o-mini"
+    refusal = await refused(provider, replace(target, api_key=None))
+    assert refusal.code == "authentication"
