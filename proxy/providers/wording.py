@@ -18,6 +18,9 @@ READ = 50_000
 ATTEMPTS = 8
 """Braces at which a document is looked for."""
 
+UNREADABLE = (ValueError, SyntaxError, RecursionError, MemoryError, SystemError)
+"""What Python's literals raise for text that is none; the last when two threads of CPython 3.11 parse at once."""
+
 HIDDEN = "[hidden]"
 
 _WRAPPERS = re.compile(
@@ -58,7 +61,7 @@ def _json_in(text: str) -> Json:
     if quoted:
         try:
             text = ast.literal_eval(quoted.group(0)).decode("utf-8", "replace")
-        except (ValueError, SyntaxError):
+        except UNREADABLE:
             text = quoted.group(0)
     start = text.find("{")
     for _ in range(ATTEMPTS):
@@ -67,7 +70,7 @@ def _json_in(text: str) -> Json:
         for read in (_json, _literal):
             try:
                 return read(text[start:])
-            except (ValueError, SyntaxError, RecursionError, MemoryError):
+            except UNREADABLE:
                 continue
         start = text.find("{", start + 1)
     return None

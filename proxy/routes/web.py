@@ -6,7 +6,7 @@ Bodies are read as strictly here as on the completion routes, and a 422 never re
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request, Response
@@ -50,6 +50,49 @@ VALIDATION: dict[str, Any] = {
 
 REF = "#/components/schemas/{model}"
 
+EXAMPLE = {
+    "llm_configuration": {
+        "model": "default",
+        "messages": [{"role": "user", "content": "What is the weather in {{city}}?"}],
+    },
+    "llm_inputs": {"city": "New York"},
+}
+
+EVENT = {
+    "title": "Event",
+    "description": "Each event of the stream.",
+    "type": "object",
+    "properties": {
+        "data": {
+            "description": 'A piece of the answer: `{"chunk": "..."}`.',
+            "type": "string",
+            "contentMediaType": "application/json",
+        }
+    },
+    "required": ["data"],
+}
+
+REFUSALS = {
+    "400": "The request cannot be carried out",
+    "401": "The gateway's key is missing or wrong",
+    "403": "Refused",
+    "404": "There is no such thing",
+    "413": "The body is too large",
+    "415": "The body is not JSON",
+}
+"""What any route may answer besides what FastAPI knows of: the guard stands before all of them."""
+
+FAILURES = {
+    "401": "The gateway's key, or before a stream's first piece the provider's, is wrong",
+    "402": "The provider asks for payment",
+    "404": "No such deployment or model",
+    "429": "The provider limits the rate",
+    "502": "The provider failed or broke off",
+    "503": "The provider is overloaded",
+    "504": "The provider took too long",
+}
+"""What a completion may answer besides."""
+
 
 def build(prefix: str, routers: Iterable[APIRouter], *, max_depth: int = MAX_DEPTH) -> FastAPI:
     """The FastAPI application of `routers`, each under `prefix`; its document tells of the completion routes too."""
@@ -58,7 +101,7 @@ def build(prefix: str, routers: Iterable[APIRouter], *, max_depth: int = MAX_DEP
     for router in routers:
         for route in router.routes:
             assert isinstance(route, StrictRoute), "make the router with route_class=StrictRoute"
-        app.include_router(router, prefix=prefix)
+        app.include_router(router, prefix=prefix, responses=_refusals(REFUSALS))
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(GatewayError, _failed)
     app.add_exception_handler(HTTPException, _refused)
@@ -102,30 +145,20 @@ def _add_completions(document: dict[str, Any], prefix: str) -> None:
     components: dict[str, Any] = document.setdefault("components", {}).setdefault("schemas", {})
     components.update(definitions.get("$defs", {}), **VALIDATION)
     whole = {"application/json": {"schema": {"$ref": REF.format(model="CompletionResponse")}}}
-    stream = {"text/event-stream": {"schema": {"type": "string"}}}
+    stream = {"text/event-stream": {"schema": EVENT}}
     paths: dict[str, Any] = document["paths"]
     paths[f"{prefix}/completion"] = {"post": _operation("Completion", "completion", whole)}
     paths[f"{prefix}/completion/stream"] = {"post": _operation("Stream Completion", "stream_completion", stream)}
 
 
-def _operation(summary: str, name: str, content: dict[str, Any]) -> dict[str, Any]:
+def _refusals(meanings: Mapping[str, str]) -> dict[int | str, dict[str, Any]]:
     error = {"schema": {"type": "object", "properties": {"detail": {"type": "string"}}, "required": ["detail"]}}
-    refusals = {
-        status: {"description": meaning, "content": {"application/json": error}}
-        for status, meaning in (
-            ("400", "The request cannot be carried out"),
-            ("401", "The gateway's key, or before a stream's first piece the provider's, is wrong"),
-            ("402", "The provider asks for payment"),
-            ("403", "Refused"),
-            ("404", "No such deployment or model"),
-            ("413", "The body is too large"),
-            ("415", "The body is not JSON"),
-            ("429", "The provider limits the rate"),
-            ("502", "The provider failed or broke off"),
-            ("503", "The provider is overloaded"),
-            ("504", "The provider took too long"),
-        )
+    return {
+        status: {"description": meaning, "content": {"application/json": error}} for status, meaning in meanings.items()
     }
+
+
+def _operation(summary: str, name: str, content: dict[str, Any]) -> dict[str, Any]:
     invalid = {"application/json": {"schema": {"$ref": REF.format(model="HTTPValidationError")}}}
     return {
         "tags": ["completion"],
@@ -133,11 +166,13 @@ def _operation(summary: str, name: str, content: dict[str, Any]) -> dict[str, An
         "operationId": name,
         "requestBody": {
             "required": True,
-            "content": {"application/json": {"schema": {"$ref": REF.format(model="CompletionsSchema")}}},
+            "content": {
+                "application/json": {"schema": {"$ref": REF.format(model="CompletionsSchema")}, "example": EXAMPLE}
+            },
         },
         "responses": {
             "200": {"description": "Successful Response", "content": content},
-            **refusals,
+            **_refusals({**REFUSALS, **FAILURES}),
             "422": {"description": "Validation Error", "content": invalid},
         },
     }

@@ -30,6 +30,13 @@ from tests.upstreams.schema import Flaw, flaw
 from tests.upstreams.server import Frame, Refusal, Upstream, halves, sse
 
 CREATED = 1_700_000_000
+STRAY_RESULT = (
+    "Invalid parameter: messages with role 'tool' must be a response to a preceding message with 'tool_calls'."
+)
+MISSING_RESULT = (
+    "An assistant message with 'tool_calls' must be followed by tool messages responding to each 'tool_call_id'."
+)
+
 Fault = Callable[[int, str, str], Json]
 
 
@@ -106,20 +113,14 @@ class Chat(Upstream):
         for number, message in enumerate(messages):
             if message["role"] == "tool":
                 if message.get("tool_call_id") not in open_calls:
-                    raise self.refusal(
-                        400,
-                        message="Invalid parameter: messages with role 'tool' must be a response to a preceding "
-                        "message with 'tool_calls'.",
-                    )
+                    raise self.refusal(400, message=STRAY_RESULT)
                 open_calls.remove(message["tool_call_id"])
             elif open_calls:
-                raise self.refusal(
-                    400,
-                    message="An assistant message with 'tool_calls' must be followed by tool messages responding to "
-                    f"each 'tool_call_id'. (messages.[{number}])",
-                )
+                raise self.refusal(400, message=f"{MISSING_RESULT} (messages.[{number}])")
             else:
                 open_calls = [call["id"] for call in message.get("tool_calls") or ()]
+        if open_calls:
+            raise self.refusal(400, message=MISSING_RESULT)
         last = messages[-1]
         if self.name == "mistral":
             if last["role"] not in ("user", "tool") and not last.get("prefix"):

@@ -492,11 +492,13 @@ def test_broken_stream(fleet: Fleet, name: str, fault: str) -> None:
 
 def test_leaving_is_noticed(fleet: Fleet) -> None:
     fleet["openai"].script = SCENARIOS["stall"]
-    with openai_sdk("openai")(fleet, fleet["openai"].key) as client:
-        with client.chat.completions.create(model="gpt-4o-mini", messages=HELLO, stream=True) as chunks:
-            next(iter(chunks))
-            (request,) = fleet["openai"].requests
-            assert not request.abandoned.is_set()
+    with (
+        openai_sdk("openai")(fleet, fleet["openai"].key) as client,
+        client.chat.completions.create(model="gpt-4o-mini", messages=HELLO, stream=True) as chunks,
+    ):
+        next(iter(chunks))
+        (request,) = fleet["openai"].requests
+        assert not request.abandoned.is_set()
     assert request.abandoned.wait(1.5)
 
 
