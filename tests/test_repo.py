@@ -1,0 +1,168 @@
+"""What the tree promises, whoever changes it next. The words that no file may hold are put together here from pieces,
+since this file is searched like all others.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import sysconfig
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fastapi import APIRouter
+
+from proxy.routes import web
+from proxy.routes.strict import StrictRoute
+
+ROOT = Path(__file__).parents[1]
+IGNORED = {"__pycache__", "build", "data", "dist", "node_modules"}
+KEPT = {".ci", ".gitignore"}
+REGISTRIES = (
+    ("py", "pi.", "org"),
+    ("python", "hosted.", "org"),
+    ("registry.npm", "js.", "org"),
+    ("conda.", "anaconda.", "org"),
+    ("crates.", "io"),
+    ("proxy.go", "lang.", "org"),
+    ("ghcr.", "io"),
+    ("docker.", "io"),
+)
+FOLDERS = ("work", "root", "home", "Users", "tmp/x", "var/folders")
+LITELLM = "1.109.1"
+PTH = {
+    # starts coverage in a process whose environment asks for it
+    "a1_coverage.pth": r"import sys; exec\('import os\\n.*coverage\.process_startup\(.*\)'\)",
+    # setuptools' own distutils, where a tool has installed setuptools
+    "distutils-precedence.pth": r"import os; var = 'SETUPTOOLS_USE_DISTUTILS'; .*__import__\('_distutils_hack'\).*",
+    # what virtualenv and uv put into an environment they make
+    "_virtualenv.pth": r"import _virtualenv",
+    # this project: one line, a folder
+    "_parea_proxy.pth": r"/[^;\n]+|[A-Z]:\\[^;\n]+",
+    "_editable_impl_parea_proxy.pth": r"/[^;\n]+|[A-Z]:\\[^;\n]+",
+}
+"""Every file that runs code when Python starts, and what it may hold: the stolen LiteLLM came in this way."""
+
+
+def files(folder: Path = ROOT) -> Iterator[Path]:
+    """The files of the repository."""
+    for path in sorted(folder.iterdir()):
+        hidden = path.name.startswith(".") and path.name not in KEPT
+        if hidden or path.name in IGNORED:
+            continue
+        if path.is_dir():
+            yield from files(path)
+        elif path.suffix != ".pyc":
+            yield path
+
+
+FILES = list(files())
+MODULES = [path for path in FILES if path.is_relative_to(ROOT / "proxy") and path.suffix == ".py"]
+
+
+def name(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text("utf-8"))
+
+
+def imported(node: ast.AST) -> list[str]:
+    """The top-level packages that an import names."""
+    if isinstance(node, ast.Import):
+        return [alias.name.partition(".")[0] for alias in node.names]
+    if isinstance(node, ast.ImportFrom) and not node.level:
+        return [(node.module or "").partition(".")[0]]
+    return []
+
+
+def holding(pattern: str, paths: list[Path] = FILES) -> list[str]:
+    """Where the pattern stands: `file:line`."""
+    sought = re.compile(pattern)
+    return [
+        f"{name(path)}:{number}"
+        for path in paths
+        for number, line in enumerate(path.read_text("utf-8").splitlines(), 1)
+        if sought.search(line)
+    ]
+
+
+def test_the_tree_is_seen() -> None:
+    seen = {name(path) for path in FILES}
+    assert {"Makefile", "README.md", ".ci/run", "proxy/app.py", "tests/test_repo.py", "locks/requirements.lock"} <= seen
+    assert len(MODULES) > 40
+
+
+def test_no_module_has_more_than_300_lines() -> None:
+    sizes = {name(path): len(path.read_text("utf-8").splitlines()) for path in MODULES}
+    assert {path: size for path, size in sizes.items() if size > 300} == {}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name)
+def test_a_module_says_what_it_is_for(path: Path) -> None:
+    assert ast.get_docstring(tree(path))
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name)
+def test_a_module_is_named_by_one_noun(path: Path) -> None:
+    words = set(path.relative_to(ROOT).with_suffix("").as_posix().replace("/", "_").split("_"))
+    assert not words & {"util", "utils", "helper", "helpers", "common", "manager", "managers", "misc", "base", "core"}
+
+
+def test_litellm_is_imported_by_one_file_and_never_at_its_head() -> None:
+    importing = {name(path) for path in MODULES for node in ast.walk(tree(path)) if "litellm" in imported(node)}
+    assert importing == {"proxy/providers/litellm.py"}
+    heads = [path for path in MODULES for node in tree(path).body if "litellm" in imported(node)]
+    assert heads == []
+
+
+def test_no_registry_and_no_machine_is_named() -> None:
+    assert holding("|".join(re.escape("".join(parts)) for parts in REGISTRIES)) == []
+    assert holding(rf"(?<![\w.~])/(?:{'|'.join(FOLDERS)})/") == []
+
+
+def test_nothing_is_left_to_do() -> None:
+    assert holding(r"\b(?:TO" + r"DO|FIX" + r"ME|XX" + r"X|HA" + r"CK)\b") == []
+
+
+@pytest.mark.parametrize("lock", ["requirements.lock", "development.lock"])
+def test_a_lock_pins_one_litellm_with_hashes_and_names_no_address(lock: str) -> None:
+    text = (ROOT / "locks" / lock).read_text("utf-8")
+    assert re.findall(r"^litellm==(\S+)", text, re.M) == [LITELLM]
+    assert "://" not in text
+    assert len(re.findall(r"^[a-z0-9]\S*==", text, re.M)) == len(
+        re.findall(r"(?:\\\n {4}--hash=sha256:\w{64} ?)+", text)
+    )
+
+
+def test_the_stolen_versions_are_named_nowhere_but_in_tests() -> None:
+    assert holding(r"1\.82\.[78]\b", [path for path in FILES if not path.is_relative_to(ROOT / "tests")]) == []
+
+
+def test_nothing_unknown_runs_when_python_starts() -> None:
+    packages = Path(sysconfig.get_path("purelib"))
+    for path in packages.glob("*.pth"):
+        assert path.name in PTH
+        assert re.fullmatch(PTH[path.name], path.read_text("utf-8").strip()), path.name
+
+
+def test_no_layer_of_starlette_is_in_use() -> None:
+    assert web.build("", [APIRouter(route_class=StrictRoute)]).user_middleware == []
+    assert holding(r"BaseHTTP" + r"Middleware|add_" + r"middleware|\.middle" + r"ware\(", MODULES) == []
+
+
+def test_keys_are_compared_in_constant_time_only() -> None:
+    guard = tree(ROOT / "proxy" / "guard.py")
+    secret = re.compile("key|token|secret|digest|password", re.IGNORECASE)
+    for node in ast.walk(guard):
+        if isinstance(node, ast.Compare) and any(
+            isinstance(op, ast.Eq | ast.NotEq | ast.In | ast.NotIn) for op in node.ops
+        ):
+            for side in (node.left, *node.comparators):
+                words = [part.id for part in ast.walk(side) if isinstance(part, ast.Name)]
+                words += [part.attr for part in ast.walk(side) if isinstance(part, ast.Attribute)]
+                assert not [word for word in words if secret.search(word)], ast.unparse(node)
+    calls = [ast.unparse(node.func) for node in ast.walk(guard) if isinstance(node, ast.Call)]
+    assert "hmac.compare_digest" in calls
