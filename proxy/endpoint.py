@@ -22,7 +22,7 @@ from proxy.models import Call, Completion, Event
 from proxy.pace import Pace, merged
 from proxy.protocols import Dialect, Handler
 
-WATCH_AFTER = 0.005
+WATCH_AFTER = 0.1
 """Seconds before a call begins to watch for its client leaving; a cached answer is out by then."""
 
 
@@ -40,12 +40,11 @@ class Endpoint:
         self.paced = paced
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         try:
             body = await read(receive)
             if body is None:
                 return
-            call = self.dialect.decode(body, headers)
+            call = self.dialect.decode(body, dict(scope["headers"]))
         except Exception as error:
             await answer(send, self.dialect.encode_error(None, shown(error), stream=self.stream))
             return

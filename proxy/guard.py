@@ -63,11 +63,10 @@ class Guard:
 
     def _admit(self, scope: Scope) -> int | None:
         """The announced length of the body, None if there is none announced. Raises `RequestError`."""
-        headers: dict[bytes, bytes] = {}
-        for name, value in scope["headers"]:
-            if name == b"host" and name in headers:
-                raise BadRequest("more than one Host header")
-            headers[name] = value
+        given = scope["headers"]
+        headers: dict[bytes, bytes] = dict(given)
+        if len(headers) < len(given) and sum(name == b"host" for name, _ in given) > 1:
+            raise BadRequest("more than one Host header")
         host = headers.get(b"host", b"").decode("latin-1")
         if self.hosts is not None and hostname(host) not in self.hosts:
             raise Forbidden("this Host is not served here: use localhost, or add it to server.allowed_hosts")

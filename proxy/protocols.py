@@ -39,8 +39,8 @@ class Dialect(Protocol):
 
     name: str
 
-    def decode(self, body: bytes, headers: Mapping[str, str]) -> Call:
-        """The call that a request body asks for.
+    def decode(self, body: bytes, headers: Mapping[bytes, bytes]) -> Call:
+        """The call that a request asks for; `headers` are ASGI's, their names in lower case.
 
         Raises `Unprocessable` when the body does not fit the schema and `BadRequest` when it is no JSON.
         """

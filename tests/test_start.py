@@ -102,3 +102,13 @@ def test_two_workers_serve_log_and_cache_together(tmp_path: Path, client: httpx.
     assert len(set(re.findall(r"Started server process \[(\d+)\]", gateway.output.read_text()))) == 2
     ids = {response.json()["trace_id"] for response in (*answered, first, *others)}
     assert ids == {row["trace_id"] for row in rows(gateway.data)}
+
+
+def test_health_is_answered_all_the_while(tmp_path: Path) -> None:
+    with Process(tmp_path, ECHO) as gateway:
+        health, ready = [], [503]
+        while ready[-1] != 200:
+            health.append(httpx.get(f"{gateway.url}/health").status_code)
+            ready.append(httpx.get(f"{gateway.url}/ready").status_code)
+    assert set(health) == {200}
+    assert set(ready) == {200, 503}

@@ -15,7 +15,6 @@ Facts of its clients that must stay true (`parea-ai` 0.2.220, observed):
 from __future__ import annotations
 
 import json
-import uuid
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
@@ -27,6 +26,7 @@ from proxy.body import MAX_DEPTH, loads
 from proxy.dialects.parea_schema import CompletionsSchema, MessageSchema, ModelParamsSchema
 from proxy.errors import GatewayError, Unprocessable, UpstreamError
 from proxy.functions import as_tools
+from proxy.ids import new_id
 from proxy.models import (
     Call,
     Chunk,
@@ -67,7 +67,7 @@ class Parea:
     def __init__(self, max_depth: int = MAX_DEPTH) -> None:
         self._max_depth = max_depth
 
-    def decode(self, body: bytes, headers: Mapping[str, str]) -> Call:
+    def decode(self, body: bytes, headers: Mapping[bytes, bytes]) -> Call:
         value = loads(body, self._max_depth)
         try:
             wire = CompletionsSchema.model_validate(value)
@@ -192,7 +192,7 @@ def _event(text: str) -> bytes:
 
 def _place(wire: CompletionsSchema) -> TraceContext:
     """Where the call stands. A parent that is the call itself, or none, makes it a root; an empty root is no root."""
-    trace_id = wire.trace_id or wire.inference_id or str(uuid.uuid4())
+    trace_id = wire.trace_id or wire.inference_id or new_id()
     parent = wire.parent_trace_id if wire.parent_trace_id not in ("", trace_id) else None
     return TraceContext(
         trace_id=trace_id,

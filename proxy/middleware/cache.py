@@ -14,14 +14,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
-from dataclasses import replace
 
 from proxy.middleware.entry import Entry, decode, encode
 from proxy.middleware.fingerprint import fingerprint
 from proxy.middleware.flight import Flight, pieces
-from proxy.models import Call, Completion, Event
+from proxy.models import Call, Chunk, Completion, Event
 from proxy.protocols import CacheStore, Handler, Middleware
 
 logger = logging.getLogger(__name__)
@@ -54,13 +53,19 @@ def cache(store: CacheStore, secret: bytes, *, patience: float = 1.0) -> Middlew
 
         async def handler(call: Call) -> AsyncGenerator[Event, None]:
             key = fingerprint(call, secret) if call.request.cache and call.targets else None
+            if key is not None and key not in flights and (entry := decode(await store.get(key))) is not None:
+                call.cache_status = "hit"
+                call.dropped.update(entry.dropped)
+                for chunk in _replay(call, entry):
+                    yield chunk
+                entry.completion.cache_hit = True
+                yield entry.completion
+                return
             if key is None:
                 call.cache_status = "bypass"
                 source = inner(call)
-            elif key not in flights and (entry := decode(await store.get(key))) is not None:
-                source = _replay(call, entry)
             else:
-                # Nothing is awaited between this look and the take-off, so equal calls cannot start two flights.
+                # Nothing is awaited between the look at the flights and the take-off: equal calls cannot start two.
                 source = (flights.get(key) or take_off(key, call)).watch(call)
             async with aclosing(source) as events:
                 async for event in events:
@@ -86,14 +91,9 @@ def cache(store: CacheStore, secret: bytes, *, patience: float = 1.0) -> Middlew
     return middleware
 
 
-async def _replay(call: Call, entry: Entry) -> AsyncGenerator[Event, None]:
+def _replay(call: Call, entry: Entry) -> Iterable[Chunk]:
     """What was streamed, as it was streamed; an answer that was not is told in one chunk per choice."""
-    call.cache_status = "hit"
-    call.dropped.update(entry.dropped)
-    if call.request.stream:
-        for chunk in entry.chunks or pieces(entry.completion):
-            yield chunk
-    yield replace(entry.completion, cache_hit=True)
+    return (entry.chunks or pieces(entry.completion)) if call.request.stream else ()
 
 
 def _storable(completion: Completion) -> bool:

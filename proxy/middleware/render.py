@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 
 import orjson
 
@@ -30,7 +29,7 @@ def render(call: Call) -> None:
         names = ", ".join(sorted(missing))
         raise BadRequest(f"deployment {call.template_of!r} needs inputs that are missing: {names}", param="llm_inputs")
     call.unfilled = missing
-    call.request = replace(request, messages=messages)
+    request.messages = messages
 
 
 def fill_messages(messages: Iterable[Message], inputs: Mapping[str, Json]) -> tuple[list[Message], list[str]]:
@@ -50,13 +49,13 @@ def fill(text: str, inputs: Mapping[str, Json], missing: dict[str, None]) -> str
         found = inputs[name]
         return found if isinstance(found, str) else orjson.dumps(found).decode()
 
-    return NAME.sub(value, text) if "{{" in text else text
+    return NAME.sub(value, text)
 
 
 def _render_message(message: Message, inputs: Mapping[str, Json], missing: dict[str, None]) -> Message:
     content = message.get("content")
     if isinstance(content, str):
-        return {**message, "content": fill(content, inputs, missing)}
+        return {**message, "content": fill(content, inputs, missing)} if "{{" in content else message
     if isinstance(content, list):
         return {**message, "content": [_render_part(part, inputs, missing) for part in content]}
     return message

@@ -42,7 +42,7 @@ def draw(root_trace_id: str) -> float:
 def sample(record: Record) -> Record:
     """The record itself, or what is counted of it when its trace is not kept."""
     rate = min(record.sample_rate, record.policy.rate)
-    if draw(record.root_trace_id) < rate:
+    if rate >= 1.0 or draw(record.root_trace_id) < rate:
         return record
     counted = {field.name: getattr(record, field.name) for field in fields(record) if field.name in COUNTED}
     return replace(Record(**counted), counted_only=True, sample_rate=rate)

@@ -17,8 +17,9 @@ from typing import Any
 
 import orjson
 
+from proxy.draft import Draft
 from proxy.errors import GatewayError, UpstreamError
-from proxy.models import Call, Choice, Chunk, Completion, Draft, Event, Json, Message, Record, Status, ToolCall
+from proxy.models import Call, Choice, Chunk, Completion, Event, Json, Message, Record, Status, ToolCall
 from proxy.protocols import Handler, Middleware
 
 Write = Callable[[Record], asyncio.Future[bool]]

@@ -11,8 +11,9 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from proxy.draft import Draft
 from proxy.errors import UpstreamError
-from proxy.models import Choice, Chunk, Draft, Json, Message, ToolCall, Usage
+from proxy.models import Choice, Chunk, Json, Message, ToolCall, Usage
 
 FINISH_REASONS: Mapping[str, str] = {
     "stop": "stop",

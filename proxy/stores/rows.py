@@ -1,8 +1,8 @@
 """A `Record` as a row and back, and how two rows of one trace id become one.
 
-Rows travel to SQLite as JSON: one array per row, one array of arrays per batch, one statement. Columns that hold JSON
-travel as text inside it, so SQLite never looks at them while it inserts. What a record leaves at its default says
-nothing, and is null.
+Rows travel to SQLite as their cells, or from a thread as JSON: one array per row, one array of arrays per batch, one
+statement. Columns that hold JSON are text in either, so SQLite never looks at them while it inserts. What a record
+leaves at its default says nothing, and is null.
 """
 
 from __future__ import annotations
@@ -31,22 +31,31 @@ _UNSAID = frozenset(COLUMNS.index(name) for name in ("tags", "scores", "notes", 
 
 @dataclass(slots=True, frozen=True)
 class Row:
-    """A row on its way: its columns as one JSON array, and what decides where it goes.
+    """A row on its way: its cells, in the order of `COLUMNS`, and what decides where it goes.
 
-    An `edit` sets single columns of a row that exists, or will.
+    `size` is about how many bytes it has. An `edit` sets single columns of a row that exists, or will.
     """
 
     trace_id: str
     root_trace_id: str | None
-    payload: bytes
+    cells: list[Json]
+    size: int
     counted_only: bool = False
     edit: bool = False
+
+    @property
+    def payload(self) -> bytes:
+        """The cells as a JSON array."""
+        try:
+            return orjson.dumps(self.cells)
+        except TypeError:
+            return _lenient(self.cells)
 
 
 def encode(record: Record) -> Row:
     """The row of a record."""
-    payload = _payload(_fields(record))
-    return Row(record.trace_id, record.root_trace_id, payload, counted_only=record.counted_only)
+    cells, size = _cells(_fields(record))
+    return Row(record.trace_id, record.root_trace_id, cells, size, counted_only=record.counted_only)
 
 
 def encode_edit(trace_id: str, fields: Mapping[str, Any]) -> Row:
@@ -55,7 +64,8 @@ def encode_edit(trace_id: str, fields: Mapping[str, Any]) -> Row:
     if unknown:
         raise ValueError(f"no column of the trace log: {', '.join(unknown)}")
     values = {**dict.fromkeys(COLUMNS), **fields, "trace_id": trace_id}
-    return Row(trace_id, values["root_trace_id"], _payload(values.values()), edit=True)
+    cells, size = _cells(values.values())
+    return Row(trace_id, values["root_trace_id"], cells, size, edit=True)
 
 
 def decode(row: Sequence[Any]) -> Record:
@@ -77,19 +87,19 @@ def batch(payloads: Iterable[bytes]) -> str:
     return "[" + b",".join(payloads).decode() + "]"
 
 
-def _payload(values: Iterable[Any]) -> bytes:
+def _cells(values: Iterable[Any]) -> tuple[list[Json], int]:
     cells = list(values)
+    size = 8 * len(cells)
     for place in _JSON_PLACES:
         value = cells[place]
         cells[place] = None if value is None or (place in _UNSAID and not value) else _json(value)
-    try:
-        payload = orjson.dumps(cells)
-    except TypeError:
-        payload = _lenient(cells)
-    if b"\\u0000" in payload:
-        # SQLite ends a text at a NUL.
-        payload = orjson.dumps([_without_nul(cell) for cell in orjson.loads(payload)])
-    return payload
+    for place, cell in enumerate(cells):
+        if isinstance(cell, str):
+            size += len(cell)
+            if "\0" in cell:
+                # SQLite ends a text at a NUL.
+                cells[place] = cell.replace("\0", "\N{REPLACEMENT CHARACTER}")
+    return cells, size
 
 
 def _json(value: Json) -> str:
@@ -97,10 +107,6 @@ def _json(value: Json) -> str:
         return orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS).decode()
     except TypeError:
         return _lenient(value).decode()
-
-
-def _without_nul(cell: Json) -> Json:
-    return cell.replace("\0", "\N{REPLACEMENT CHARACTER}") if isinstance(cell, str) else cell
 
 
 def _lenient(value: Json) -> bytes:
@@ -172,6 +178,18 @@ def _upsert(table: str, default: str) -> str:
         f" ON CONFLICT (trace_id) DO UPDATE SET {_merged('excluded', table)}"
     )
 
+
+def _upsert_one() -> str:
+    cells = {"cache_hit": "coalesce(?, 0)", "start_timestamp": "nullif(?, '')"}
+    values = ", ".join(cells.get(column, "?") for column in COLUMNS)
+    return (
+        f"INSERT INTO traces ({SELECTED}) VALUES ({values})"
+        f" ON CONFLICT (trace_id) DO UPDATE SET {_merged('excluded', 'traces')}"
+    )
+
+
+APPEND_ONE = _upsert_one()
+"""One row by its cells; `APPEND` takes many as JSON in one step, for a thread that loses its turn with each."""
 
 APPEND = _upsert("traces", "0")
 EDIT = _upsert("edits", "NULL")

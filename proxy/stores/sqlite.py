@@ -21,7 +21,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-import anyio.to_thread
 import orjson
 
 from proxy import timestamps
@@ -33,6 +32,7 @@ from proxy.stores.database import BUSY_TIMEOUT, DAMAGE, TROUBLE, code, open_writ
 from proxy.stores.reader import Reader, open_readonly
 from proxy.stores.rows import APPEND, APPLY_EDITS, EDIT, Row, batch, encode, encode_edit
 from proxy.stores.sampling import belongs, fold, lost_roots
+from proxy.stores.shortcut import Shortcut
 from proxy.stores.writer import Writer
 
 __all__ = ["SQLiteLog", "open_readonly"]
@@ -84,7 +84,14 @@ class SQLiteLog:
             )
         except sqlite3.Error as error:
             self._trouble(error)
-        self._writer: Writer[Row | _Project] = Writer(self._commit, max_items=max_rows, max_bytes=max_bytes)
+        # A commit that syncs is the thread's in any case.
+        self._shortcut = Shortcut(path) if synchronous == "normal" else None
+        self._writer: Writer[Row | _Project] = Writer(
+            self._commit,
+            shortcut=self._commit_here if self._shortcut else None,
+            max_items=max_rows,
+            max_bytes=max_bytes,
+        )
 
     def append(self, record: Record) -> asyncio.Future[bool]:
         try:
@@ -92,24 +99,24 @@ class SQLiteLog:
         except (TypeError, ValueError, RecursionError):
             logger.exception("a row of the trace log cannot be written as JSON")
             return self._writer.refuse()
-        return self._writer.put(row, len(row.payload))
+        return self._writer.put(row, row.size)
 
     def update(self, trace_id: str, fields: Mapping[str, Any]) -> asyncio.Future[bool]:
         edit = encode_edit(trace_id, fields)
-        return self._writer.put(edit, len(edit.payload))
+        return self._writer.put(edit, edit.size)
 
     async def get(self, trace_id: str) -> Record | None:
-        return await anyio.to_thread.run_sync(self._reader.get, trace_id)
+        return await asyncio.to_thread(self._reader.get, trace_id)
 
     async def descendants(self, trace_id: str) -> list[Record]:
-        return await anyio.to_thread.run_sync(self._reader.descendants, trace_id)
+        return await asyncio.to_thread(self._reader.descendants, trace_id)
 
     async def search(self, query: TraceQuery) -> TracePage:
-        return await anyio.to_thread.run_sync(self._reader.search, query)
+        return await asyncio.to_thread(self._reader.search, query)
 
     async def totals(self) -> dict[str, float]:
         """`calls`, `errors`, `cache_hits`, `input_tokens`, `output_tokens`, `cost`, `saved`, sampled out or not."""
-        return await anyio.to_thread.run_sync(self._reader.totals)
+        return await asyncio.to_thread(self._reader.totals)
 
     async def project(self, name: str) -> tuple[str, str, bool]:
         found = await self._readable(lambda: self._reader.project(name))
@@ -133,6 +140,8 @@ class SQLiteLog:
 
     async def close(self) -> None:
         await self._writer.close()
+        if self._shortcut is not None:
+            await asyncio.to_thread(self._shortcut.close)
         self._reader.close()
         if self._connection is not None:
             self._connection.close()
@@ -141,9 +150,13 @@ class SQLiteLog:
     async def _readable(self, read: Callable[[], T]) -> T | None:
         """What `read` finds, None when the log cannot be read now."""
         try:
-            return await anyio.to_thread.run_sync(read)
+            return await asyncio.to_thread(read)
         except GatewayError:
             return None
+
+    def _commit_here(self, items: list[Row | _Project]) -> bool:
+        """On the event loop; as long as there is trouble, the thread alone tries."""
+        return self._reason is None and self._shortcut is not None and self._shortcut.commit(items)
 
     # What follows runs in the writer's thread.
 

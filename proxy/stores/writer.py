@@ -1,8 +1,10 @@
-"""One thread that writes: rows are handed to it without waiting, and each batch is one transaction.
+"""One writer: rows are handed to it without waiting, and each batch is one transaction.
 
-While a batch is being committed the next one gathers, so the more there is to write, the cheaper each row becomes, and
-a single row waits for nobody. The futures of a batch are settled after its commit, by one call into the event loop.
-What does not fit into the queue is dropped and counted: a slow disk may cost rows, never memory and never an answer.
+What is handed over in one turn of the event loop is a batch. A `shortcut` may commit it at the end of that turn, on the
+loop; what it declines goes to a thread, and everything after it, until the thread has caught up, so the order stays.
+While the thread commits a batch the next one gathers. Its futures are settled after its commit, by one call into the
+loop. What does not fit into the queue is dropped and counted: a slow disk may cost rows, never memory and never an
+answer.
 """
 
 from __future__ import annotations
@@ -16,11 +18,12 @@ from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Generic, TypeVar
 
-import anyio.to_thread
-
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+SHORT = 256 * 1024
+"""Bytes that may be committed on the event loop in one turn."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -34,19 +37,23 @@ class _Handed(Generic[T]):
 class Writer(Generic[T]):
     """Hands batches of items to `commit`, in a thread of its own; it tells for each whether it is on disk.
 
-    `max_items` and `max_bytes` bound the queue, `batch_items` and `batch_bytes` a batch.
+    `shortcut` is asked first, on the event loop, and says whether it has committed a whole batch. `max_items` and
+    `max_bytes` bound the queue, `batch_items` and `batch_bytes` a batch.
     """
 
     def __init__(
         self,
         commit: Callable[[list[T]], Sequence[bool]],
         *,
+        shortcut: Callable[[list[T]], bool] | None = None,
         max_items: int = 20_000,
         max_bytes: int = 128 * 2**20,
         batch_items: int = 500,
         batch_bytes: int = 8 * 2**20,
     ) -> None:
         self._commit = commit
+        self._shortcut = shortcut
+        self._turn: list[_Handed[T]] = []
         self._max = (max_items, max_bytes)
         self._batch = (batch_items, batch_bytes)
         self._queue: SimpleQueue[_Handed[T] | None] = SimpleQueue()
@@ -60,7 +67,7 @@ class Writer(Generic[T]):
     @property
     def pending(self) -> int:
         """How many items are not settled yet."""
-        return self._handed - self._settled
+        return self._handed - self._settled + len(self._turn)
 
     @property
     def dropped(self) -> int:
@@ -76,10 +83,31 @@ class Writer(Generic[T]):
             return self.refuse()
         loop = asyncio.get_running_loop()
         future: asyncio.Future[bool] = loop.create_future()
-        self._handed += 1
-        self._handed_bytes += size
-        self._queue.put(_Handed(item, size, future, loop))
+        handed = _Handed(item, size, future, loop)
+        if self._shortcut is None or self._handed > self._settled:
+            self._hand_over(handed)
+        else:
+            if not self._turn:
+                loop.call_soon(self._end_turn)
+            self._turn.append(handed)
         return future
+
+    def _end_turn(self) -> None:
+        """Settle what was put in this turn, or leave it to the thread."""
+        batch, self._turn = self._turn, []
+        if not batch:
+            return
+        short = sum(handed.size for handed in batch) <= SHORT
+        if short and self._shortcut is not None and self._shortcut([handed.item for handed in batch]):
+            _settle([(handed.future, True) for handed in batch])
+        else:
+            for handed in batch:
+                self._hand_over(handed)
+
+    def _hand_over(self, handed: _Handed[T]) -> None:
+        self._handed += 1
+        self._handed_bytes += handed.size
+        self._queue.put(handed)
 
     def refuse(self) -> asyncio.Future[bool]:
         """Count an item that is dropped without being handed over."""
@@ -92,8 +120,9 @@ class Writer(Generic[T]):
         """Write what is pending, then stop; what is put from now on is dropped."""
         if not self._closed:
             self._closed = True
+            self._end_turn()
             self._queue.put(None)
-        await anyio.to_thread.run_sync(self._thread.join)
+        await asyncio.to_thread(self._thread.join)
 
     def _run(self) -> None:
         more = True

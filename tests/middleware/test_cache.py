@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
+from proxy.draft import Draft
 from proxy.middleware.cache import cache
-from proxy.models import Call, Chunk, Completion, Draft, Event, LogPolicy, ToolCall
+from proxy.models import Call, Chunk, Completion, Event, LogPolicy, ToolCall
 from proxy.protocols import CacheStore, Handler
 from proxy.stores.diskcache import DiskCache
 from proxy.stores.memory import MemoryCache

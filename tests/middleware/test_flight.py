@@ -7,10 +7,11 @@ from contextlib import aclosing
 
 import pytest
 
+from proxy.draft import Draft
 from proxy.errors import UpstreamError
 from proxy.middleware.cache import cache
 from proxy.middleware.flight import pieces
-from proxy.models import Call, Choice, Chunk, Completion, Draft, Event, LogPolicy, ToolCall, Usage
+from proxy.models import Call, Choice, Chunk, Completion, Event, LogPolicy, ToolCall, Usage
 from proxy.protocols import CacheStore, Handler
 from proxy.stores.memory import MemoryCache
 from tests.middleware.calls import Upstream, make_call, make_completion, settle

@@ -18,8 +18,9 @@ import anyio
 import pytest
 from pydantic import SecretStr
 
+from proxy.draft import Draft
 from proxy.errors import UpstreamError
-from proxy.models import Call, Chunk, Completion, CompletionRequest, Draft, Target, TraceContext
+from proxy.models import Call, Chunk, Completion, CompletionRequest, Target, TraceContext
 from proxy.providers.litellm import LiteLLM
 from tests.providers.golden import HELLO, ROWS, Row, plain
 from tests.upstreams.connection import Request

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from proxy.stores.writer import Writer
+from proxy.stores.writer import SHORT, Writer
 
 
 class Gate:
@@ -42,10 +42,10 @@ async def test_what_gathers_during_a_commit_is_the_next_batch() -> None:
     await writer.close()
 
 
-@pytest.mark.parametrize(("limits", "size"), [({"max_items": 3}, 1), ({"max_bytes": 30}, 10)])
-async def test_a_full_queue_drops_and_counts(limits: dict[str, int], size: int) -> None:
+@pytest.mark.parametrize(("max_items", "max_bytes", "size"), [(3, 1000, 1), (1000, 30, 10)])
+async def test_a_full_queue_drops_and_counts(max_items: int, max_bytes: int, size: int) -> None:
     gate = Gate()
-    writer = Writer(gate.commit, **limits)
+    writer = Writer(gate.commit, max_items=max_items, max_bytes=max_bytes)
     kept = [writer.put("kept", size) for _ in range(3)]
     dropped = [writer.put("dropped", size) for _ in range(2)]
     assert [future.result() for future in dropped] == [False, False]
@@ -128,3 +128,57 @@ async def _leave(gate: Gate) -> Writer[str]:
     writer = Writer(gate.commit)
     writer.put("orphan", 1)
     return writer
+
+
+async def test_the_shortcut_settles_a_turn_as_one_batch() -> None:
+    taken: list[list[str]] = []
+
+    def shortcut(items: list[str]) -> bool:
+        taken.append(items)
+        return True
+
+    gate = Gate()
+    writer = Writer(gate.commit, shortcut=shortcut)
+    futures = [writer.put(name, 1) for name in "abc"]
+    assert writer.pending == 3
+    assert await settled(futures) == [True, True, True]
+    assert (taken, gate.batches, writer.pending) == ([["a", "b", "c"]], [], 0)
+    await writer.close()
+
+
+async def test_what_the_shortcut_declines_goes_to_the_thread_and_so_does_what_follows() -> None:
+    taken: list[list[str]] = []
+
+    def shortcut(items: list[str]) -> bool:
+        taken.append(items)
+        return len(taken) > 1
+
+    gate = Gate()
+    writer = Writer(gate.commit, shortcut=shortcut)
+    first = writer.put("a", 1)
+    await asyncio.sleep(0)
+    second = writer.put("b", 1)
+    gate.open.set()
+    assert await settled([first, second]) == [True, True]
+    third = writer.put("c", 1)
+    assert await third is True
+    assert taken == [["a"], ["c"]]
+    assert [item for batch in gate.batches for item in batch] == ["a", "b"]
+    await writer.close()
+
+
+async def test_large_turns_are_the_threads() -> None:
+    gate = Gate()
+    gate.open.set()
+    writer = Writer(gate.commit, shortcut=lambda items: pytest.fail("too large for the loop"))
+    assert await writer.put("a", SHORT + 1) is True
+    assert gate.batches == [["a"]]
+    await writer.close()
+
+
+async def test_closing_settles_the_turn_that_is_under_way() -> None:
+    gate = Gate()
+    writer = Writer(gate.commit, shortcut=lambda items: True)
+    future = writer.put("a", 1)
+    await writer.close()
+    assert future.result() is True

@@ -1,0 +1,129 @@
+"""A server under measurement: its own process, its own session, its log in a file, and gone whatever happens.
+
+It gets a small environment: no keys, no proxies, and nothing that keeps Python from writing bytecode, which a user's
+second start would find.
+"""
+
+from __future__ import annotations
+
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+
+HOST = "127.0.0.1"
+ROOT = Path(__file__).parents[2]
+KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR")
+
+
+class BenchError(Exception):
+    """Nothing can be measured; the message says why."""
+
+
+class Server:
+    """One server, running while it is held. `argv` may hold its `{port}`; `ready` is a path that then answers 200."""
+
+    def __init__(
+        self, name: str, argv: Sequence[str], *, log: Path, ready: str, environ: Mapping[str, str] | None = None
+    ) -> None:
+        self.name = name
+        self.port = free_port()
+        self.ready = ready
+        self.log = log
+        self._argv = [part.replace("{port}", str(self.port)) for part in argv]
+        self._environ = {key: os.environ[key] for key in KEPT if key in os.environ} | dict(environ or {})
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        """The session's leader."""
+        assert self._process is not None
+        return self._process.pid
+
+    def __enter__(self) -> Server:
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                self._argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                cwd=ROOT, env=self._environ, start_new_session=True,
+            )  # fmt: skip
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.stop()
+
+    def wait(self, seconds: float = 90) -> Server:
+        """Return once the server is ready. Raises `BenchError`, with the end of its log, when it is not in time."""
+        deadline = time.monotonic() + seconds
+        while self.get(self.ready)[0] != 200:
+            if not self.alive:
+                raise self.broken("ended before it was ready")
+            if time.monotonic() > deadline:
+                raise self.broken(f"is not ready after {seconds:.0f} s ({self.get(self.ready)[1][:200]!r})")
+            time.sleep(0.05)
+        return self
+
+    @property
+    def alive(self) -> bool:
+        assert self._process is not None
+        return self._process.poll() is None
+
+    def get(self, path: str) -> tuple[int, bytes]:
+        """Status and body of a GET; (0, b"") when nobody answers."""
+        connection = http.client.HTTPConnection(HOST, self.port, timeout=10)
+        try:
+            connection.request("GET", path)
+            response = connection.getresponse()
+            return response.status, response.read()
+        except (OSError, http.client.HTTPException):
+            return 0, b""
+        finally:
+            connection.close()
+
+    def broken(self, what: str) -> BenchError:
+        """The error that says what is wrong with this server, and how its log ends."""
+        lines = self.log.read_text(errors="replace").splitlines()[-15:]
+        return BenchError("\n  | ".join([f"{self.name} {what}; its log ends:", *lines]))
+
+    def kill(self) -> None:
+        """SIGKILL to every process of the server, now."""
+        assert self._process is not None
+        self._signal(signal.SIGKILL)
+        self._process.wait()
+
+    def stop(self) -> None:
+        """Ask it to end, and kill what is left of it."""
+        if self._process is None:
+            return
+        try:
+            self._signal(signal.SIGTERM)
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            pass
+        finally:
+            self.kill()
+
+    def _signal(self, number: signal.Signals) -> None:
+        try:
+            os.killpg(self.pid, number)
+        except ProcessLookupError:
+            return  # all of it has ended
+
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind((HOST, 0))
+        return int(one.getsockname()[1])
+
+
+def interruptible() -> None:
+    """Have SIGTERM and SIGINT raise `KeyboardInterrupt`, which ends every `with` on its way out.
+
+    A shell starts what it puts in the background with SIGINT ignored; here it counts.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)

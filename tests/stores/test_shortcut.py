@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from proxy.models import Record
+from proxy.stores.database import open_writer
+from proxy.stores.rows import Row, encode, encode_edit
+from proxy.stores.shortcut import CHECKPOINT_ROWS, Shortcut
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    found = tmp_path / "traces.db"
+    open_writer(found).close()
+    return found
+
+
+@pytest.fixture
+def shortcut(path: Path) -> Iterator[Shortcut]:
+    made = Shortcut(path)
+    yield made
+    made.close()
+
+
+def row(trace_id: str, root: str | None = None, **fields: str) -> Row:
+    return encode(Record(trace_id, root or trace_id, **fields))  # type: ignore[arg-type]
+
+
+def stored(path: Path) -> dict[str, str | None]:
+    connection = sqlite3.connect(path)
+    try:
+        return dict(connection.execute("SELECT trace_id, output FROM traces").fetchall())
+    finally:
+        connection.close()
+
+
+def test_a_batch_is_committed_at_once(path: Path, shortcut: Shortcut) -> None:
+    assert shortcut.commit([row("a", output="x"), row("b")])
+    assert stored(path) == {"a": "x", "b": None}
+
+
+def test_a_row_that_comes_again_is_merged(path: Path, shortcut: Shortcut) -> None:
+    assert shortcut.commit([row("a", output="x", name="n")])
+    assert shortcut.commit([row("a", output="y")])
+    assert stored(path) == {"a": "y"}
+
+
+def test_edits_and_lost_rows_are_declined_with_their_whole_batch(path: Path, shortcut: Shortcut) -> None:
+    assert not shortcut.commit([row("a"), encode_edit("b", {"output": "x"})])
+    assert not shortcut.commit([row("a"), encode(Record("c", "c", counted_only=True))])
+    assert not shortcut.commit([row("a"), "something else"])
+    assert stored(path) == {}
+
+
+def test_rows_of_a_lost_trace_are_declined(path: Path, shortcut: Shortcut) -> None:
+    connection = open_writer(path)
+    connection.execute("INSERT INTO sampled_out VALUES ('r', NULL, 1, 0, 0, 0, 0, 0, 0, '{}')")
+    connection.close()
+    assert not shortcut.commit([row("a", "r")])
+    assert shortcut.commit([row("b")])
+    assert stored(path) == {"b": None}
+
+
+def test_an_edit_that_came_before_wins(path: Path, shortcut: Shortcut) -> None:
+    connection = open_writer(path)
+    connection.execute("INSERT INTO edits (trace_id, output) VALUES ('a', 'edited')")
+    connection.close()
+    assert shortcut.commit([row("a", output="x")])
+    assert stored(path) == {"a": "edited"}
+
+
+def test_a_lock_is_declined_without_waiting(path: Path, shortcut: Shortcut) -> None:
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    assert not shortcut.commit([row("a")])
+    other.execute("ROLLBACK")
+    other.close()
+    assert shortcut.commit([row("a")])
+
+
+def test_a_value_that_sqlite_cannot_take_leaves_nothing_behind(path: Path, shortcut: Shortcut) -> None:
+    assert not shortcut.commit([row("a"), row("b", output="\ud800")])
+    assert stored(path) == {}
+    assert shortcut.commit([row("a")])
+
+
+def test_a_file_that_is_gone_is_not_made_again(path: Path, shortcut: Shortcut) -> None:
+    path.unlink()
+    assert not shortcut.commit([row("a")])
+    assert not path.exists()
+
+
+def test_the_wal_is_written_back_and_stays_bounded(path: Path) -> None:
+    shortcut = Shortcut(path)
+    committed = 0
+    for start in range(0, CHECKPOINT_ROWS * 5, 100):
+        while not shortcut.commit([row(f"t-{number}", output="x" * 500) for number in range(start, start + 100)]):
+            continue  # a checkpoint restarts the WAL: for a moment it holds the lock
+        committed += 100
+    wal = path.with_name("traces.db-wal").stat().st_size
+    shortcut.close()
+    assert len(stored(path)) == committed
+    assert wal < 3 * CHECKPOINT_ROWS * 4096
