@@ -41,7 +41,7 @@ from proxy.middleware.steps import steps
 from proxy.middleware.trace import trace
 from proxy.models import ALL, Json, LogPolicy, Record
 from proxy.protocols import CacheStore, Handler, Middleware, Provider, TraceLog
-from proxy.routes.status import health, ready
+from proxy.routes.status import about, health, ready
 from proxy.stores.keyfile import load_key
 
 PAREA = "/api/parea/v1"
@@ -108,6 +108,7 @@ class Gateway:
     def _table(self) -> dict[str, dict[str, App]]:
         parea = plugins.load("dialects", "parea", "dialect")(self.config.server.max_depth)
         return {
+            "/": {"GET": about},
             "/health": {"GET": health(self.log)},
             "/ready": {"GET": ready(self.log, self.providers)},
             f"{PAREA}/completion": {"POST": Endpoint(parea, self.handler, paced=True)},

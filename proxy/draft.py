@@ -19,6 +19,9 @@ class Draft:
         self._calls: dict[int, dict[int, ToolCall]] = {}
 
     def add(self, chunk: Chunk) -> None:
+        """Raises `TypeError` for text that is none, so that what is in the draft can always be told."""
+        if not (isinstance(chunk.text, str) and isinstance(chunk.reasoning, str)):
+            raise TypeError("a chunk's text must be text")
         if chunk.text:
             self._text.setdefault(chunk.index, []).append(chunk.text)
         if chunk.reasoning:

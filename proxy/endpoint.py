@@ -55,11 +55,10 @@ class Endpoint:
 
     async def _whole(self, call: Call, events: AsyncGenerator[Event, None], send: Send) -> None:
         try:
-            completion = await _last(events)
+            whole = self.dialect.encode(call, await _last(events))
         except Exception as error:
-            await answer(send, self.dialect.encode_error(call, shown(error), stream=False), _remarks(call))
-        else:
-            await answer(send, self.dialect.encode(call, completion), _remarks(call))
+            whole = self.dialect.encode_error(call, shown(error), stream=False)
+        await answer(send, whole, _remarks(call))
 
     async def _streamed(self, call: Call, events: AsyncGenerator[Event, None], send: Send) -> None:
         try:

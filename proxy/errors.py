@@ -100,7 +100,8 @@ class UpstreamError(GatewayError):
     """A provider's failure, translated.
 
     `code` is one of `STATUS`; `status` is what the client is told; `upstream_status` what the provider said, if it got
-    that far. `retry_after` is in seconds.
+    that far. `retry_after` is in seconds. `quoted` says that the message holds the provider's own words, which may quote
+    the request.
     """
 
     STATUS: ClassVar[dict[str, int]] = {
@@ -133,8 +134,10 @@ class UpstreamError(GatewayError):
         provider: str,
         upstream_status: int | None = None,
         retry_after: float | None = None,
+        quoted: bool = False,
     ) -> None:
         super().__init__(message)
+        self.quoted = quoted
         self.code = code
         self.status = self.STATUS[code]
         self.provider = provider

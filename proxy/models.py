@@ -39,6 +39,10 @@ class LogPolicy:
     outputs: bool = True
     rate: float = 1.0
 
+    @property
+    def omits(self) -> bool:
+        return not (self.inputs and self.outputs)
+
     def narrowed(self, other: LogPolicy) -> LogPolicy:
         """The stricter of two policies, field by field: what either side forbids stays unwritten."""
         if other is ALL:

@@ -81,7 +81,7 @@ VENDORS: dict[str, Vendor] = {
                 "vertex_location": ("VERTEXAI_LOCATION", "GOOGLE_CLOUD_LOCATION"),
             },
             requires=("vertex_credentials",),
-            pattern=_names(r"(gemini|gemma|chat-bison|text-bison)"),
+            pattern=_names(r"gemini"),
             other_prefixes=("gemini",),
         ),
         Vendor(

@@ -50,6 +50,13 @@ class Local:
         self.client.close()
         self._server.__exit__(kind, error, tb)
 
+    def wait_until_ready(self) -> None:
+        """Until `/ready` is 200: while LiteLLM is loaded it is 503, as it should be."""
+        end = time.monotonic() + 30
+        while httpx.get(f"{self.url}/ready").status_code != 200:
+            assert time.monotonic() < end, "the gateway never became ready"
+            time.sleep(0.05)
+
     def complete(self, body: dict[str, Any]) -> dict[str, Any]:
         """The answer of `POST /completion`."""
         response = self.client.post("/completion", json=body)

@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -299,11 +300,22 @@ def test_bodies_are_read_strictly_on_every_route(gateway: Local) -> None:
 
 
 def test_ready_says_that_it_is(gateway: Local) -> None:
-    end = time.monotonic() + 20
-    while (response := httpx.get(f"{gateway.url}/ready")).status_code != 200 and time.monotonic() < end:
-        time.sleep(0.1)
-    assert response.json() == {"status": "ready", "reasons": {}}
+    gateway.wait_until_ready()
+    assert httpx.get(f"{gateway.url}/ready").json() == {"status": "ready", "reasons": {}}
     assert httpx.get(f"{gateway.url}/health").json()["log"]["writable"] is True
+
+
+def test_the_address_itself_says_what_it_is(gateway: Local) -> None:
+    assert httpx.get(gateway.url).json()["docs"] == "/docs"
+
+
+@pytest.mark.parametrize("trace_id", ["a/b/c", "../x", "a\0b", "😀", "x" * 5000])
+def test_whatever_id_is_accepted_can_be_asked_for(gateway: Local, trace_id: str) -> None:
+    trace_id += str(uuid.uuid4())
+    gateway.complete(asked(trace_id=trace_id))
+    found = gateway.client.get(f"/trace_log/{quote(trace_id, safe='')}")
+    assert found.status_code == 200
+    assert found.json()["output"].startswith("You said")
 
 
 def test_a_deployed_prompt(gateway: Local) -> None:

@@ -67,6 +67,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Local]:
         "model_list": [{"model_name": name, "litellm_params": {"model": "echo/echo"}} for name in ("echo", "default")]
     }
     with Local(tmp_path_factory.mktemp("gateway"), config) as running:
+        running.wait_until_ready()
         yield running
 
 

@@ -26,7 +26,7 @@ INPUT_NOTES = frozenset({"unfilled"})
 def omit(record: Record) -> Record:
     """The record without what its policy forbids."""
     policy = record.policy
-    if policy.inputs and policy.outputs:
+    if not policy.omits:
         return record
     notes = {**record.notes, "omitted": [name for name in ("inputs", "outputs") if not getattr(policy, name)]}
     extra = {key: value for key, value in record.extra.items() if key in HARMLESS}
@@ -55,7 +55,7 @@ def restrict(policy: LogPolicy) -> Step:
 
 def omit_fields(fields: Mapping[str, Json], policy: LogPolicy) -> dict[str, Json]:
     """The fields of an edit to a record, without what `policy` forbids."""
-    forbidden = {"error", "extra"} if not (policy.inputs and policy.outputs) else set()
+    forbidden = {"error", "extra"} if policy.omits else set()
     forbidden |= set() if policy.inputs else {"inputs", "configuration"}
     forbidden |= set() if policy.outputs else {"output"}
     return {name: value for name, value in fields.items() if name not in forbidden}

@@ -51,7 +51,9 @@ def deployment_of(config: Config, deployment_id: str) -> Deployment:
     deployment = config.deployments.get(deployment_id)
     if deployment is None:
         known = ", ".join(sorted(config.deployments)) or "none"
-        raise NotFound(f"no deployment {deployment_id!r} in the config (there are: {known})", param="deployment_id")
+        raise NotFound(
+            f"no deployment {_short(deployment_id)} in the config (there are: {known})", param="deployment_id"
+        )
     return deployment
 
 
@@ -95,7 +97,7 @@ def _provider_of(config: Config, model: str) -> tuple[str, str]:
     if provider is None:
         known = ", ".join(sorted(config.models)) or "none"
         raise NotFound(
-            f"model {model!r} is not in the config (there are: {known}) and its provider cannot be told from its name: "
+            f"model {_short(model)} is not in the config (there are: {known}) and its provider cannot be told from its name: "
             "give llm_configuration.provider, or write provider/model",
             param="model",
         )
@@ -123,3 +125,8 @@ def _named_by_prefix(model: str) -> tuple[str, str]:
 def _keyed(target: Target, keys: Mapping[str, SecretStr]) -> Target:
     key = keys.get(target.provider) or keys.get(ANY)
     return target if key is None or target.provider == "echo" else target.with_key(key)
+
+
+def _short(name: str) -> str:
+    """A name as a message tells it: whole, unless it is no name at all."""
+    return repr(name if len(name) <= 100 else name[:100] + "...")

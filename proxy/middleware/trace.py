@@ -52,9 +52,7 @@ def trace(write: Write) -> Middleware:
                 raise
             except Exception as error:
                 call.logged = await write(_record(call, "error", first, choices=draft.choices(), error=error))
-                if isinstance(error, UpstreamError) and not (
-                    call.request.policy.inputs and call.request.policy.outputs
-                ):
+                if isinstance(error, UpstreamError) and error.quoted and call.request.policy.omits:
                     raise error.withheld() from None
                 raise
             if completion is None:

@@ -1,4 +1,4 @@
-"""Whether the gateway lives and whether it can work: `/health` and `/ready`.
+"""What this is, whether it lives and whether it can work: `/`, `/health` and `/ready`.
 
 `/health` answers as long as the process does. `/ready` is 200 when a request for any provider could be served now,
 else 503 with the reasons.
@@ -13,6 +13,12 @@ import orjson
 from proxy import __version__
 from proxy.asgi import App, Receive, Scope, Send, answer
 from proxy.protocols import Answer, Provider, TraceLog
+
+
+async def about(scope: Scope, receive: Receive, send: Send) -> None:
+    """`GET /`: what this is, for whoever opens the address in a browser."""
+    body = {"name": "parea-proxy", "version": __version__, "docs": "/docs", "health": "/health", "ready": "/ready"}
+    await answer(send, Answer(200, orjson.dumps(body)))
 
 
 def health(log: TraceLog) -> App:

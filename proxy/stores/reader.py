@@ -16,7 +16,7 @@ from proxy.models import Record
 from proxy.protocols import TracePage, TraceQuery
 from proxy.stores import search
 from proxy.stores.database import open_reader
-from proxy.stores.rows import SELECTED, decode
+from proxy.stores.rows import SELECTED, decode, without_nul
 
 
 class Reader:
@@ -30,7 +30,8 @@ class Reader:
 
     def get(self, trace_id: str) -> Record | None:
         with self._connection() as connection:
-            row = connection.execute(f"SELECT {SELECTED} FROM traces WHERE trace_id = ?", (trace_id,)).fetchone()
+            query = f"SELECT {SELECTED} FROM traces WHERE trace_id = ?"
+            row = connection.execute(query, (without_nul(trace_id),)).fetchone()
         return decode(row) if row else None
 
     def descendants(self, trace_id: str) -> list[Record]:

@@ -97,9 +97,13 @@ def _cells(values: Iterable[Any]) -> tuple[list[Json], int]:
         if isinstance(cell, str):
             size += len(cell)
             if "\0" in cell:
-                # SQLite ends a text at a NUL.
-                cells[place] = cell.replace("\0", "\N{REPLACEMENT CHARACTER}")
+                cells[place] = without_nul(cell)
     return cells, size
+
+
+def without_nul(text: str) -> str:
+    """The text as it is stored: SQLite would end it at a NUL."""
+    return text.replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
 def _json(value: Json) -> str:

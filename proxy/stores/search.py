@@ -125,7 +125,7 @@ def where(query: TraceQuery, now: datetime) -> Test:
 def page(query: TraceQuery) -> tuple[int, int]:
     """How many rows, and how many to skip. Raises `BadRequest`."""
     if not 1 <= query.page <= 2**31:
-        raise BadRequest("page: counts from 1", param="page")
+        raise BadRequest(f"page: from 1 to {2**31}", param="page")
     if not 1 <= query.page_size <= MAX_PAGE_SIZE:
         raise BadRequest(f"page_size: from 1 to {MAX_PAGE_SIZE}", param="page_size")
     return query.page_size, (query.page - 1) * query.page_size

@@ -152,11 +152,24 @@ async def test_a_cancelled_task_is_a_cancelled_row() -> None:
 
 
 async def test_a_providers_words_are_withheld_from_a_call_that_omits() -> None:
-    error = UpstreamError("you said: secret", code="invalid_request", provider="openai", upstream_status=400)
+    error = UpstreamError("you said: secret", code="invalid_request", provider="openai", quoted=True)
     with pytest.raises(UpstreamError) as caught:
         [event async for event in trace(Journal())(playing(error))(call(policy=LogPolicy(inputs=False)))]
     assert "secret" not in str(caught.value)
-    assert (caught.value.code, caught.value.upstream_status) == ("invalid_request", 400)
+    assert caught.value.code == "invalid_request"
+
+
+async def test_the_gateways_own_words_are_told_to_a_call_that_omits() -> None:
+    error = UpstreamError("openai has no api_key", code="authentication", provider="openai")
+    with pytest.raises(UpstreamError, match="has no api_key"):
+        [event async for event in trace(Journal())(playing(error))(call(policy=LogPolicy(inputs=False)))]
+
+
+async def test_a_chunk_that_holds_no_text_is_an_error_with_a_row() -> None:
+    journal, odd = Journal(), Chunk(text=["no text"])  # type: ignore[arg-type]
+    with pytest.raises(TypeError):
+        [event async for event in trace(journal)(playing(Chunk("par"), odd))(call())]
+    assert (journal.records[0].status, journal.records[0].output) == ("error", "par")
 
 
 async def test_notes_tell_what_was_dropped_and_left() -> None:
