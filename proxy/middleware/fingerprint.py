@@ -27,6 +27,9 @@ VERSION = 1
 CREDENTIAL = re.compile(r"key|token|secret|credential|password|profile|auth", re.IGNORECASE)
 """Settings with such names say who asks, not what: a rotated credential does not empty the cache."""
 
+REMEMBERED = 1024
+"""Targets whose settings are remembered; a request that brings its own key makes a new one each time."""
+
 EXACT = 2**53
 """Up to here every whole float is one integer."""
 
@@ -52,13 +55,27 @@ def fingerprint(call: Call, secret: bytes) -> bytes | None:
 
 
 def _target(target: Target, params: Mapping[str, Json]) -> Json:
-    settings = {
+    sent = {name: _number(value) for name, value in {**target.params, **params}.items()}
+    return [target.provider, target.model, target.api_base, _settings(target), sent]
+
+
+_known: dict[int, tuple[Target, dict[str, Json]]] = {}
+
+
+def _settings(target: Target) -> dict[str, Json]:
+    """The settings that say what is asked. Those of the config's own targets are remembered."""
+    known = _known.get(id(target))
+    if known is not None and known[0] is target:
+        return known[1]
+    found = {
         name: value
         for name, value in target.settings.items()
         if not isinstance(value, SecretStr) and CREDENTIAL.search(name) is None
     }
-    sent = {name: _number(value) for name, value in {**target.params, **params}.items()}
-    return [target.provider, target.model, target.api_base, settings, sent]
+    if len(_known) >= REMEMBERED:
+        _known.clear()
+    _known[id(target)] = target, found
+    return found
 
 
 def _number(value: Json) -> Json:

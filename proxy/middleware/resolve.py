@@ -97,8 +97,8 @@ def _provider_of(config: Config, model: str) -> tuple[str, str]:
     if provider is None:
         known = ", ".join(sorted(config.models)) or "none"
         raise NotFound(
-            f"model {_short(model)} is not in the config (there are: {known}) and its provider cannot be told from its name: "
-            "give llm_configuration.provider, or write provider/model",
+            f"model {_short(model)} is not in the config (there are: {known}) and its provider cannot be told from its"
+            " name: give llm_configuration.provider, or write provider/model",
             param="model",
         )
     return provider, model

@@ -25,6 +25,11 @@ SELECTED = ", ".join(COLUMNS)
 
 _fields = attrgetter(*COLUMNS)
 _JSON_PLACES = tuple(place for place, name in enumerate(COLUMNS) if name in JSON_COLUMNS)
+_TEXT_PLACES = tuple(
+    place
+    for place, name in enumerate(COLUMNS)
+    if name not in JSON_COLUMNS and "str" in str(Record.__dataclass_fields__[name].type)
+)
 _UNSAID = frozenset(COLUMNS.index(name) for name in ("tags", "scores", "notes", "extra"))
 """Where an empty value is the default, which says nothing."""
 
@@ -92,9 +97,14 @@ def _cells(values: Iterable[Any]) -> tuple[list[Json], int]:
     size = 8 * len(cells)
     for place in _JSON_PLACES:
         value = cells[place]
-        cells[place] = None if value is None or (place in _UNSAID and not value) else _json(value)
-    for place, cell in enumerate(cells):
-        if isinstance(cell, str):
+        if value is None or (place in _UNSAID and not value):
+            cells[place] = None
+        else:
+            cells[place] = cell = _json(value)
+            size += len(cell)
+    for place in _TEXT_PLACES:
+        cell = cells[place]
+        if cell and isinstance(cell, str):
             size += len(cell)
             if "\0" in cell:
                 cells[place] = without_nul(cell)
