@@ -23,7 +23,7 @@ COMPILED := --compile-bytecode
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install serve test check format bench schema lock clean
+.PHONY: help install serve test check format bench schema keys lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,8 +50,12 @@ bench: $(DEVELOPMENT) ## Measure this gateway beside the LiteLLM proxy
 	$(PY) -m tests.bench $(ARGS)
 
 schema: $(RUNTIME) ## Write the JSON Schema of the config anew
-	$(PY) -m proxy.settings > proxy/config.schema.json.new
-	mv proxy/config.schema.json.new proxy/config.schema.json
+	$(PY) -m proxy.config.schema > proxy/config/schema.json.new
+	mv proxy/config/schema.json.new proxy/config/schema.json
+
+keys: $(DEVELOPMENT) ## Write the list of LiteLLM's config keys anew
+	LITELLM_LOCAL_MODEL_COST_MAP=True $(PY) -m tests.config.litellm_keys > proxy/config/litellm.keys.json.new
+	mv proxy/config/litellm.keys.json.new proxy/config/litellm.keys.json
 
 lock: ## Resolve the locks anew (needs uv); upgrade with: make lock ARGS=--upgrade
 	$(COMPILE) --group build $(ARGS) -o locks/requirements.lock

@@ -29,7 +29,7 @@ from proxy.config import Config, load
 from proxy.endpoint import Endpoint
 from proxy.errors import ConfigError
 from proxy.front import Front
-from proxy.guard import LOOPBACK, Guard
+from proxy.guard import LOOPBACK, Guard, is_loopback
 from proxy.loader import load as load_module
 from proxy.middleware.cache import cache
 from proxy.middleware.omit import omit, omit_fields, restrict
@@ -73,8 +73,8 @@ class Gateway:
         self.policy = OMIT[config.log.omit]
         self.sample_rate = config.log.sample_rate
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.log: TraceLog = plugins.load("stores", config.log.store, "trace_log")(data, config.log)
-        self.cache: CacheStore = plugins.load("stores", config.cache.store, "cache_store")(data, config.cache)
+        self.log: TraceLog = plugins.make("stores", config.log.store, "trace_log", data, config.log)
+        self.cache: CacheStore = plugins.make("stores", config.cache.store, "cache_store", data, config.cache)
         echo = plugins.load("providers", "echo", "provider")()
         lite = plugins.load("providers", "litellm", "provider")(
             strict_params=config.litellm.strict_params,
@@ -135,8 +135,8 @@ class Gateway:
 
 def _hosts(config: Config, host: str) -> frozenset[str] | None:
     """The names this server answers to; any, where it is bound to a network and so has a key."""
-    if host in LOOPBACK:
-        return LOOPBACK | {name.lower() for name in config.server.allowed_hosts}
+    if is_loopback(host):
+        return LOOPBACK | {host} | {name.lower() for name in config.server.allowed_hosts}
     return None
 
 
@@ -155,7 +155,7 @@ def serve(
     SIGTERM and SIGINT let running answers finish for `GRACE` seconds. Raises `ConfigError` when `host` is not
     loopback and no key is configured.
     """
-    if host not in LOOPBACK and config.master_key is None:
+    if not is_loopback(host) and config.master_key is None:
         raise ConfigError(
             f"refusing to serve on {host} without a key: set general_settings.master_key, or bind to 127.0.0.1"
         )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -15,7 +16,7 @@ import click
 
 from proxy import __version__
 from proxy.errors import ConfigError, GatewayError
-from proxy.places import config_path, data_folder, private
+from proxy.places import check_port, config_path, data_folder, private
 
 if TYPE_CHECKING:
     from proxy.config import Config
@@ -42,7 +43,9 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON."
 
 
 class _Group(click.Group):
-    """Tells what went wrong in one message instead of a traceback, with exit code 2."""
+    """Tells what went wrong in one message instead of a traceback, with exit code 2. A reader that has seen enough, as
+    `head` has, is no error.
+    """
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -50,6 +53,10 @@ class _Group(click.Group):
         except GatewayError as error:
             click.echo(error.message, err=True)
             ctx.exit(2)
+        except BrokenPipeError:
+            # what is still to be written goes nowhere, also when the interpreter ends
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            ctx.exit(0)
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -119,15 +126,23 @@ def serve(path: Path | None, host: str, port: int, data: Path | None, workers: i
     """
     path = config_path(path)
     config = _load(path)
-    if config.master_key is None and host not in {"localhost", "127.0.0.1", "::1"}:
+    from proxy.guard import is_loopback
+
+    if config.master_key is None and not is_loopback(host):
         raise ConfigError(
             f"refusing to listen on {host} without a key, since anybody there could spend yours: set"
             " general_settings.master_key in the config (PAREA_PROXY_KEY, without a config), or use --host 127.0.0.1"
         )
+    check_port(host, port)
     folder = private(data_folder(data, path))
     for warning in config.warnings:
         if warning.kind == "key":
             click.echo(f"{config.name}, line {warning.line}: {warning.key} {warning.message}", err=True)
+    if log_level in {"info", "debug"}:
+        from proxy.banner import banner
+
+        for line in banner(config, host=host, port=port, data=folder):
+            click.echo(line, err=True)
     from proxy import app
 
     app.serve(config, path=path, host=host, port=port, data=folder, workers=workers, log_level=log_level)
@@ -266,7 +281,7 @@ def _on_cache(path: Path | None, data: Path | None, ask: Callable[[Any], Any]) -
         return None
 
     async def run() -> Any:
-        store = plugins.load("stores", config.cache.store, "cache_store")(folder, config.cache)
+        store = plugins.make("stores", config.cache.store, "cache_store", folder, config.cache)
         try:
             return await ask(store)
         finally:

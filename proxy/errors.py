@@ -100,8 +100,8 @@ class UpstreamError(GatewayError):
     """A provider's failure, translated.
 
     `code` is one of `STATUS`; `status` is what the client is told; `upstream_status` what the provider said, if it got
-    that far. `retry_after` is in seconds. `quoted` says that the message holds the provider's own words, which may quote
-    the request.
+    that far. `retry_after` is in seconds. `quoted` says that the message holds the provider's own words, which may
+    quote the request.
     """
 
     STATUS: ClassVar[dict[str, int]] = {

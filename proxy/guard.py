@@ -17,6 +17,7 @@ Decisions are made on the scope's own path and headers, never on a URL put toget
 from __future__ import annotations
 
 import hmac
+import ipaddress
 from collections.abc import MutableMapping
 from hashlib import sha256
 from typing import Any
@@ -125,3 +126,11 @@ def hostname(host: str) -> str:
     if host.startswith("["):
         return host[1:].partition("]")[0].lower()
     return host.partition(":")[0].lower()
+
+
+def is_loopback(host: str) -> bool:
+    """Whether nobody but this machine reaches what listens on `host`: `localhost`, 127.0.0.0/8 or ::1."""
+    try:
+        return host in LOOPBACK or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,12 +1,15 @@
-"""Where things lie: the config file, and the folder of the trace log and the cache.
+"""Where things lie: the config file, the folder of the trace log and the cache, and the port.
 
 What must stay true: the folder is entered by nobody but its owner, and never is one that others need.
 """
 
 from __future__ import annotations
 
+import errno
+import socket
 import stat
 from pathlib import Path
+from typing import Any
 
 from proxy.errors import ConfigError
 
@@ -38,3 +41,34 @@ def private(folder: Path) -> Path:
     except OSError as error:
         raise ConfigError(f"--data {folder}: cannot be used: {error.strerror}") from None
     return folder
+
+
+def check_port(host: str, port: int) -> None:
+    """Raise `ConfigError` if nothing can listen there, as long as nothing has been written yet."""
+    try:
+        addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        errors = [_refusal(family, address) for family, _, _, _, address in addresses]
+    except OSError as unknown:
+        errors = [unknown]
+    # a name may stand for an address of a family that this machine has not: one that can be had is enough
+    taken = [error for error in errors if error is not None and error.errno in (errno.EADDRINUSE, errno.EACCES)]
+    error = next(iter(taken), errors[0] if all(errors) else None)
+    if error is None:
+        return
+    reason = f"{error.strerror}: give an address of this machine with --host (PAREA_PROXY_HOST)"
+    if error.errno == errno.EADDRINUSE:
+        reason = f"port {port} is in use: choose another with --port (PAREA_PROXY_PORT)"
+    elif error.errno == errno.EACCES:
+        reason = f"port {port} is not for everybody: choose one above 1023 with --port (PAREA_PROXY_PORT)"
+    raise ConfigError(f"cannot listen on {host}: {reason}")
+
+
+def _refusal(family: int, address: Any) -> OSError | None:
+    """Why a socket cannot be bound to an address, if it cannot."""
+    try:
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        return error
+    return None

@@ -5,7 +5,10 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from proxy.errors import ConfigError
+from proxy.errors import ConfigError, GatewayError
+from proxy.protocols import CacheStore, TraceLog
+
+_KINDS: dict[str, type] = {"cache_store": CacheStore, "trace_log": TraceLog}
 
 
 def load(room: str, name: str, attribute: str) -> Any:
@@ -30,3 +33,19 @@ def load(room: str, name: str, attribute: str) -> Any:
             raise ConfigError(f"{room}: {module_name!r} has no {wanted!r}")
         found = getattr(found, part)
     return found
+
+
+def make(room: str, name: str, attribute: str, *arguments: Any) -> Any:
+    """What the thing called `name` makes of `arguments`. Raises `ConfigError` when a stranger's thing fails to."""
+    try:
+        made = load(room, name, attribute)(*arguments)
+    except GatewayError:
+        raise
+    except Exception as error:
+        if ":" not in name:
+            raise
+        raise ConfigError(f"{room}: {name!r} cannot be used: {type(error).__name__}: {error}") from error
+    missing = [part for part in vars(_KINDS.get(attribute, object)) if part[0] != "_" and not hasattr(made, part)]
+    if missing:
+        raise ConfigError(f"{room}: {name!r} cannot be used: what it makes has no {', '.join(missing)}")
+    return made

@@ -17,10 +17,10 @@ from rich.text import Text
 from rich.tree import Tree
 
 from proxy.config import Config
+from proxy.config.targets import Source, lacking
 from proxy.errors import ConfigError
 from proxy.models import Record
 from proxy.protocols import TraceQuery
-from proxy.targets import Source, lacking
 from proxy.vendors import VENDORS
 
 if TYPE_CHECKING:
@@ -204,7 +204,14 @@ def _table(*columns: str) -> Table:
     return table
 
 
+class _Console(Console):
+    """Leaves it to the command line what to do when nobody reads on."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
 def _console() -> Console:
     """Wide enough for a pipe; on a terminal as wide as that is."""
-    console = Console(highlight=False, soft_wrap=False)
-    return console if console.is_terminal else Console(highlight=False, width=160)
+    console = _Console(highlight=False, soft_wrap=False)
+    return console if console.is_terminal else _Console(highlight=False, width=160)

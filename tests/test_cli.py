@@ -19,8 +19,8 @@ from click.testing import CliRunner, Result
 
 from proxy import __version__, cli
 from proxy.config import STARTER, load
+from proxy.config.settings import CacheSettings
 from proxy.models import Record
-from proxy.settings import CacheSettings
 from proxy.stores.diskcache import cache_store
 from proxy.stores.sqlite import SQLiteLog
 
@@ -122,6 +122,53 @@ def test_serve_refuses_a_data_folder_that_others_need(data: str) -> None:
     assert "must be a folder of its own" in found.stderr
 
 
+def test_a_port_that_is_no_number_is_told_with_its_variable() -> None:
+    found = run("serve", PAREA_PROXY_PORT="abc")
+    assert found.exit_code == 2
+    assert "PAREA_PROXY_PORT" in found.stderr
+
+
+def test_a_port_in_use_is_told_before_anything_is_written() -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        found = run("serve", "--port", str(port))
+    assert found.exit_code == 2
+    assert found.stderr == (
+        f"cannot listen on 127.0.0.1: port {port} is in use: choose another with --port (PAREA_PROXY_PORT)\n"
+    )
+    assert not (Path.home() / ".parea-proxy").exists()
+
+
+@pytest.mark.parametrize(
+    ("store", "told"),
+    [
+        ("os:system", "stores: 'os:system' cannot be used: TypeError: "),
+        ("builtins:print", "stores: 'builtins:print' cannot be used: what it makes has no get, set, clear"),
+        ("no_such:thing", "stores: no module 'no_such' for 'no_such:thing'"),
+    ],
+)
+def test_a_plugin_that_cannot_be_used_is_told_without_a_traceback(store: str, told: str) -> None:
+    Path("config.yaml").write_text(f"cache: {{store: '{store}'}}")
+    done = python("-m", "proxy", "serve", "--port", "0")
+    assert done.returncode == 2
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_reader_that_has_seen_enough_is_no_error() -> None:
+    stored(Path("log"), record("a"))
+    for form in ([], ["--json"], ["a"]):
+        reading, writing = os.pipe()
+        os.close(reading)
+        command = [sys.executable, "-m", "proxy", "traces", "--data", "log", *form]
+        environ = {**os.environ, "PYTHONPATH": str(ROOT)}
+        done = subprocess.run(command, env=environ, stdout=writing, stderr=subprocess.PIPE, timeout=30, check=False)
+        os.close(writing)
+        assert (done.returncode, done.stderr) == (0, b"")
+
+
 def test_serve_tells_a_broken_config_in_one_message() -> None:
     Path("config.yaml").write_text("cash: {}\nlog: {omit: al}\n")
     found = run("serve")
@@ -129,31 +176,46 @@ def test_serve_tells_a_broken_config_in_one_message() -> None:
     assert found.stderr == (
         "config.yaml: 2 problems\n"
         '  line 1: cash: unknown key; did you mean "cache"?\n'
-        "  line 2: log.omit: should be 'none', 'inputs', 'outputs' or 'all'\n"
+        "  line 2: log.omit: should be 'none', 'inputs', 'outputs' or 'all'; did you mean \"all\"?\n"
     )
 
 
 def test_serve_answers_until_it_is_told_to_stop() -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    Path("config.yaml").write_text("router_settings: {fallbacks: []}\n")
+    Path("config.yaml").write_text(
+        "router_settings: {fallbacks: []}\nmodel_list: [{model_name: m, litellm_params: {model: echo/echo}}]"
+    )
     Path("data").mkdir(mode=0o755)
+    told = served()
+    assert stat.S_IMODE(Path("data").stat().st_mode) == 0o700
+    assert "Application shutdown complete" in told
+    assert "config.yaml, line 1: router_settings.fallbacks is LiteLLM's; not supported here" in told
+    assert "config: config.yaml | data: data\nm -> echo/echo\n" in told
+    assert Path("data/traces.db").exists()
+
+
+def test_serve_says_little_when_it_shall_and_takes_every_loopback_address() -> None:
+    told = served("--log-level", "warning", host="127.0.0.2")
+    assert told == ""
+
+
+def served(*options: str, host: str = "127.0.0.1") -> str:
+    """What `serve` says on stderr while it comes up, answers once, and is told to stop."""
+    with socket.socket() as free:
+        free.bind((host, 0))
+        port = free.getsockname()[1]
     environ = {**os.environ, "PYTHONPATH": str(ROOT), "PAREA_PROXY_PORT": str(port)}
-    with subprocess.Popen([sys.executable, "-m", "proxy", "serve"], env=environ, stderr=subprocess.PIPE) as server:
+    command = [sys.executable, "-m", "proxy", "serve", "--host", host, *options]
+    with subprocess.Popen(command, env=environ, stderr=subprocess.PIPE, text=True) as server:
         try:
-            assert wait_for(f"http://127.0.0.1:{port}/health", server) == 200
-            assert stat.S_IMODE(Path("data").stat().st_mode) == 0o700
+            assert wait_for(f"http://{host}:{port}/health", server) == 200
         finally:
             server.send_signal(signal.SIGTERM)
             _, told = server.communicate(timeout=20)
     assert server.returncode in {0, -signal.SIGTERM}
-    assert b"Application shutdown complete" in told
-    assert b"config.yaml, line 1: router_settings.fallbacks is not supported yet; ignored" in told
-    assert Path("data/traces.db").exists()
+    return told
 
 
-def wait_for(url: str, server: subprocess.Popen[bytes]) -> int:
+def wait_for(url: str, server: subprocess.Popen[str]) -> int:
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline and server.poll() is None:
         try:
@@ -180,13 +242,13 @@ general_settings: {{master_key: {SECRET}}}
     assert "fast groq/llama TEAM_KEY 3 called" in rows
     assert "fast openai/gpt-4o - 4 no api_key: set OPENAI_API_KEY, or write it here" in rows
     assert "own openai/x at http://h:1/v1 config 5 called" in rows
-    assert "warning: line 3: model_list[0].litellm_params.weight is not supported yet; ignored" in found.stdout
+    assert "warning: line 3: model_list[0].litellm_params.weight is LiteLLM's; not supported here" in found.stdout
     assert SECRET not in found.output
 
 
 def test_check_as_json() -> None:
     Path("config.yaml").write_text(
-        "model_list: [{model_name: a, litellm_params: {model: groq/x}}]\nrouter_settings: {x: 1}"
+        "model_list: [{model_name: a, litellm_params: {model: groq/x}}]\nrouter_settings: {fallbacks: []}"
     )
     found = run("check", "--json", GROQ_API_KEY=SECRET, PAREA_PROXY_KEY=SECRET)
     value = json.loads(found.stdout)
@@ -197,7 +259,7 @@ def test_check_as_json() -> None:
     assert value["providers"]["azure"]["missing"] == ["api_key", "api_base"]
     assert (value["valid"], value["config"], value["master_key"]) == (True, "config.yaml", False)
     assert value["warnings"] == [
-        {"key": "router_settings.x", "message": "is not supported yet; ignored", "line": 2, "kind": "key"}
+        {"key": "router_settings.fallbacks", "message": "is LiteLLM's; not supported here", "line": 2, "kind": "key"}
     ]
     assert SECRET not in found.output
 

@@ -8,7 +8,7 @@ import pytest
 from pydantic import SecretStr
 
 from proxy.asgi import Receive, Scope, Send, answer, read
-from proxy.guard import LOOPBACK, Guard, hostname
+from proxy.guard import LOOPBACK, Guard, hostname, is_loopback
 from proxy.protocols import Answer
 
 JSON = {"content-type": "application/json"}
@@ -130,3 +130,12 @@ async def test_a_network_server_answers_to_any_name() -> None:
 )
 def test_hostname(host: str, name: str) -> None:
     assert hostname(host) == name
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [("localhost", True), ("127.0.0.1", True), ("127.8.0.2", True), ("::1", True)]
+    + [("0.0.0.0", False), ("::", False), ("128.0.0.1", False), ("127.evil.example", False), ("", False)],
+)
+def test_loopback(host: str, expected: bool) -> None:
+    assert is_loopback(host) is expected

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from proxy.errors import ConfigError
-from proxy.places import config_path, data_folder, private
+from proxy.places import check_port, config_path, data_folder, private
 
 
 @pytest.fixture(autouse=True)
@@ -65,3 +65,14 @@ def test_a_file_in_the_way_is_told() -> None:
     Path("data").write_text("")
     with pytest.raises(ConfigError, match="cannot be used: File exists"):
         private(Path("data"))
+
+
+def test_a_free_port_may_be_listened_on() -> None:
+    check_port("127.0.0.1", 0)
+    check_port("localhost", 0)
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "no such host"])
+def test_an_address_of_another_machine_is_refused(host: str) -> None:
+    with pytest.raises(ConfigError, match=r"cannot listen on .*--host"):
+        check_port(host, 0)

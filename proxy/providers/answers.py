@@ -1,19 +1,24 @@
 """From LiteLLM's answers and stream chunks to the gateway's, by reading attributes; nothing here imports LiteLLM.
 
-What must stay true: an answer is believed only with the provider's own end. A stream without a finish reason was cut
-short, and an answer without text, calls or the provider's usage was none at all; LiteLLM reports both as successes
-that ended with `stop`.
+What must stay true:
+
+* An answer is believed only with the provider's own end. A stream without a finish reason was cut short, and an answer
+  without text, calls or the provider's usage was none at all; LiteLLM reports both as successes that ended with `stop`.
+* Every field is read through `values.py`: whatever a provider sends, what leaves here can be written as JSON and its
+  finish reasons are OpenAI's.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from proxy.draft import Draft
 from proxy.errors import UpstreamError
 from proxy.models import Choice, Chunk, Json, Message, ToolCall, Usage
+from proxy.providers import values
 
 FINISH_REASONS: Mapping[str, str] = {
     "stop": "stop",
@@ -34,47 +39,55 @@ FINISH_REASONS: Mapping[str, str] = {
     "error_toxic": "content_filter",
     "guardrail_intervened": "content_filter",
 }
-"""Vendors' finish reasons in OpenAI's words; others pass as they are."""
+"""Vendors' finish reasons in OpenAI's words; one that is not known here is a `stop`."""
+
+
+LONGEST_NAME = 200
+"""Characters of a model's name."""
 
 
 class Reader:
     """Reads one streamed answer, chunk by chunk, and knows at the end whether it was a whole one."""
 
-    def __init__(self) -> None:
+    def __init__(self, provider: str) -> None:
         self.draft = Draft()
-        self.model = ""
+        self.model: str | None = None
         self.usage: Any = None
+        self.began = False
+        self._provider = provider
         self._reasons: dict[int, str] = {}
         self._logprobs: dict[int, list[Json]] = {}
-        self.began = False
 
     def read(self, part: Any) -> list[Chunk]:
         """The chunks that one of LiteLLM's holds: one for each choice that gained something."""
-        if getattr(part, "choices", None):  # Azure's last chunk has none, and the deployment's name for the model
-            self.model = part.model or self.model
-        self.usage = getattr(part, "usage", None) or self.usage
         chunks = []
-        for choice in getattr(part, "choices", None) or ():
-            index = choice.index or 0
-            if choice.finish_reason:
-                self._reasons[index] = choice.finish_reason
-            self._add_logprobs(index, getattr(choice, "logprobs", None))
-            chunk = _chunk(index, choice.delta)
-            if chunk.text or chunk.tool_calls or chunk.reasoning:
-                self.draft.add(chunk)
-                self.began = True
-                chunks.append(chunk)
+        with _readable(self._provider):
+            choices = _items(getattr(part, "choices", None))
+            if choices:  # Azure's last chunk has none, and the deployment's name for the model
+                self.model = model(part) or self.model
+            self.usage = getattr(part, "usage", None) or self.usage
+            for position, choice in enumerate(choices):
+                index = values.index(getattr(choice, "index", None), position)
+                reason = getattr(choice, "finish_reason", None)
+                if reason:
+                    self._reasons[index] = reason if isinstance(reason, str) else "stop"
+                self._add_logprobs(index, getattr(choice, "logprobs", None))
+                chunk = _chunk(index, getattr(choice, "delta", None))
+                if chunk.text or chunk.tool_calls or chunk.reasoning:
+                    self.draft.add(chunk)
+                    self.began = True
+                    chunks.append(chunk)
         return chunks
 
-    def finish(self, provider: str, received: str | None, *, counted: bool) -> list[Choice]:
+    def finish(self, received: str | None, *, counted: bool) -> list[Choice]:
         """The whole answer. `received` is the finish reason that the provider sent, `counted` whether its usage came.
 
         Raises `UpstreamError` for an answer that was cut short, or was none.
         """
         if not self.began and not counted:
-            raise empty(provider)
+            raise empty(self._provider)
         if received is None:
-            raise UpstreamError(f"{provider} broke its answer off", code="truncated", provider=provider)
+            raise UpstreamError(f"{self._provider} broke its answer off", code="truncated", provider=self._provider)
         choices = self.draft.choices(self._reasons)
         for choice in choices:
             choice.finish_reason = finish_reason(choice.finish_reason, choice.tool_calls)
@@ -82,19 +95,39 @@ class Reader:
                 choice.logprobs = {"content": self._logprobs[choice.index]}
         return choices
 
-    def _add_logprobs(self, index: int, logprobs: Any) -> None:
-        found = _plain(logprobs)
-        if isinstance(found, dict) and isinstance(found.get("content"), list):
-            self._logprobs.setdefault(index, []).extend(found["content"])
+    def _add_logprobs(self, index: int, found: Any) -> None:
+        listed = _logprobs(found)
+        if listed is not None and isinstance(listed.get("content"), list):
+            self._logprobs.setdefault(index, []).extend(listed["content"])
 
 
 def whole(answer: Any, provider: str) -> list[Choice]:
     """The choices of an answer that came in one piece. Raises `UpstreamError` when it is none."""
-    choices = [_choice(choice, position) for position, choice in enumerate(answer.choices or ())]
+    with _readable(provider):
+        listed = _items(getattr(answer, "choices", None))
+        choices = [_choice(choice, position) for position, choice in enumerate(listed)]
     said = any(choice.text or choice.tool_calls or choice.reasoning for choice in choices)
     if not choices or not (said or tokens(getattr(answer, "usage", None))):
         raise empty(provider)
     return choices
+
+
+@contextmanager
+def _readable(provider: str) -> Iterator[None]:
+    try:
+        yield
+    except values.Unreadable:
+        raise UpstreamError(
+            f"{provider} gave an answer that cannot be read: a field holds what it cannot hold",
+            code="bad_answer",
+            provider=provider,
+        ) from None
+
+
+def model(answer: Any) -> str | None:
+    """The name that the provider gives its model, if it is one: fit for a price list, and for nothing else."""
+    name = getattr(answer, "model", None)
+    return name if isinstance(name, str) and len(name) <= LONGEST_NAME else None
 
 
 def empty(provider: str) -> UpstreamError:
@@ -106,11 +139,10 @@ def empty(provider: str) -> UpstreamError:
 
 
 def tokens(usage: Any) -> Usage | None:
-    """The provider's count, or None when it gave none: no prompt has zero tokens."""
-    prompt = getattr(usage, "prompt_tokens", None)
-    if not prompt:
-        return None
-    return Usage(int(prompt), int(getattr(usage, "completion_tokens", None) or 0))
+    """The provider's count, or None when it gave none that is one: no prompt has zero tokens."""
+    prompt = values.count(getattr(usage, "prompt_tokens", None))
+    said = values.count(getattr(usage, "completion_tokens", None) or 0)
+    return Usage(prompt, said) if prompt and said is not None else None
 
 
 def estimate(messages: Sequence[Message], choices: Sequence[Choice]) -> Usage:
@@ -135,7 +167,7 @@ def count(text: str) -> int:
 
 def finish_reason(reason: str | None, calls: Sequence[ToolCall]) -> str:
     """OpenAI's word for it; an answer that ends well and has calls ended for their sake."""
-    known = FINISH_REASONS.get((reason or "stop").lower(), reason or "stop")
+    known = FINISH_REASONS.get((reason or "stop").lower(), "stop")
     return "tool_calls" if calls and known == "stop" else known
 
 
@@ -153,41 +185,57 @@ def _parts(content: Json) -> str:
     return " ".join(str(part.get("text", "")) for part in content if isinstance(part, dict))
 
 
+def _items(listed: Any) -> Sequence[Any]:
+    """A field that holds a list or nothing."""
+    if listed is not None and not isinstance(listed, list | tuple):
+        raise values.Unreadable(type(listed).__name__)
+    return listed or ()
+
+
 def _choice(choice: Any, position: int) -> Choice:
-    message = choice.message
-    calls = [_call(call, index) for index, call in enumerate(getattr(message, "tool_calls", None) or ())]
+    message = getattr(choice, "message", None)
+    if message is None:
+        raise values.Unreadable("no message")
+    text, thought = values.content(getattr(message, "content", None))
+    listed = _items(getattr(message, "tool_calls", None))
+    calls = [_call(call, position) for position, call in enumerate(listed)]
+    reason = getattr(choice, "finish_reason", None)
     return Choice(
-        index=choice.index if choice.index is not None else position,
-        text=message.content or "",
+        index=values.index(getattr(choice, "index", None), position),
+        text=text,
         tool_calls=calls,
-        finish_reason=finish_reason(choice.finish_reason, calls),
-        reasoning=getattr(message, "reasoning_content", None) or getattr(message, "reasoning", None) or "",
-        logprobs=_plain(getattr(choice, "logprobs", None)),
+        finish_reason=finish_reason(reason if isinstance(reason, str) else None, calls),
+        reasoning=values.reasoning(getattr(message, "reasoning_content", None))
+        or values.reasoning(getattr(message, "reasoning", None))
+        or thought,
+        logprobs=_logprobs(getattr(choice, "logprobs", None)),
     )
 
 
 def _chunk(index: int, delta: Any) -> Chunk:
-    calls = getattr(delta, "tool_calls", None) or ()
-    special = getattr(delta, "provider_specific_fields", None) or {}
+    special = getattr(delta, "provider_specific_fields", None)
+    thinking = special.get("thinking") if isinstance(special, Mapping) else None
+    text, thought = values.content(getattr(delta, "content", None))
     return Chunk(
-        text=getattr(delta, "content", None) or "",
-        tool_calls=[_call(call, position) for position, call in enumerate(calls)],
-        reasoning=getattr(delta, "reasoning_content", None) or special.get("thinking") or "",
+        text=text,
+        tool_calls=[_call(call, position) for position, call in enumerate(_items(getattr(delta, "tool_calls", None)))],
+        reasoning=values.reasoning(getattr(delta, "reasoning_content", None)) or values.reasoning(thinking) or thought,
         index=index,
     )
 
 
 def _call(call: Any, position: int) -> ToolCall:
-    function = call.function
-    index = getattr(call, "index", None)
+    function = getattr(call, "function", None)
     return ToolCall(
-        id=call.id or "",
-        name=function.name or "",
-        arguments=function.arguments or "",
-        index=index if index is not None else position,
+        id=values.text(getattr(call, "id", None)),
+        name=values.text(getattr(function, "name", None)),
+        arguments=values.text(getattr(function, "arguments", None)),
+        index=values.index(getattr(call, "index", None), position),
     )
 
 
-def _plain(value: Any) -> Json:
-    """A JSON value out of a pydantic model."""
-    return value.model_dump(mode="json") if hasattr(value, "model_dump") else value
+def _logprobs(found: Any) -> dict[str, Json] | None:
+    """The log probabilities as JSON, if they are an object."""
+    if hasattr(found, "model_dump"):
+        found = found.model_dump(warnings=False)
+    return values.plain(found) if isinstance(found, dict) else None

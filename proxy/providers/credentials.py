@@ -7,6 +7,7 @@ What must stay true:
 * A key that a request brings is only ever a key. For Vertex AI that is a service account's JSON whose token address
   is Google's or the configured one, never a path (it would be read) and never another credential type (it could name
   any address).
+* A key that no header can hold is refused, without showing it.
 * Settings become arguments by a whitelist per provider.
 """
 
@@ -37,6 +38,10 @@ AWS_REGION = "us-east-1"
 VERTEX_LOCATION = "us-central1"
 
 
+HEADERS = frozenset({"api_key", "azure_ad_token", *AWS_KEY})
+"""Arguments whose value, or something computed with it, goes into a header."""
+
+
 def arguments(target: Target) -> dict[str, Any]:
     """LiteLLM's arguments that say where the call goes and with which credentials.
 
@@ -45,6 +50,9 @@ def arguments(target: Target) -> dict[str, Any]:
     vendor = VENDORS[target.provider]
     found = {name: target.settings[name] for name in SETTINGS.get(target.provider, ()) if target.settings.get(name)}
     found |= _keys(target, vendor)
+    for name in HEADERS & found.keys():
+        if not (found[name].isascii() and found[name].isprintable()):
+            raise _refused(vendor, f"the {name} for {vendor.name} holds characters that cannot be sent")
     base = _base(target, vendor)
     if base is not None:
         found["api_base"] = base

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping
 
 from proxy.errors import UpstreamError
 from proxy.providers.transport import REFUSALS, Exchange, retry_after
-from proxy.providers.wording import LONGEST, READ, blotted, quoted, readable, scrub
+from proxy.providers.wording import LONGEST, READ, blotted, quoted, readable, reworded, scrub
 
 CLASSES: Mapping[str, str] = {
     "AuthenticationError": "authentication",
@@ -177,6 +177,9 @@ def translate(
         return UpstreamError(
             f"{provider}: {REFUSALS[seen.refusal]}", code="bad_answer", provider=provider, upstream_status=seen.status
         )
+    known = reworded(raw) if seen.status is None else None
+    if known is not None:
+        return UpstreamError(f"{provider} {known[1]}", code=known[0], provider=provider)
     code = _code(cause, raw, seen, began)
     own = code in OUR_WORDS and (seen.status is None or seen.status < 300)
     text = scrub(quoted(raw) if own else readable(raw), secrets)[:LONGEST]

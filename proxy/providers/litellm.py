@@ -22,7 +22,7 @@ import httpx
 from proxy.errors import NotReady, UpstreamError
 from proxy.loader import load
 from proxy.models import Call, Completion, Event, Json, Target
-from proxy.providers import answers, corrections, credentials, failures, messages, parameters, prices
+from proxy.providers import answers, corrections, credentials, failures, messages, names, parameters, prices, silence
 from proxy.providers.transport import SyncGuard, begin, guarded
 from proxy.targets import UNCHANGED
 from proxy.vendors import PREFIXES
@@ -108,10 +108,11 @@ class LiteLLM:
 
     async def complete(self, call: Call, target: Target) -> AsyncGenerator[Event, None]:
         litellm = await self._loaded()
-        exchange, reader = begin(self._limit, target.settings.get("organization")), answers.Reader()
+        exchange, reader = begin(self._limit, target.settings.get("organization")), answers.Reader(target.provider)
         stream: Any = None
         try:
             routed = route(target)
+            names.check(routed)
             plan = self._plan(litellm, call, routed)
             answer = await litellm.acompletion(**self._arguments(litellm, plan, routed))
             if plan.stream:
@@ -124,18 +125,15 @@ class LiteLLM:
                         await asyncio.sleep(0)
                 counted = reader.usage if _counted(stream) else None
                 received = stream.received_finish_reason or stream.intermittent_finish_reason
-                choices = reader.finish(target.provider, received, counted=counted is not None)
+                choices = reader.finish(received, counted=counted is not None)
                 stream = None
                 model = reader.model
             else:
-                choices, counted, model = (
-                    answers.whole(answer, target.provider),
-                    getattr(answer, "usage", None),
-                    answer.model,
-                )
+                choices, counted = answers.whole(answer, target.provider), getattr(answer, "usage", None)
+                model = answers.model(answer)
             usage = answers.tokens(counted) or answers.estimate(plan.messages, choices)
             cost = prices.cost(routed, counted, usage, model, litellm.cost_per_token)
-            yield Completion(choices, usage, model=model or target.model, provider=target.provider, cost=cost)
+            yield Completion(choices, usage, model=target.model, provider=target.provider, cost=cost)
         except Exception as error:
             secrets = credentials.secrets(target)
             raise failures.translate(error, target.provider, exchange, secrets, began=reader.began) from None
@@ -236,12 +234,13 @@ async def _import() -> Any:
 
 
 def _set_up(litellm: Any) -> None:
-    """Quiet, without counting tokens or logging by itself, behind the guard, with two vendors corrected."""
+    """Silent, without counting tokens or logging by itself, behind the guard, with two vendors corrected."""
     from litellm.llms.cohere.common_utils import CohereV2ModelResponseIterator
     from litellm.llms.custom_httpx import aiohttp_transport
     from litellm.llms.custom_httpx.http_handler import get_ssl_configuration
     from litellm.llms.vertex_ai.gemini import vertex_and_google_ai_studio_gemini as gemini
 
+    silence.install()
     litellm.suppress_debug_info = True
     litellm.disable_hf_tokenizer_download = True
     litellm.sync_transport = SyncGuard(verify=get_ssl_configuration())

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from proxy.models import Target, Usage
+from proxy.providers import values
 from proxy.providers.credentials import named
 
 PriceList = Callable[..., tuple[float, float]]
@@ -14,11 +15,12 @@ PriceList = Callable[..., tuple[float, float]]
 
 def cost(target: Target, counted: Any, usage: Usage, model: str | None, listed: PriceList) -> float | None:
     """None when nobody knows a price. `counted` is the provider's usage, `model` the name that its answer gave."""
-    if target.provider == "openrouter" and isinstance(getattr(counted, "cost", None), int | float):
-        return float(counted.cost)
+    told = values.amount(getattr(counted, "cost", None)) if target.provider == "openrouter" else None
+    if told is not None:
+        return told
     if target.input_cost_per_token is not None or target.output_cost_per_token is not None:
         spent = usage.prompt_tokens * (target.input_cost_per_token or 0)
-        return spent + usage.completion_tokens * (target.output_cost_per_token or 0)
+        return values.amount(spent + usage.completion_tokens * (target.output_cost_per_token or 0))
     prefix, own = named(target)
     for name in (target.settings.get("base_model"), own, model):
         if not name:
@@ -33,5 +35,5 @@ def cost(target: Target, counted: Any, usage: Usage, model: str | None, listed: 
             )
         except Exception:  # LiteLLM tells a model without a price by raising, and not always the same class
             continue
-        return float(sum(paid))
+        return values.amount(sum(paid))
     return None

@@ -15,6 +15,9 @@ LONGEST = 2000
 READ = 50_000
 """Characters of an exception that are looked through: it may hold the whole of a large answer."""
 
+LEAD = 400
+"""Characters of an exception in which LiteLLM's own words stand; what follows may quote the request."""
+
 ATTEMPTS = 8
 """Braces at which a document is looked for."""
 
@@ -29,9 +32,42 @@ _WRAPPERS = re.compile(
 )
 _TRAILER = re.compile(
     r"\s*(?:LiteLLM Retried:|, LiteLLM Max Retries:|Original exception:|Traceback \(most recent|\.? ?Handle with `"
-    r"|,\s*Received chunk:|Error_str:).*$",
+    r"|,\s*Received chunk:|\s*Received Messages=|Error_str:).*$",
     re.DOTALL,
 )
+
+
+UNCALLABLE = "has no such model, or it is one that this gateway cannot call"
+
+REWORDED: tuple[tuple[re.Pattern[str], str, str], ...] = tuple(
+    (re.compile(pattern, re.IGNORECASE), code, sentence)
+    for pattern, code, sentence in (
+        (r"vertexai import failed|google-cloud-aiplatform|Upgrade vertex ai", "model_not_found", UNCALLABLE),
+        (r"Unknown provider=", "model_not_found", UNCALLABLE),
+        (
+            r"LLM Provider NOT provided",
+            "invalid_request",
+            "is not known by the word before the slash of this model",
+        ),
+        (
+            r"its URL policy rejected it|URL targets a blocked address|DNS resolution failed for",
+            "invalid_request",
+            "was not asked: an image has an address that is private or does not exist; only public ones are fetched, "
+            "any other image can be sent as a data: URL",
+        ),
+        (
+            r"Invalid image received|Unsupported image type|Image url not in expected format",
+            "invalid_request",
+            "was not asked: an image is neither an https address nor a data: URL in base64",
+        ),
+    )
+)
+"""What LiteLLM says before anything is sent, by its words; its advice would be about itself: (words, code, ours)."""
+
+
+def reworded(raw: str) -> tuple[str, str] | None:
+    """The code and our words for a refusal of LiteLLM's own, if it is one of those that nobody here could follow."""
+    return next(((code, sentence) for words, code, sentence in REWORDED if words.search(raw[:LEAD])), None)
 
 
 def readable(raw: str) -> str:

@@ -14,8 +14,8 @@ from proxy.dialects.parea_schema import CompletionResponse, CompletionsSchema
 
 WHOLE = """Get a completion using either a deployed prompt, or details including prompt and inputs in the request.
 
-A failure of the provider is a 200 with `status: error`, the reason in `error` and empty `content`, so that clients which
-repeat whatever fails do not pay again. A request that cannot be carried out is refused with a status of its own."""
+A failure of the provider is a 200 with `status: error`, the reason in `error` and empty `content`, so that clients
+which repeat whatever fails do not pay again. A request that cannot be carried out is refused with a status."""
 
 STREAM = """The same, in pieces.
 

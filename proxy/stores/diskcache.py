@@ -27,7 +27,7 @@ from typing import Any, TypeVar
 
 import diskcache
 
-from proxy.settings import CacheSettings
+from proxy.config.settings import CacheSettings
 from proxy.stores.damage import passes, probe
 from proxy.stores.keyfile import load_key
 from proxy.stores.safedisk import Refused, SafeDisk

@@ -11,7 +11,7 @@ from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
-from proxy.settings import CacheSettings
+from proxy.config.settings import CacheSettings
 
 
 class MemoryCache:

@@ -24,10 +24,10 @@ from typing import Any, TypeVar
 import orjson
 
 from proxy import timestamps
+from proxy.config.settings import LogSettings
 from proxy.errors import ConfigError, GatewayError
 from proxy.models import Record
 from proxy.protocols import TracePage, TraceQuery
-from proxy.settings import LogSettings
 from proxy.stores.database import BUSY_TIMEOUT, DAMAGE, TROUBLE, code, open_writer
 from proxy.stores.reader import Reader, open_readonly
 from proxy.stores.rows import APPEND, APPLY_EDITS, EDIT, Row, batch, encode, encode_edit

@@ -199,6 +199,41 @@ async def test_a_refusal_does_not_show_the_key(fleet: Fleet, provider: LiteLLM, 
     assert not any(secret in error.message for secret in secrets)
 
 
+UNSENDABLE = (
+    "key\r\nx-evil: canary",
+    "key\ncanary",
+    "key\x00canary",
+    "key-canar\u00fd",
+    "key \u201ccanary\u201d",
+    "canary\ud800",
+)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@vendors
+async def test_a_key_that_no_header_can_hold_is_refused(
+    fleet: Fleet, provider: LiteLLM, name: str, stream: bool
+) -> None:
+    for key in UNSENDABLE:
+        brought = [key]
+        if name == "vertexai":
+            brought = []  # whose key is a document that is only read
+        if name == "aws_bedrock":
+            pair = {"aws_access_key_id": "AKIATESTTESTTESTTEST", "aws_secret_access_key": "s", "aws_session_token": "t"}
+            brought += [json.dumps(pair | {part: key}) for part in pair]
+        for one in brought:
+            error = await refused(provider, fleet.target(name).with_key(SecretStr(one)), a_call(stream))
+            assert (error.code, error.status, error.upstream_status) == ("authentication", 401, None)
+            assert "holds characters that cannot be sent" in error.message
+            assert "canar" not in error.message
+    assert fleet[name].requests == []
+
+
+async def test_white_space_around_a_key_is_no_part_of_it(fleet: Fleet, provider: LiteLLM) -> None:
+    target = fleet.target("openai").with_key(SecretStr(f" {fleet['openai'].key}\r\n"))
+    assert (await ask(provider, target)).text
+
+
 # addresses
 
 
@@ -293,6 +328,92 @@ async def test_several_choices(fleet: Fleet, provider: LiteLLM) -> None:
     completion = await ask(provider, fleet.target("openai"), a_call(True, n=2))
     assert [choice.text for choice in completion.choices] == ["ac", "b"]
     assert completion.usage.estimated
+
+
+PARTS = [
+    {"type": "thinking", "thinking": [{"type": "text", "text": "Hm."}]},
+    {"type": "text", "text": "Hello"},
+]
+
+
+@pytest.mark.parametrize(
+    "name", ["openai", "azure", "anyscale", "openrouter", "mistral", "litellm", "groq", "fireworks"]
+)
+@pytest.mark.parametrize("stream", [False, True])
+async def test_content_in_parts(fleet: Fleet, provider: LiteLLM, name: str, stream: bool) -> None:
+    """As models that reason answer through compatible servers."""
+    body = {
+        "id": "x",
+        "created": 1,
+        "model": "m",
+        "usage": {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3},
+    }
+    if not stream:
+        choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": PARTS}}
+        fleet[name].script = Scenario(
+            raw=json.dumps({**body, "object": "chat.completion", "choices": [choice]}).encode()
+        )
+    else:
+        deltas: list[Json] = [
+            {"role": "assistant", "content": PARTS[:1]},
+            {"content": PARTS[1:]},
+            {"content": " there"},
+            {},
+        ]
+        events = [
+            {**body, "object": "chat.completion.chunk"}
+            | {"choices": [{"index": 0, "delta": delta, "finish_reason": None if delta else "stop"}]}
+            for delta in deltas
+        ]
+        raw = "".join(f"data: {json.dumps(event)}\n\n" for event in events) + "data: [DONE]\n\n"
+        fleet[name].script = Scenario(raw=raw.encode(), raw_type="text/event-stream")
+    completion = await ask(provider, fleet.target(name), a_call(stream))
+    assert completion.text == ("Hello there" if stream else "Hello")
+    assert completion.choices[0].reasoning == "Hm."
+
+
+# refusals of LiteLLM's own
+
+
+@pytest.mark.parametrize(
+    ("name", "model"),
+    [
+        ("vertexai", "gemma-3-27b-it"),
+        ("vertexai", "chat-bison"),
+        ("vertexai", "text-bison@002"),
+        ("vertexai", "gemma/1234"),
+        ("vertexai", "openai/1234"),
+        ("aws_bedrock", "invoke/nobody.model-v1:0"),
+    ],
+)
+async def test_a_model_that_cannot_be_called(fleet: Fleet, provider: LiteLLM, name: str, model: str) -> None:
+    error = await refused(provider, fleet.target(name, model))
+    assert (error.code, error.status) == ("model_not_found", 404)
+    assert error.message == f"{name} has no such model, or it is one that this gateway cannot call"
+    assert fleet[name].requests == []
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("http://169.254.169.254/x.png", "private or does not exist"),
+        ("http://127.0.0.1:1/x.png", "private or does not exist"),
+        ("http://nobody.invalid/x.png", "private or does not exist"),
+        ("file:///etc/passwd", "neither an https address nor a data: URL"),
+        ("nothing", "neither an https address nor a data: URL"),
+    ],
+)
+@pytest.mark.parametrize("name", ["anthropic", "vertexai", "aws_bedrock"])
+async def test_an_image_that_is_not_fetched(fleet: Fleet, provider: LiteLLM, name: str, url: str, said: str) -> None:
+    call = a_call()
+    image = {"type": "image_url", "image_url": {"url": url}}
+    call.request.messages = [{"role": "user", "content": [{"type": "text", "text": "pip install"}, image]}]
+    error = await refused(provider, fleet.target(name), call)
+    assert (error.code, error.status) == ("invalid_request", 400)
+    assert said in error.message
+    assert url not in error.message
+    assert not any(word in error.message for word in ("settings", "allowed_hosts", "admin", "pip"))
+    assert fleet[name].requests == []
 
 
 # life

@@ -158,7 +158,7 @@ def check_answer(name: str, way: str, heard: Heard, reply: Reply) -> None:
     else:
         assert called == [(tool.id, tool.name, tool.arguments) for tool in reply.tools]
     assert completion.choices[0].finish_reason == reply.finish
-    assert completion.provider == name
+    assert (completion.provider, completion.model) == (name, MODELS[name]), "by the name that was called"
     if reply.usage is not None:
         usage = completion.usage
         assert (usage.prompt_tokens, usage.completion_tokens, usage.estimated) == (*reply.usage, False)

@@ -9,12 +9,12 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
-from proxy import settings
-from proxy.config import STARTER
-from proxy.settings import File, Providers, schema
+from proxy.config import STARTER, prompt, settings
+from proxy.config.schema import schema
+from proxy.config.settings import File, Providers
 from proxy.vendors import VENDORS
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SAMPLE = ROOT / "config.yaml"
 
 
@@ -24,7 +24,7 @@ def errors(text: str) -> list[str]:
 
 
 def test_the_shipped_schema_is_current() -> None:
-    shipped = json.loads((ROOT / "proxy" / "config.schema.json").read_text("utf-8"))
+    shipped = json.loads((ROOT / "proxy" / "config" / "schema.json").read_text("utf-8"))
     assert shipped == schema(), "make schema writes it anew"
 
 
@@ -36,7 +36,7 @@ def test_the_shipped_files_fit_the_schema(path: Path) -> None:
 
 def test_the_sample_names_its_schema() -> None:
     first = SAMPLE.read_text("utf-8").splitlines()[0]
-    assert first == "# yaml-language-server: $schema=proxy/config.schema.json"
+    assert first == "# yaml-language-server: $schema=proxy/config/schema.json"
     assert (ROOT / first.partition("=")[2]).is_file()
 
 
@@ -44,7 +44,7 @@ def test_the_sample_tells_every_key() -> None:
     """Also the ones in comments: the sample is the reference."""
     text = SAMPLE.read_text("utf-8")
     keys: set[str] = set()
-    for model in vars(settings).values():
+    for model in (*vars(settings).values(), *vars(prompt).values()):
         if isinstance(model, type) and issubclass(model, BaseModel) and model is not BaseModel:
             keys |= set(model.model_fields)
     keys -= {"echo"}
@@ -73,7 +73,7 @@ def test_providers_are_those_of_the_table() -> None:
         "cache: {ttl: 12h, max_size: 500}",
         "cache: {ttl: '${TTL:-1d}', max_size: os.environ/SIZE}",
         "log: {sample_rate: '${RATE}', omit: '${OMIT:-none}'}",
-        "litellm_settings: {drop_params: '${DROP}', some_key: 1}",
+        "litellm_settings: {drop_params: '${DROP}', callbacks: []}",
         "model_list: [{model_name: a, litellm_params: {model: openai/x, weight: 3, input_cost_per_token: 1.0e-6}}]",
         "deployments:",
         "environment_variables: {A: b}",
@@ -85,7 +85,8 @@ def test_the_schema_accepts(text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["cache: {tll: 1}", "providers: {opnai: {}}", "log: {omit: some}", "server: {max_depth: deep}", "cach: {}"],
+    ["cache: {tll: 1}", "providers: {opnai: {}}", "log: {omit: some}", "server: {max_depth: deep}", "cach: {}"]
+    + ["litellm_settings: {some_key: 1}", "deployments: {p: {messages: [{role: usr, content: x}]}}"],
 )
 def test_the_schema_refuses(text: str) -> None:
     assert len(errors(text)) == 1

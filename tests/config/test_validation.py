@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from proxy.document import read
+from proxy.config.document import read
+from proxy.config.validation import ConfigWarning, validated
 from proxy.errors import ConfigError
-from proxy.validation import ConfigWarning, nearest, validated
 
 SECRET = "hunter2-secret"
 
@@ -99,9 +99,8 @@ model_list:
     litellm_params:
       model: openai/x
       weight: 3
-      api_kay: x
-    model_info: {mode: chat}
-    extra: 1
+    model_info: {mode: chat, our_own_word: 7}
+    rpm: 1
 router_settings:
   fallbacks: []
 litellm_settings:
@@ -110,19 +109,52 @@ general_settings:
   database_url: x
 environment_variables: {A: b}
 """
-    assert {(found.line, found.key) for found in warnings(text)} == {
+    found = warnings(text)
+    assert {(one.line, one.key) for one in found} == {
         (6, "model_list[0].litellm_params.weight"),
-        (7, "model_list[0].litellm_params.api_kay"),
-        (8, "model_list[0].model_info.mode"),
-        (9, "model_list[0].extra"),
-        (11, "router_settings.fallbacks"),
-        (13, "litellm_settings.success_callback"),
-        (15, "general_settings.database_url"),
-        (16, "environment_variables"),
+        (7, "model_list[0].model_info.mode"),
+        (7, "model_list[0].model_info.our_own_word"),
+        (8, "model_list[0].rpm"),
+        (10, "router_settings.fallbacks"),
+        (12, "litellm_settings.success_callback"),
+        (14, "general_settings.database_url"),
+        (15, "environment_variables"),
     }
-    by_key = {found.key.rpartition(".")[2]: found.message for found in warnings(text)}
-    assert by_key["weight"] == "is not supported yet; ignored"
-    assert by_key["api_kay"] == 'is not supported yet; ignored; did you mean "api_key"?'
+    assert {one.message for one in found if one.key != "environment_variables"} == {"is LiteLLM's; not supported here"}
+
+
+def entry(params: str) -> str:
+    return f"model_list: [{{model_name: a, litellm_params: {{{params}}}}}]"
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        (entry("model: openai/x, api_kye: os.environ/NONE"),
+         'model_list[0].litellm_params.api_kye: unknown key; did you mean "api_key"?'),
+        (entry("model: openai/x, base_url: hunter2-secret"),
+         'model_list[0].litellm_params.base_url: unknown key; did you mean "api_base"?'),
+        (entry("modle: openai/x"), 'model_list[0].litellm_params.modle: unknown key; did you mean "model"?'),
+        (entry("model: openai/x, qwxy: 1"),
+         "model_list[0].litellm_params.qwxy: unknown key, also to LiteLLM; a provider's own parameters can stand"
+         " nowhere in the config"),
+        ("model_list: [{model_nam: a, litellm_params: {model: openai/x}}]",
+         'model_list[0].model_nam: unknown key; did you mean "model_name"?'),
+        ("model_list: [{model_name: a, litellm_params: {model: openai/x}, model_info: {base_modle: x}}]",
+         'model_list[0].model_info.base_modle: unknown key; did you mean "base_model"?'),
+        ("general_settings: {databse_url: hunter2-secret}",
+         "general_settings.databse_url: unknown key; did you mean LiteLLM's \"database_url\", which is not"
+         " supported here?"),
+        ("general_settings: {masterkey: hunter2-secret}",
+         'general_settings.masterkey: unknown key; did you mean "master_key"?'),
+        ("router_settings: {timout: 3}", 'router_settings.timout: unknown key; did you mean "timeout"?'),
+        ("router_settings: {zzz: 3}", "router_settings.zzz: unknown key, also to LiteLLM"),
+        ("litellm_settings: {drop_param: true}",
+         'litellm_settings.drop_param: unknown key; did you mean "drop_params"?'),
+    ],
+)  # fmt: skip
+def test_a_misspelt_key_in_a_block_of_litellm_s_is_an_error(text: str, line: str) -> None:
+    assert refusal(text) == [f"line 1: {line}"]
 
 
 def test_what_stands_below_an_ignored_key_is_no_problem() -> None:
@@ -134,9 +166,3 @@ def test_an_empty_block_is_as_none() -> None:
     file, found = validated(read("model_list:\nproviders:\ncache:\n", "config.yaml", {}))
     assert file.model_list == []
     assert found == []
-
-
-def test_nearest() -> None:
-    assert nearest("modle", ["model", "models"]) == '; did you mean "model"?'
-    assert nearest("temp", ["temperature"]) == '; did you mean "temperature"?'
-    assert nearest("temp", ["model"]) == ""

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from proxy.config import Config, LiteLLMSettings, RouterSettings, load
+from proxy.config.settings import CacheSettings, LogSettings, ServerSettings
 from proxy.errors import ConfigError
-from proxy.settings import CacheSettings, LogSettings, ServerSettings
 from proxy.vendors import VENDORS
 
-SAMPLE = Path(__file__).parents[1] / "config.yaml"
+SAMPLE = Path(__file__).parents[2] / "config.yaml"
 
 
 @pytest.fixture
@@ -52,6 +52,7 @@ def test_without_any_key_the_default_model_is_echo(path: Path | None) -> None:
         ("CO_API_KEY", "cohere", "command-r7b-12-2024"),
         ("FIREWORKS_API_KEY", "fireworks", "accounts/fireworks/models/llama-v3p1-8b-instruct"),
         ("OPENROUTER_API_KEY", "openrouter", "openai/gpt-4o-mini"),
+        ("ANYSCALE_API_KEY", "anyscale", "meta-llama/Meta-Llama-3-8B-Instruct"),
         ("GOOGLE_APPLICATION_CREDENTIALS", "vertexai", "gemini-3.1-flash-lite"),
         ("AWS_BEARER_TOKEN_BEDROCK", "aws_bedrock", "us.anthropic.claude-haiku-4-5-20251001-v1:0"),
     ],
@@ -62,6 +63,41 @@ def test_with_a_key_the_default_model_is_that_provider_s_only(
     found = load(path, {variable: "key"})
     assert [(target.provider, target.model) for target in found.models["default"]] == [(provider, model)]
     assert [target.provider for target in found.models["echo"]] == ["echo"]
+
+
+@pytest.mark.parametrize("path", [None, SAMPLE], ids=["built-in", "sample"])
+@pytest.mark.parametrize(
+    ("provider", "environ", "model"),
+    [
+        ("azure", {"AZURE_API_KEY": "k", "AZURE_API_BASE": "https://a.example"}, "gpt-4o-mini"),
+        ("azure", {"AZURE_AD_TOKEN": "k", "AZURE_API_BASE": "https://a.example", "AZURE_DEPLOYMENT": "d"}, "d"),
+        ("anyscale", {"ANYSCALE_API_KEY": "k", "ANYSCALE_MODEL": "m/n"}, "m/n"),
+        ("litellm", {"LITELLM_PROXY_API_KEY": "k", "LITELLM_PROXY_API_BASE": "http://p.example"}, "gpt-4o-mini"),
+        (
+            "litellm",
+            {"LITELLM_PROXY_API_KEY": "k", "LITELLM_PROXY_API_BASE": "http://p.example", "LITELLM_PROXY_MODEL": "m"},
+            "m",
+        ),
+    ],
+)
+def test_with_an_address_and_a_key_the_default_model_is_the_one_named(
+    path: Path | None, provider: str, environ: dict[str, str], model: str
+) -> None:
+    (target,) = load(path, environ).models["default"]
+    assert (target.provider, target.model) == (provider, model)
+
+
+def test_clouds_are_the_last_before_echo() -> None:
+    default = [route.source.target.provider for route in load(None, {}).routes if route.name == "default"]
+    assert default[-3:] == ["vertexai", "aws_bedrock", "echo"]
+    assert set(default) == set(VENDORS)
+
+
+def test_a_proxy_without_an_address_is_not_called() -> None:
+    found = load(None, {"LITELLM_PROXY_API_KEY": "k"})
+    assert [target.provider for target in found.models["default"]] == ["echo"]
+    (reason,) = [one.reason for one in found.routes if one.source.target.provider == "litellm"]
+    assert reason == "no api_base: set LITELLM_PROXY_API_BASE, or write it here"
 
 
 def test_the_built_in_config_and_the_sample_do_the_same() -> None:
@@ -143,8 +179,6 @@ def test_functions_of_a_deployment_are_tools(written: Path, call: str, choice: o
         ("deployments: {p: {model: fats}}\nmodel_list: [{model_name: fast, litellm_params: {model: echo/echo}}]",
          'deployments.p.model: no model_name of model_list, and no provider can be told from it; did you mean "fast"?'),
         ("deployments: {p: {provider: opnai}}", 'deployments.p.provider: unknown provider; did you mean "openai"?'),
-        ("deployments: {p: {messages: [{content: x}]}}",
-         "deployments.p.messages[0]: a message needs a role: system, user, assistant or tool"),
         ("cache: {store: diskcahce}", 'cache.store: no such store; did you mean "diskcache"?'),
         ("log: {store: sqlite3}", 'log.store: no such store; did you mean "sqlite"?'),
     ],

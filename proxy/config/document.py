@@ -111,17 +111,19 @@ def read(text: str, name: str, environ: Mapping[str, str]) -> Document:
 
     Raises `ConfigError` when the text is no YAML; whatever else is wrong is gathered in `problems`.
     """
+    document = Document(name)
     try:
         node = yaml.compose(text, Loader=_Loader)
+        if node is not None:
+            document.data = _Reader(document, environ).value(node, (), ())
+    except RecursionError:
+        raise ConfigError(f"{name}: 1 problem\n  no valid YAML: it is nested too deeply") from None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f"line {mark.line + 1}: " if mark else ""
         raise ConfigError(f"{name}: 1 problem\n  {where}no valid YAML: {_describe(error)}") from None
     except yaml.YAMLError:
         raise ConfigError(f"{name}: 1 problem\n  no valid YAML: it holds characters that YAML does not allow") from None
-    document = Document(name)
-    if node is not None:
-        document.data = _Reader(document, environ).value(node, (), ())
     return document
 
 

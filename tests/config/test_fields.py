@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from proxy.fields import Bytes, Integer, Number, Plugin, Price, Seconds, Secret, Text, Url
+from proxy.config.fields import Bytes, Host, Integer, Number, Plugin, Price, Seconds, Secret, Text, Url
 
 
 class Sample(BaseModel):
@@ -18,6 +18,7 @@ class Sample(BaseModel):
     text: Text = None
     secret: Secret = None
     plugin: Plugin = "x"
+    host: Host = "x"
 
 
 def value(field: str, given: object) -> Any:
@@ -75,6 +76,11 @@ def test_sizes(given: object, size: int) -> None:
         ("secret", 5),
         ("plugin", "../x"),
         ("plugin", "a.b"),
+        ("host", "*"),
+        ("host", "*.example.com"),
+        ("host", "http://example.com"),
+        ("host", "example.com:80"),
+        ("host", ""),
     ],
 )
 def test_what_is_refused(field: str, given: object) -> None:
@@ -90,3 +96,13 @@ def test_an_empty_text_is_no_value(field: str) -> None:
 @pytest.mark.parametrize("name", ["diskcache", "package.module:Store", "module:make.it"])
 def test_plugins(name: str) -> None:
     assert value("plugin", name) == name
+
+
+@pytest.mark.parametrize("name", ["llm.example.com", "gateway_1", "192.168.1.2", "fe80::1"])
+def test_hosts(name: str) -> None:
+    assert value("host", name) == name
+
+
+def test_a_pattern_for_hosts_is_told_how_to_do_without() -> None:
+    with pytest.raises(ValidationError, match="name each host, or listen on a network with a master_key"):
+        value("host", "*")

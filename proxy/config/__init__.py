@@ -18,13 +18,15 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from proxy.document import Document, Place, read
+from proxy.config.document import Document, Place, read
+from proxy.config.hint import nearest
+from proxy.config.prompt import Prompt
+from proxy.config.settings import CacheSettings, File, LogSettings, ServerSettings
+from proxy.config.targets import Route, Source, providers, routes
+from proxy.config.validation import ConfigWarning, validated
 from proxy.errors import ConfigError
 from proxy.functions import as_tools
 from proxy.models import Json, Message, Target
-from proxy.settings import CacheSettings, File, LogSettings, Prompt, ServerSettings
-from proxy.targets import Route, Source, providers, routes
-from proxy.validation import ConfigWarning, nearest, validated
 from proxy.vendors import PREFIXES, infer
 
 STARTER = Path(__file__).with_name("starter.yaml")
@@ -160,7 +162,9 @@ def _router(file: File) -> RouterSettings:
 
 
 def _deployment(name: str, prompt: Prompt) -> Deployment:
-    content = prompt.model_dump(exclude_none=True, exclude={"name", "version"})
+    content = prompt.model_dump(exclude_none=True, exclude={"name", "version", "messages", "functions"})
+    content["messages"] = [message.model_dump(exclude_unset=True) for message in prompt.messages]
+    content["functions"] = [function.model_dump(exclude_unset=True) for function in prompt.functions]
     canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     version = prompt.version or hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest()[:12]
     return Deployment(**content, id=name, name=prompt.name or name, version=version)
@@ -173,9 +177,6 @@ def _check_prompt(document: Document, place: Place, prompt: Prompt, found: list[
     elif prompt.model is not None and prompt.provider is None and not _resolvable(prompt.model, names):
         hint = nearest(prompt.model, names)
         document.problem((*place, "model"), f"no model_name of model_list, and no provider can be told from it{hint}")
-    for index, message in enumerate(prompt.messages):
-        if not isinstance(message.get("role"), str):
-            document.problem((*place, "messages", index), "a message needs a role: system, user, assistant or tool")
 
 
 def _resolvable(model: str, names: set[str]) -> bool:

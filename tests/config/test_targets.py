@@ -4,10 +4,10 @@ from collections.abc import Mapping
 
 import pytest
 
-from proxy.document import read
+from proxy.config.document import read
+from proxy.config.targets import UNCHANGED, Route, Source, lacking, providers, routes, split
+from proxy.config.validation import validated
 from proxy.models import Target
-from proxy.targets import UNCHANGED, Route, Source, lacking, providers, routes, split
-from proxy.validation import validated
 from proxy.vendors import VENDORS
 
 

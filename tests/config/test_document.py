@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from proxy.document import Document, dotted, read
+from proxy.config.document import Document, dotted, read
 from proxy.errors import ConfigError
 
 
@@ -167,3 +167,9 @@ def test_an_empty_file_is_no_problem() -> None:
 def test_dotted() -> None:
     assert dotted(("model_list", 0, "litellm_params", "model")) == "model_list[0].litellm_params.model"
     assert dotted(()) == "the file"
+
+
+@pytest.mark.parametrize("text", ["[" * 3_000_000, "[" * 2000 + "]" * 2000, "{a: " * 2000 + "}" * 2000])
+def test_a_file_that_is_nested_too_deeply(text: str) -> None:
+    with pytest.raises(ConfigError, match="^config.yaml: 1 problem\n  no valid YAML: it is nested too deeply$"):
+        document(text)

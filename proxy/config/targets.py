@@ -12,9 +12,10 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from proxy.document import Document, Place
+from proxy.config.document import Document, Place
+from proxy.config.prompt import Params
+from proxy.config.settings import SETTINGS, Endpoint, File, ModelEntry, Provider
 from proxy.models import Target
-from proxy.settings import SETTINGS, Endpoint, File, ModelEntry, Params, Provider
 from proxy.vendors import PREFIXES, VENDORS, Vendor, infer
 
 CREDENTIALS = (
@@ -152,6 +153,9 @@ def _reason(document: Document, place: Place, target: Target, unchanged: bool) -
     """Why a target cannot be called, or None: a reference that came out empty, or something that is nowhere given."""
     vendor = VENDORS[target.provider]
     needs = lacking(vendor, target)
+    if target.provider == "litellm" and not unchanged and target.model.partition("/")[0] not in PREFIXES:
+        # without an address `litellm` stands for the provider that its model begins with
+        needs += [] if target.api_base else ["api_base"]
     for name in (*needs, "api_base"):
         variables = document.variables.get((*place, name))
         if variables and not _plain(target).get(name):

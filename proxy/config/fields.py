@@ -64,6 +64,18 @@ def _blank(value: object) -> object:
     return None if value == "" else value
 
 
+def _host(value: object) -> object:
+    """A name as it stands in a Host header, without the port, or an IP address."""
+    if isinstance(value, str) and "*" in value:
+        raise ValueError(
+            "holds a *, which would let pages of strangers in by names of their own: name each host, or listen on a"
+            " network with a master_key, where every name is answered"
+        )
+    if isinstance(value, str) and not re.fullmatch(r"[A-Za-z0-9_.-]+|[0-9A-Fa-f:.]+", value):
+        raise ValueError("should be a host's name alone, without http:// and without a port")
+    return value
+
+
 Integer = Annotated[int, BeforeValidator(_no_boolean)]
 Number = Annotated[float, BeforeValidator(_no_boolean)]
 Price = Annotated[float, BeforeValidator(_no_boolean), Field(ge=0)]
@@ -83,4 +95,5 @@ Url = Annotated[str | None, BeforeValidator(_url)]
 Text = Annotated[str | None, BeforeValidator(_blank)]
 Secret = Annotated[SecretStr | None, BeforeValidator(_blank)]
 Name = Annotated[str, Field(min_length=1)]
+Host = Annotated[str, BeforeValidator(_host)]
 Plugin = Annotated[str, Field(pattern=r"^([a-z_][a-z0-9_]*|[A-Za-z_][\w.]*:[A-Za-z_][\w.]*)$")]

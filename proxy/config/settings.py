@@ -1,0 +1,149 @@
+"""The shape of the config file: one model per block, from which the JSON Schema is made.
+
+Blocks of LiteLLM's format keep the keys they do not know, which `foreign` judges by name; blocks of the gateway's own
+refuse them.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from proxy.config.block import Block, Foreign
+from proxy.config.fields import Bytes, Host, Integer, Name, Number, Plugin, Price, Seconds, Secret, Text, Url
+from proxy.config.prompt import Params, Prompt
+
+
+class Endpoint(BaseModel):
+    """Where and with which credentials one provider is called."""
+
+    api_key: Secret = None
+    api_base: Url = None
+    api_version: Text = None
+    organization: Text = None
+    azure_ad_token: Secret = None
+    aws_access_key_id: Text = None
+    aws_secret_access_key: Secret = None
+    aws_session_token: Secret = None
+    aws_region_name: Text = None
+    vertex_project: Text = None
+    vertex_location: Text = None
+    vertex_credentials: Secret = None
+    timeout: Seconds | None = None
+
+
+SETTINGS = tuple(name for name in Endpoint.model_fields if name not in {"api_key", "api_base", "timeout"})
+"""What goes into a target's `settings`."""
+
+
+class Provider(Endpoint, Block):
+    """One provider of the `providers` block; `params` are its defaults."""
+
+    params: Params = Params()
+
+
+class Providers(Block):
+    """The providers by their names in Parea's enum."""
+
+    openai: Provider | None = None
+    azure: Provider | None = None
+    anthropic: Provider | None = None
+    anyscale: Provider | None = None
+    vertexai: Provider | None = None
+    aws_bedrock: Provider | None = None
+    openrouter: Provider | None = None
+    mistral: Provider | None = None
+    litellm: Provider | None = None
+    groq: Provider | None = None
+    fireworks: Provider | None = None
+    cohere: Provider | None = None
+    echo: Provider | None = None
+
+
+class LiteLLMParams(Endpoint, Params, Foreign):
+    """`litellm_params`: a model, its credentials, its price and its default parameters."""
+
+    model_config = ConfigDict(extra="allow")
+
+    model: Name
+    input_cost_per_token: Price | None = None
+    output_cost_per_token: Price | None = None
+
+
+class ModelInfo(Foreign):
+    """`model_info`: `base_model` is the name under which LiteLLM knows the price of an Azure deployment."""
+
+    base_model: Text = None
+    input_cost_per_token: Price | None = None
+    output_cost_per_token: Price | None = None
+
+
+class ModelEntry(Foreign):
+    """One target of one model name."""
+
+    model_name: Name
+    litellm_params: LiteLLMParams
+    model_info: ModelInfo = ModelInfo()
+
+
+class GeneralSettings(Foreign):
+    """`master_key`: the key that clients must send; without one only this machine is served."""
+
+    master_key: Secret = None
+
+
+class RouterKeys(Foreign):
+    """`router_settings` as the file has them."""
+
+    num_retries: Annotated[Integer, Field(ge=0, le=10)] | None = None
+    timeout: Seconds | None = None
+
+
+class LiteLLMKeys(Foreign):
+    """`litellm_settings` as the file has them; `router_settings` win where both say something."""
+
+    drop_params: bool = True
+    request_timeout: Seconds | None = None
+    num_retries: Annotated[Integer, Field(ge=0, le=10)] | None = None
+
+
+class CacheSettings(Block):
+    """The answer cache. `ttl` in seconds, `max_size` in bytes."""
+
+    store: Plugin = "diskcache"
+    ttl: Seconds = 30 * 86400.0
+    max_size: Bytes = 2 * 2**30
+
+
+class LogSettings(Block):
+    """The trace log: what is kept, and how hard SQLite makes sure of it."""
+
+    store: Plugin = "sqlite"
+    sample_rate: Annotated[Number, Field(ge=0, le=1)] = 1.0
+    omit: Literal["none", "inputs", "outputs", "all"] = "none"
+    synchronous: Literal["normal", "full"] = "normal"
+
+
+class ServerSettings(Block):
+    """Limits in bytes, the depth of JSON, and the Host names that are answered besides this machine's own."""
+
+    max_body: Bytes = 32 * 2**20
+    max_depth: Annotated[Integer, Field(gt=0, le=1000)] = 200
+    max_response: Bytes = 64 * 2**20
+    allowed_hosts: list[Host] = []
+
+
+class File(Block):
+    """The whole file."""
+
+    model_list: list[ModelEntry] = []
+    router_settings: RouterKeys = RouterKeys()
+    litellm_settings: LiteLLMKeys = LiteLLMKeys()
+    general_settings: GeneralSettings = GeneralSettings()
+    providers: Providers = Providers()
+    deployments: dict[Name, Prompt] = {}
+    projects: dict[Name, Any] = {}
+    cache: CacheSettings = CacheSettings()
+    log: LogSettings = LogSettings()
+    server: ServerSettings = ServerSettings()

@@ -1,0 +1,204 @@
+"""Whatever a provider puts in whichever field: what leaves is text, counts and OpenAI's words, or a failure."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from proxy.errors import UpstreamError
+from proxy.models import Choice, Chunk, Completion, Target, Usage
+from proxy.providers import answers, prices, values
+from proxy.providers.answers import Reader, finish_reason, tokens, whole
+
+WORDS = {"stop", "length", "tool_calls", "content_filter", "function_call"}
+HALF = "\ud83d"
+
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.just(f"half {HALF}")
+ANYTHING = st.recursive(
+    SCALARS,
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["type", "text", "thinking", "content", HALF, "x"]), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+TEXTS = st.text(max_size=8) | st.none()
+FUNCTION = st.fixed_dictionaries({}, optional={"name": TEXTS | ANYTHING, "arguments": TEXTS | ANYTHING})
+CALL = st.fixed_dictionaries(
+    {}, optional={"id": TEXTS | ANYTHING, "index": ANYTHING, "function": FUNCTION.map(lambda it: named(it)) | ANYTHING}
+)
+MESSAGE = st.fixed_dictionaries(
+    {},
+    optional={
+        "content": TEXTS | ANYTHING,
+        "reasoning_content": ANYTHING,
+        "reasoning": ANYTHING,
+        "provider_specific_fields": ANYTHING,
+        "tool_calls": st.lists(CALL.map(lambda it: named(it)), max_size=2) | ANYTHING,
+    },
+)
+CHOICE = st.fixed_dictionaries(
+    {},
+    optional={
+        "index": ANYTHING,
+        "finish_reason": TEXTS | ANYTHING,
+        "logprobs": ANYTHING,
+        "message": MESSAGE.map(lambda it: named(it)) | ANYTHING,
+        "delta": MESSAGE.map(lambda it: named(it)) | ANYTHING,
+    },
+)
+ANSWER = st.fixed_dictionaries(
+    {},
+    optional={
+        "model": ANYTHING,
+        "choices": st.lists(CHOICE.map(lambda it: named(it)), max_size=2) | ANYTHING,
+        "usage": st.fixed_dictionaries(
+            {}, optional={"prompt_tokens": ANYTHING, "completion_tokens": ANYTHING, "cost": ANYTHING}
+        ).map(lambda it: named(it))
+        | ANYTHING,
+    },
+).map(lambda it: named(it))
+
+
+def named(fields: dict[str, Any]) -> Any:
+    return SimpleNamespace(**fields)
+
+
+def check(choices: list[Choice], answer: Any) -> None:
+    """The completion that these choices become can be written in every form that the gateway writes."""
+    usage = getattr(answer, "usage", None)
+    cost = prices.cost(Target("openrouter", "m"), usage, Usage(), answers.model(answer), lambda **_: (float("nan"), 0))
+    counted = tokens(usage) or answers.estimate([], choices)
+    completion = Completion(choices, counted, model="m", provider="p", cost=cost)
+    orjson.dumps(completion)
+    json.dumps(orjson.loads(orjson.dumps(completion)), allow_nan=False).encode()
+    for choice in choices:
+        assert choice.finish_reason in WORDS
+        choice.text.encode()
+        assert all(type(part) is str for call in choice.tool_calls for part in (call.id, call.name, call.arguments))
+
+
+@given(ANSWER)
+def test_any_whole_answer_can_be_written(answer: Any) -> None:
+    try:
+        choices = whole(answer, "openai")
+    except UpstreamError as error:
+        assert error.code == "bad_answer"
+        return
+    check(choices, answer)
+
+
+@given(st.lists(ANSWER, max_size=3))
+def test_any_streamed_answer_can_be_written(parts: list[Any]) -> None:
+    reader = Reader("openai")
+    try:
+        for part in parts:
+            for chunk in reader.read(part):
+                orjson.dumps(chunk)
+        choices = reader.finish("stop", counted=True)
+    except UpstreamError as error:
+        assert error.code == "bad_answer"
+        return
+    check(choices, parts[-1] if parts else None)
+
+
+PARTS = [
+    {"type": "thinking", "thinking": [{"type": "text", "text": "hm"}, {"type": "text", "text": "."}]},
+    {"type": "text", "text": "Hi"},
+    {"type": "reference", "reference_ids": [1]},
+    {"type": "text", "text": " there"},
+]
+
+
+def an_answer(**message: Any) -> Any:
+    return named({"choices": [named({"index": 0, "finish_reason": "stop", "message": named(message)})]})
+
+
+def test_content_in_parts_is_its_text_and_its_reasoning() -> None:
+    (choice,) = whole(an_answer(content=PARTS), "mistral")
+    assert (choice.text, choice.reasoning) == ("Hi there", "hm.")
+    reader = Reader("mistral")
+    chunks = reader.read(named({"choices": [named({"index": 0, "delta": named({"content": PARTS})})]}))
+    assert chunks == [Chunk(text="Hi there", reasoning="hm.")]
+    assert [(c.text, c.reasoning) for c in reader.finish("stop", counted=False)] == [("Hi there", "hm.")]
+
+
+@pytest.mark.parametrize("odd", [{"x": "y"}, 5, True, ["text"], [{"type": "text", "text": {"x": "y"}}], b"x"])
+def test_content_that_is_no_text_is_no_answer(odd: Any) -> None:
+    with pytest.raises(UpstreamError) as caught:
+        whole(an_answer(content=odd), "openai")
+    assert caught.value.code == "bad_answer"
+    with pytest.raises(UpstreamError):
+        Reader("openai").read(named({"choices": [named({"index": 0, "delta": named({"content": odd})})]}))
+
+
+@pytest.mark.parametrize("field", ["id", "name", "arguments"])
+def test_a_call_that_is_no_text_is_no_answer(field: str) -> None:
+    parts = {"id": "1", "name": "f", "arguments": "{}"} | {field: ["x"]}
+    call = named({"id": parts.pop("id"), "function": named(parts)})
+    with pytest.raises(UpstreamError, match="cannot be read"):
+        whole(an_answer(content=None, tool_calls=[call]), "openai")
+
+
+@pytest.mark.parametrize(
+    ("reason", "word"),
+    [
+        ("MAX_TOKENS", "length"),
+        ("end_turn", "stop"),
+        ("tool_use", "tool_calls"),
+        ("SAFETY", "content_filter"),
+        ("anything else", "stop"),
+        (None, "stop"),
+    ],
+)
+def test_finish_reasons_are_openais(reason: str | None, word: str) -> None:
+    assert finish_reason(reason, []) == word
+
+
+@pytest.mark.parametrize(
+    ("prompt", "said", "counted"),
+    [
+        (6, 5, Usage(6, 5)),
+        (6, None, Usage(6, 0)),
+        (0, 5, None),
+        (-5, 5, None),
+        (6, -5, None),
+        (6, "5", None),
+        (True, 5, None),
+        (2**53, 2**53, Usage(2**53, 2**53)),
+        (2**53 + 1, 5, None),
+        (6, 10**30, None),
+        (float("inf"), 5, None),
+    ],
+)
+def test_counts_that_are_none_are_absent(prompt: Any, said: Any, counted: Usage | None) -> None:
+    assert tokens(named({"prompt_tokens": prompt, "completion_tokens": said})) == counted
+
+
+@pytest.mark.parametrize("told", [float("nan"), float("inf"), -1.0, True, "1", 10**400])
+def test_a_cost_that_is_none_is_not_told(told: Any) -> None:
+    def unpriced(**_: Any) -> tuple[float, float]:
+        raise KeyError
+
+    assert prices.cost(Target("openrouter", "m"), named({"cost": told}), Usage(1, 1), "m", unpriced) is None
+
+
+@pytest.mark.parametrize("listed", [(float("nan"), 0.0), (float("inf"), 0.0), (-1.0, 0.5)])
+def test_a_price_that_is_none_is_not_told(listed: tuple[float, float]) -> None:
+    assert prices.cost(Target("openai", "m"), None, Usage(1, 1), "m", lambda **_: listed) is None
+
+
+def test_half_a_pair_is_replaced_and_a_pair_is_joined() -> None:
+    assert values.encodable(f"a{HALF}b") == "a\ufffdb"
+    assert values.encodable("\ud83d\ude00") == "\U0001f600"
+    assert values.encodable("naïve \U0001f600") == "naïve \U0001f600"
+
+
+def test_a_name_is_fit_for_the_price_list_only_if_it_is_one() -> None:
+    assert [answers.model(named({"model": name})) for name in ("m", {"a": 1}, "m" * 201)] == ["m", None, None]
