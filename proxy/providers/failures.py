@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping
 
 from proxy.errors import UpstreamError
 from proxy.providers.transport import REFUSALS, Exchange, retry_after
+from proxy.providers.values import ODD
 from proxy.providers.wording import LONGEST, READ, blotted, quoted, readable, reworded, scrub
 
 CLASSES: Mapping[str, str] = {
@@ -189,6 +190,7 @@ def translate(
         provider=provider,
         upstream_status=seen.status,
         retry_after=retry_after(seen.headers) if code not in ("bad_answer", "truncated") else None,
+        quoted=True,
     )
 
 
@@ -234,6 +236,8 @@ def _spoiled(error: BaseException, raw: str, by_class: str | None, began: bool) 
     status = getattr(error, "status_code", None)
     if by_class == "timeout":
         return "timeout"
+    if ODD in raw:
+        return "bad_answer"
     if by_class in ("context_length_exceeded", "content_filter", "rate_limited", "authentication", "permission"):
         return by_class
     if not began and "ended before" in raw:

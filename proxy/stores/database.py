@@ -10,6 +10,8 @@ from __future__ import annotations
 import logging
 import os
 import sqlite3
+import time
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
 
@@ -53,13 +55,13 @@ def open_writer(
     database that cannot be opened now.
     """
     try:
-        return _connect(path, synchronous, busy_timeout, thorough)
+        return _patiently(lambda: _connect(path, synchronous, busy_timeout, thorough), busy_timeout)
     except sqlite3.DatabaseError as error:
         if code(error) not in DAMAGE:
             raise
         moved = _move_aside(path)
         logger.warning("the trace log %s is damaged (%s): moved to %s, starting empty", path, error, moved)
-    return _connect(path, synchronous, busy_timeout, False)
+    return _patiently(lambda: _connect(path, synchronous, busy_timeout, False), busy_timeout)
 
 
 def open_reader(path: Path) -> sqlite3.Connection:
@@ -80,6 +82,20 @@ def open_reader(path: Path) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def _patiently(connect: Callable[[], sqlite3.Connection], patience: float) -> sqlite3.Connection:
+    """SQLite does not wait while another process turns a new file into one with a WAL: it says at once that it is
+    busy.
+    """
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            return connect()
+        except sqlite3.OperationalError as error:
+            if code(error) != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.005)
 
 
 def _connect(path: Path, synchronous: str, busy_timeout: float, thorough: bool) -> sqlite3.Connection:
