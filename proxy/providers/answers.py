@@ -118,7 +118,7 @@ def _readable(provider: str) -> Iterator[None]:
         yield
     except values.Unreadable:
         raise UpstreamError(
-            f"{provider} gave an answer that cannot be read: a field holds what it cannot hold",
+            f"{provider} gave an answer that cannot be read: {values.ODD}",
             code="bad_answer",
             provider=provider,
         ) from None
@@ -188,14 +188,14 @@ def _parts(content: Json) -> str:
 def _items(listed: Any) -> Sequence[Any]:
     """A field that holds a list or nothing."""
     if listed is not None and not isinstance(listed, list | tuple):
-        raise values.Unreadable(type(listed).__name__)
+        raise values.Unreadable
     return listed or ()
 
 
 def _choice(choice: Any, position: int) -> Choice:
     message = getattr(choice, "message", None)
     if message is None:
-        raise values.Unreadable("no message")
+        raise values.Unreadable
     text, thought = values.content(getattr(message, "content", None))
     listed = _items(getattr(message, "tool_calls", None))
     calls = [_call(call, position) for position, call in enumerate(listed)]

@@ -1,15 +1,19 @@
-"""Corrects how LiteLLM reads two vendors' answers, until it does so itself.
+"""Corrects how LiteLLM reads answers, until it does so itself: two vendors', and content that comes in parts.
 
-The classes are built on LiteLLM's own, which are handed in: only `providers/litellm.py` imports it. What must stay
-true: a stream that breaks off never looks like a whole one, and finish reasons and usage are the vendor's.
+The classes are LiteLLM's own, which are handed in: only `providers/litellm.py` imports it. What must stay true: a
+stream that breaks off never looks like a whole one, no piece of an answer is lost without a word, and finish reasons
+and usage are the vendor's.
 """
 
 from __future__ import annotations
 
+import functools
 import json
 from typing import Any
 
 import httpx
+
+from proxy.providers import values
 
 COHERE_REASONS = {
     "COMPLETE": "stop",
@@ -115,3 +119,27 @@ def gemini(iterator: Any) -> Any:
                 raise
 
     return Events
+
+
+def in_parts(message: Any, stream: Any) -> None:
+    """Correct LiteLLM's class of messages, which refuses content in parts, and that of streams, which loses it."""
+    build, read = message.__init__, stream.chunk_creator
+
+    @functools.wraps(build)
+    def __init__(self: Any, content: Any = None, *rest: Any, **named: Any) -> None:
+        if isinstance(content, list):
+            content, thought = values.content(content)
+            named["reasoning_content"] = named.get("reasoning_content") or thought or None
+        build(self, values.encodable(content) if isinstance(content, str) else content, *rest, **named)
+
+    @functools.wraps(read)
+    def chunk_creator(self: Any, chunk: Any) -> Any:
+        for choice in getattr(chunk, "choices", None) or ():
+            delta: Any = getattr(choice, "delta", None)
+            if not isinstance(getattr(delta, "content", None), str | None):
+                delta.content, thought = values.content(delta.content)
+                if thought:
+                    delta.reasoning_content = thought
+        return read(self, chunk)
+
+    message.__init__, stream.chunk_creator = __init__, chunk_creator

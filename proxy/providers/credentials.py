@@ -18,9 +18,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from proxy.config.targets import UNCHANGED
 from proxy.errors import UpstreamError
 from proxy.models import Json, Target
-from proxy.targets import UNCHANGED
 from proxy.vendors import VENDORS, Vendor
 
 GOOGLE_TOKEN_URI = "https://oauth2.googleapis.com/token"

@@ -19,12 +19,12 @@ from typing import Any
 
 import httpx
 
+from proxy.config.targets import UNCHANGED
 from proxy.errors import NotReady, UpstreamError
 from proxy.loader import load
 from proxy.models import Call, Completion, Event, Json, Target
 from proxy.providers import answers, corrections, credentials, failures, messages, names, parameters, prices, silence
 from proxy.providers.transport import SyncGuard, begin, guarded
-from proxy.targets import UNCHANGED
 from proxy.vendors import PREFIXES
 
 ENVIRONMENT = {
@@ -234,7 +234,7 @@ async def _import() -> Any:
 
 
 def _set_up(litellm: Any) -> None:
-    """Silent, without counting tokens or logging by itself, behind the guard, with two vendors corrected."""
+    """Silent, without counting tokens or logging by itself, behind the guard, with its readings corrected."""
     from litellm.llms.cohere.common_utils import CohereV2ModelResponseIterator
     from litellm.llms.custom_httpx import aiohttp_transport
     from litellm.llms.custom_httpx.http_handler import get_ssl_configuration
@@ -251,6 +251,7 @@ def _set_up(litellm: Any) -> None:
     litellm.utils.dispatch_success_logging = litellm.utils.update_response_metadata = _nothing
     litellm.main._get_encoding = lambda: None
     litellm.CohereV2ChatConfig = corrections.cohere(litellm.CohereV2ChatConfig, CohereV2ModelResponseIterator)
+    corrections.in_parts(litellm.Message, litellm.CustomStreamWrapper)
     gemini.ModelResponseIterator = corrections.gemini(gemini.ModelResponseIterator)
 
 

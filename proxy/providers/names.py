@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from proxy.config.targets import UNCHANGED
 from proxy.errors import UpstreamError
 from proxy.models import Target
-from proxy.targets import UNCHANGED
 
 _SEGMENT = r"[A-Za-z0-9][A-Za-z0-9._~-]*"
 _VERSION = r"(?:@[A-Za-z0-9][A-Za-z0-9._-]*)?"

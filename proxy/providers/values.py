@@ -22,8 +22,14 @@ DEEPEST = 50
 """Levels of nesting that are kept of a JSON value that is passed on."""
 
 
+ODD = "a field of the answer holds what it cannot hold"
+
+
 class Unreadable(ValueError):
-    """A field holds what it cannot hold."""
+    """A field holds what it cannot hold. The words are the same for all: LiteLLM may wrap the error."""
+
+    def __init__(self) -> None:
+        super().__init__(ODD)
 
 
 def text(value: Any) -> str:
@@ -31,7 +37,7 @@ def text(value: Any) -> str:
     if value is None:
         return ""
     if not isinstance(value, str):
-        raise Unreadable(type(value).__name__)
+        raise Unreadable
     return encodable(value)
 
 
@@ -51,7 +57,7 @@ def content(value: Any) -> tuple[str, str]:
     said, thought = [], []
     for part in value:
         if not isinstance(part, Mapping):
-            raise Unreadable(type(part).__name__)
+            raise Unreadable
         if part.get("type") == "thinking":
             thought.append(reasoning(part.get("thinking")))
         elif part.get("type") == "text":

@@ -49,6 +49,7 @@ REWORDED: tuple[tuple[re.Pattern[str], str, str], ...] = tuple(
             "invalid_request",
             "is not known by the word before the slash of this model",
         ),
+        (r"Invalid AWS region format", "invalid_request", "cannot be asked: aws_region_name is no region's name"),
         (
             r"its URL policy rejected it|URL targets a blocked address|DNS resolution failed for",
             "invalid_request",

@@ -88,8 +88,7 @@ def check(choices: list[Choice], answer: Any) -> None:
 def test_any_whole_answer_can_be_written(answer: Any) -> None:
     try:
         choices = whole(answer, "openai")
-    except UpstreamError as error:
-        assert error.code == "bad_answer"
+    except UpstreamError:
         return
     check(choices, answer)
 
@@ -102,8 +101,7 @@ def test_any_streamed_answer_can_be_written(parts: list[Any]) -> None:
             for chunk in reader.read(part):
                 orjson.dumps(chunk)
         choices = reader.finish("stop", counted=True)
-    except UpstreamError as error:
-        assert error.code == "bad_answer"
+    except UpstreamError:
         return
     check(choices, parts[-1] if parts else None)
 
@@ -202,3 +200,13 @@ def test_half_a_pair_is_replaced_and_a_pair_is_joined() -> None:
 
 def test_a_name_is_fit_for_the_price_list_only_if_it_is_one() -> None:
     assert [answers.model(named({"model": name})) for name in ("m", {"a": 1}, "m" * 201)] == ["m", None, None]
+
+
+def test_plain_json_can_be_written_anywhere() -> None:
+    deep: Any = "bottom"
+    for _ in range(400):
+        deep = [deep]
+    odd = {HALF: [float("nan"), float("-inf"), 10**30, {1: b"x"}, True, None, 1.5, "x"], "deep": deep}
+    plain = values.plain(odd)
+    assert plain["\ufffd"] == [None, None, None, {"1": None}, True, None, 1.5, "x"]
+    assert orjson.loads(json.dumps(plain, allow_nan=False)) == plain

@@ -17,11 +17,11 @@ import pytest
 from pydantic import SecretStr
 
 from proxy import plugins
+from proxy.config.targets import UNCHANGED
 from proxy.errors import NotReady, UpstreamError
 from proxy.models import Call, Chunk, Completion, CompletionRequest, Event, Json, Target, TraceContext
 from proxy.providers import credentials
 from proxy.providers.litellm import LiteLLM, route
-from proxy.targets import UNCHANGED
 from proxy.vendors import VENDORS
 from tests.upstreams.fleet import MODELS, Fleet
 from tests.upstreams.scenario import SCENARIOS, Reply, Scenario
@@ -90,7 +90,7 @@ async def test_azure_needs_its_address(fleet: Fleet, provider: LiteLLM) -> None:
 
 CANARIES = """
 import asyncio, dataclasses, os, sys
-from proxy.targets import UNCHANGED
+from proxy.config.targets import UNCHANGED
 from proxy.vendors import VENDORS
 for vendor in VENDORS.values():
     for variables in (vendor.key, *vendor.settings.values()):
@@ -185,6 +185,16 @@ def test_bedrock_keys_of_a_request() -> None:
     for wrong in ({**pair, "aws_bedrock_runtime_endpoint": "http://x"}, {"aws_access_key_id": "id"}, "{"):
         with pytest.raises(UpstreamError):
             credentials.arguments(keyed("aws_bedrock", wrong))
+
+
+@pytest.mark.parametrize("region", ["127.0.0.1:9/#", "evil.example", "us-east-1/../x"])
+async def test_a_region_names_no_host(provider: LiteLLM, region: str) -> None:
+    key = json.dumps({"aws_access_key_id": "id", "aws_secret_access_key": "secret", "aws_region_name": region})
+    error = await refused(provider, Target("aws_bedrock", "amazon.nova-lite-v1:0", SecretStr(key)))
+    assert (error.code, error.message) == (
+        "invalid_request",
+        "aws_bedrock cannot be asked: aws_region_name is no region's name",
+    )
 
 
 @vendors
@@ -336,6 +346,7 @@ PARTS = [
 ]
 
 
+@pytest.mark.filterwarnings("ignore:Pydantic serializer warnings:UserWarning")
 @pytest.mark.parametrize(
     "name", ["openai", "azure", "anyscale", "openrouter", "mistral", "litellm", "groq", "fireworks"]
 )
@@ -346,6 +357,7 @@ async def test_content_in_parts(fleet: Fleet, provider: LiteLLM, name: str, stre
         "id": "x",
         "created": 1,
         "model": "m",
+        "service_tier": "on_demand",
         "usage": {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3},
     }
     if not stream:
@@ -370,6 +382,31 @@ async def test_content_in_parts(fleet: Fleet, provider: LiteLLM, name: str, stre
     completion = await ask(provider, fleet.target(name), a_call(stream))
     assert completion.text == ("Hello there" if stream else "Hello")
     assert completion.choices[0].reasoning == "Hm."
+
+
+@pytest.mark.parametrize("first", [{"x": "y"}, "Hello"])
+@pytest.mark.parametrize("name", ["openai", "mistral", "fireworks"])
+async def test_a_delta_that_is_no_text_is_not_passed_over(
+    fleet: Fleet, provider: LiteLLM, name: str, first: Json
+) -> None:
+    body = {"id": "x", "object": "chat.completion.chunk", "created": 1, "model": "m"}
+    deltas = [{"role": "assistant", "content": first}, {"content": {"x": "y"}}, {"content": "!"}, {}]
+    events = [
+        body | {"choices": [{"index": 0, "delta": delta, "finish_reason": None if delta else "stop"}]}
+        for delta in deltas
+    ]
+    raw = "".join(f"data: {json.dumps(event)}\n\n" for event in events) + "data: [DONE]\n\n"
+    fleet[name].script = Scenario(raw=raw.encode(), raw_type="text/event-stream")
+    error = await refused(provider, fleet.target(name), a_call(True))
+    assert (error.code, error.status) == ("bad_answer", 502)
+
+
+async def test_half_of_a_surrogate_pair_is_replaced(fleet: Fleet, provider: LiteLLM) -> None:
+    choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "a\ud83db"}}
+    body = {"id": "x", "object": "chat.completion", "created": 1, "model": "m", "service_tier": "default"}
+    for name in ("openai", "mistral", "groq", "fireworks", "openrouter"):
+        fleet[name].script = Scenario(raw=json.dumps(body | {"choices": [choice]}).encode())
+        assert (await ask(provider, fleet.target(name))).text == "a\ufffdb"
 
 
 # refusals of LiteLLM's own

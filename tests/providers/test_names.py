@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from proxy.config.targets import UNCHANGED
 from proxy.errors import UpstreamError
 from proxy.models import Call, CompletionRequest, Target, TraceContext
 from proxy.providers.litellm import LiteLLM
 from proxy.providers.names import check
-from proxy.targets import UNCHANGED
 from tests.upstreams.fleet import MODELS, Fleet
 
 pytestmark = [

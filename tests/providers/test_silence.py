@@ -112,11 +112,13 @@ def status(client: httpx.Client, url: str, vendor: str) -> int:
         return response.status_code
 
 
-@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
-@pytest.mark.parametrize("vendor", ["openai", "mistral", "fireworks", "anthropic", "vertexai", "cohere", "aws_bedrock"])
+VENDORS = ("openai", "mistral", "fireworks", "anthropic", "vertexai", "cohere")
+CASES = [*((vendor, stream) for vendor in VENDORS for stream in (False, True)), ("aws_bedrock", False)]
+"""Each way in which LiteLLM reads answers; Bedrock's stream is no JSON that could be changed here."""
+
+
+@pytest.mark.parametrize(("vendor", "stream"), CASES)
 def test_odd_answers_are_printed_nowhere(gateway: Process, fleet: Fleet, vendor: str, stream: bool) -> None:
-    if (vendor, stream) == ("aws_bedrock", True):
-        pytest.skip("its stream is no JSON that could be changed here")
     url = f"{gateway.parea}/completion{'/stream' if stream else ''}"
     with httpx.Client(timeout=20) as client:
         assert client.post(url, json=question(vendor)).status_code == 200
