@@ -142,6 +142,7 @@ def _hosts(config: Config, host: str) -> frozenset[str] | None:
 
 def create() -> App:
     """The application of one of several workers, which only has the environment to go by; `serve` has filled it."""
+    _prepare()
     path = os.environ.get("PAREA_PROXY_CONFIG")
     config = load(Path(path) if path else None, os.environ)
     return Gateway(config, Path(os.environ["PAREA_PROXY_DATA"]), host=os.environ["PAREA_PROXY_HOST"]).app
@@ -159,10 +160,7 @@ def serve(
         raise ConfigError(
             f"refusing to serve on {host} without a key: set general_settings.master_key, or bind to 127.0.0.1"
         )
-    os.umask(0o077)
-    # A request makes many objects and few cycles; looking for them every 700 objects costs 2 % of a cached answer.
-    gc.set_threshold(20_000, 50, 100)
-    logging.getLogger("uvicorn.error").addFilter(_expected)
+    _prepare()
     options: dict[str, Any] = {
         "host": host,
         "port": port,
@@ -183,6 +181,14 @@ def serve(
     if path is not None:
         os.environ["PAREA_PROXY_CONFIG"] = str(path)
     uvicorn.run("proxy.app:create", factory=True, workers=workers, **options)
+
+
+def _prepare() -> None:
+    """What holds for the whole process: files are the owner's alone, and the collector looks for cycles less often."""
+    os.umask(0o077)
+    # A request makes many objects and few cycles; looking for them every 700 objects costs 2 % of a cached answer.
+    gc.set_threshold(20_000, 50, 100)
+    logging.getLogger("uvicorn.error").addFilter(_expected)
 
 
 def _expected(record: logging.LogRecord) -> bool:
