@@ -104,8 +104,8 @@ def wait(url: str, server: subprocess.Popen[bytes]) -> None:
 
 def made(target: str) -> list[str]:
     """The commands that `make` would run for a target, without running them."""
-    # This may itself be run by make, whose flags and level are not for that one.
-    environ = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+    # This may itself be run by make, whose flags and variables are not for that one.
+    environ = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     command = ["make", "-n", target]
     done = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=30)
     assert done.returncode == 0, done.stderr
