@@ -101,13 +101,15 @@ def extend(document: dict[str, Any], prefix: str) -> None:
     components.update(definitions.get("$defs", {}), **VALIDATION)
     whole = {"application/json": {"schema": {"$ref": REF.format(model="CompletionResponse")}}}
     stream = {"text/event-stream": {"schema": EVENT}}
-    paths: dict[str, Any] = document["paths"]
-    paths[f"{prefix}/completion"] = {"post": _operation("Completion", "completion", WHOLE, whole, {})}
-    paths[f"{prefix}/completion/stream"] = {
-        "post": _operation("Stream Completion", "stream_completion", STREAM, stream, FAILURES)
+    document["paths"] = {
+        f"{prefix}/completion": {"post": _operation("Completion", "completion", WHOLE, whole, {})},
+        f"{prefix}/completion/stream": {
+            "post": _operation("Stream Completion", "stream_completion", STREAM, stream, FAILURES)
+        },
+        **document["paths"],
+        "/health": {"get": _status("Whether the gateway lives, and what its log had to drop", {})},
+        "/ready": {"get": _status("Whether every request could be served now", {"503": "Not yet, and why"})},
     }
-    paths["/health"] = {"get": _status("Whether the gateway lives, and what its log had to drop", {})}
-    paths["/ready"] = {"get": _status("Whether every request could be served now", {"503": "Not yet, and why"})}
 
 
 def refusals(meanings: Mapping[str, str]) -> dict[int | str, dict[str, Any]]:

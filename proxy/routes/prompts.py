@@ -44,7 +44,7 @@ def router(config: Config) -> APIRouter:
     """`POST /deployed-prompt`, with names left as `{{name}}` where no input fills them."""
     routes = APIRouter(tags=["deployments"], route_class=StrictRoute)
 
-    @routes.post("/deployed-prompt", response_model=UseDeployedPromptResponse)
+    @routes.post("/deployed-prompt", response_model=UseDeployedPromptResponse, summary="A deployed prompt, filled")
     async def deployed_prompt(asked: UseDeployedPrompt) -> UseDeployedPromptResponse:
         deployment = deployment_of(config, asked.deployment_id)
         inputs = asked.llm_inputs or {}
