@@ -101,7 +101,7 @@ class CacheStore(Protocol):
 
 @dataclass(slots=True, frozen=True)
 class TraceQuery:
-    """A search of the log, in the words of Parea's `get_trace_logs`; see `stores/sqlite.py` for the fields."""
+    """A search of the log, in the words of Parea's `get_trace_logs`; see `stores/search.py` for the fields."""
 
     project_name: str | None = None
     filter_field: str | None = None

@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
@@ -26,24 +26,7 @@ from proxy.vendors import VENDORS
 from tests.upstreams.fleet import MODELS, Fleet
 from tests.upstreams.scenario import SCENARIOS, Reply, Scenario
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:Items? .* using the `ReadOnly` qualifier:UserWarning"),
-    pytest.mark.filterwarnings("ignore:Accessing the 'model_(computed_)?fields' attribute:DeprecationWarning"),
-]
 vendors = pytest.mark.parametrize("name", MODELS)
-
-
-@pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
-async def provider(anyio_backend: str) -> AsyncIterator[LiteLLM]:
-    provider = LiteLLM(timeout=10)
-    await provider.start()
-    yield provider
-    await provider.close()
 
 
 def a_call(stream: bool = False, **params: Json) -> Call:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -53,19 +53,6 @@ pytestmark = [
 ]
 vendors = pytest.mark.parametrize("name", MODELS)
 ways = pytest.mark.parametrize("way", ["whole", "stream"])
-
-
-@pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
-async def provider(anyio_backend: str) -> AsyncIterator[LiteLLM]:
-    provider = LiteLLM(timeout=10, max_response=2**20)
-    await provider.start()
-    yield provider
-    await provider.close()
 
 
 @dataclass

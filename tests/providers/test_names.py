@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from contextlib import aclosing, suppress
 from dataclasses import replace
 
@@ -17,10 +16,6 @@ from proxy.providers.litellm import LiteLLM
 from proxy.providers.names import check
 from tests.upstreams.fleet import MODELS, Fleet
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:Items? .* using the `ReadOnly` qualifier:UserWarning"),
-    pytest.mark.filterwarnings("ignore:Accessing the 'model_(computed_)?fields' attribute:DeprecationWarning"),
-]
 vendors = pytest.mark.parametrize("name", MODELS)
 
 NOWHERE = (
@@ -138,19 +133,6 @@ REAL = {
     "cohere": ("command-r-08-2024", "0a1b2c3d-1234-5678-9abc-def012345678-ft"),
 }
 """Forms that the vendors, or LiteLLM, document."""
-
-
-@pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
-async def provider(anyio_backend: str) -> AsyncIterator[LiteLLM]:
-    provider = LiteLLM(timeout=10)
-    await provider.start()
-    yield provider
-    await provider.close()
 
 
 async def ask(provider: LiteLLM, target: Target, *, stream: bool = False) -> None:

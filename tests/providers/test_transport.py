@@ -20,18 +20,9 @@ from proxy.providers.litellm import LiteLLM
 from proxy.providers.transport import CappedStream, CappedSyncStream, EventStream, Exchange, SyncGuard
 from tests.upstreams.fleet import MODELS, Fleet
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:Items? .* using the `ReadOnly` qualifier:UserWarning"),
-    pytest.mark.filterwarnings("ignore:Accessing the 'model_(computed_)?fields' attribute:DeprecationWarning"),
-]
 LIMIT = 2**20
 vendors = pytest.mark.parametrize("name", MODELS)
 ways = pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
-
-
-@pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    return "asyncio"
 
 
 @pytest.fixture(scope="module")
