@@ -5,7 +5,7 @@
 
 The pipeline of a completion, outermost first:
 
-    trace -> resolve -> render -> cache -> route -> provider
+    trace -> assign -> resolve -> render -> cache -> route -> provider
 
 The port opens before FastAPI and LiteLLM are imported; both are loaded in slices between requests, and only who needs
 them waits.
@@ -18,6 +18,7 @@ import gc
 import logging
 import os
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,20 +32,25 @@ from proxy.errors import ConfigError
 from proxy.front import Front
 from proxy.guard import LOOPBACK, Guard, is_loopback
 from proxy.loader import load as load_module
+from proxy.middleware.assign import assign
 from proxy.middleware.cache import cache
 from proxy.middleware.omit import omit, omit_fields, restrict
 from proxy.middleware.render import render
 from proxy.middleware.resolve import resolve
 from proxy.middleware.route import route
 from proxy.middleware.sample import sample
+from proxy.middleware.session import Sessions
 from proxy.middleware.steps import steps
 from proxy.middleware.trace import trace
-from proxy.models import ALL, Json, LogPolicy, Record
-from proxy.protocols import CacheStore, Handler, Middleware, Provider, TraceLog
+from proxy.models import ALL, Json, LogPolicy
+from proxy.protocols import CacheStore, Handler, Middleware, Provider, Surface, TraceLog, refusal
+from proxy.record import Record
 from proxy.routes.status import about, health, ready
 from proxy.stores.keyfile import load_key
 
 PAREA = "/api/parea/v1"
+OPENAI = "/v1"
+HUMANLOOP = "/v4"
 GRACE = 30
 """Seconds that running answers have to finish after a signal."""
 
@@ -72,6 +78,7 @@ class Gateway:
         self.config = config
         self.policy = OMIT[config.log.omit]
         self.sample_rate = config.log.sample_rate
+        self.sessions = Sessions()
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.log: TraceLog = plugins.make("stores", config.log.store, "trace_log", data, config.log)
         self.cache: CacheStore = plugins.make("stores", config.cache.store, "cache_store", data, config.cache)
@@ -85,42 +92,79 @@ class Gateway:
         self.handler = chain(
             route(self.providers, timeout=config.router.timeout, num_retries=config.router.num_retries),
             trace(self.write),
-            steps(restrict(self.policy), resolve(config), render),
+            steps(restrict(self.policy), assign(config), resolve(config), render),
             cache(self.cache, load_key(data / "cache.key")),
         )
+        self.surfaces: list[Surface] = [
+            plugins.make("dialects", name, "surface", config.server.max_depth) for name in config.server.dialects
+        ]
+        self.refuse = refusal(self.surfaces)
         self.app: App = Guard(
-            Front(self._table(), prefix=PAREA, load=self._load_web, start=self._start, stop=self._stop),
+            Front(
+                self._table(),
+                prefix=PAREA,
+                refuse=self.refuse,
+                load=self._load_web,
+                start=self._start,
+                stop=self._stop,
+            ),
             hosts=_hosts(config, host),
             key=config.master_key,
             max_body=config.server.max_body,
+            refuse=self.refuse,
         )
 
     def write(self, record: Record) -> asyncio.Future[bool]:
         """Take a finished record through the processors to the log."""
         record.policy = record.policy.narrowed(self.policy)
         record.sample_rate = min(record.sample_rate, self.sample_rate)
+        if (session := self.sessions.missing(record)) is not None:
+            self.log.append(omit(sample(session))).add_done_callback(partial(self._settle, session.trace_id))
         return self.log.append(omit(sample(record)))
+
+    def _settle(self, session: str, written: asyncio.Future[bool]) -> None:
+        if written.cancelled() or not written.result():
+            self.sessions.forget(session)
 
     def update(self, trace_id: str, fields: Mapping[str, Json]) -> asyncio.Future[bool]:
         """Take an edit of a record to the log, without what may not be written down."""
         return self.log.update(trace_id, omit_fields(fields, self.policy))
 
     def _table(self) -> dict[str, dict[str, App]]:
-        parea = plugins.load("dialects", "parea", "dialect")(self.config.server.max_depth)
-        return {
+        table: dict[str, dict[str, App]] = {
             "/": {"GET": about},
             "/health": {"GET": health(self.log)},
             "/ready": {"GET": ready(self.log, self.providers)},
-            f"{PAREA}/completion": {"POST": Endpoint(parea, self.handler, paced=True)},
-            f"{PAREA}/completion/stream": {"POST": Endpoint(parea, self.handler, stream=True, paced=True)},
         }
+        for one in (operation for surface in self.surfaces for operation in surface.operations):
+            if one.path in table:
+                raise ConfigError(f"server.dialects: two of them serve {one.path}")
+            table[one.path] = {"POST": Endpoint(one.dialect, self.handler, stream=one.stream, paced=one.paced)}
+        return table
 
     async def _load_web(self) -> App:
         await load_module("proxy.routes.web")
-        from proxy.routes import prompts, traces, web
+        from proxy.routes import anthropic, humanloop, models, prompts, scale, traces, web
 
-        routers = [traces.router(self.log, self.write, self.update), prompts.router(self.config)]
-        return web.build(PAREA, routers, max_depth=self.config.server.max_depth)
+        routers = [
+            (PAREA, traces.router(self.log, self.write, self.update)),
+            (PAREA, prompts.router(self.config)),
+        ]
+        if "openai" in self.config.server.dialects:
+            routers.append((OPENAI, models.router(self.config)))
+        if "anthropic" in self.config.server.dialects:
+            routers.append(("/v1/messages", anthropic.router()))
+        if "humanloop" in self.config.server.dialects:
+            routers.append((HUMANLOOP, humanloop.router(self.config, self.log, self.write, self.update)))
+        if "scale" in self.config.server.dialects:
+            routers.append(("/v5", scale.router(self.config)))
+        return web.build(
+            routers,
+            prefix=PAREA,
+            refuse=self.refuse,
+            surfaces=self.surfaces,
+            max_depth=self.config.server.max_depth,
+        )
 
     async def _start(self) -> None:
         for provider in self.providers.values():

@@ -7,13 +7,20 @@ nobody downstream recurses without end.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable, Iterator
+from functools import cache
+from typing import Any, TypeVar
 
 import orjson
+from pydantic import BaseModel, ValidationError
 
-from proxy.errors import BadRequest
+from proxy.errors import BadRequest, Unprocessable
 
 MAX_DEPTH = 200
+UNNAMED = "*"
+"""Stands for a name of the client's own, such as a key of an object that may have any: it is a value like others."""
+
+Model = TypeVar("Model", bound=BaseModel)
 
 
 def loads(body: bytes, max_depth: int = MAX_DEPTH) -> Any:
@@ -28,6 +35,48 @@ def loads(body: bytes, max_depth: int = MAX_DEPTH) -> Any:
     if body.count(b"[") + body.count(b"{") > max_depth and _depth(value) > max_depth:
         raise BadRequest(f"the body is nested deeper than {max_depth} levels")
     return value
+
+
+def validated(model: type[Model], value: Any, *where: str | int) -> Model:
+    """`value` as a `model`. Raises `Unprocessable` with what does not fit, under `where`, never the values."""
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        raise Unprocessable(
+            [
+                {"type": item["type"], "loc": ["body", *where, *_place(model, value, item["loc"])], "msg": item["msg"]}
+                for item in error.errors(include_url=False, include_context=False, include_input=False)
+            ]
+        ) from None
+
+
+def _place(model: type[BaseModel], value: Any, loc: Iterable[str | int]) -> Iterator[str | int]:
+    """Where an error is, by the names that `model` knows."""
+    for part in loc:
+        if isinstance(value, dict) and part in value:
+            yield part if part in _names(model) else UNNAMED
+            value = value[part]
+        else:
+            # a place in a list, a field that is missing, or pydantic's word for one of several types
+            yield part
+            if isinstance(value, list) and isinstance(part, int) and part < len(value):
+                value = value[part]
+
+
+@cache
+def _names(model: type[BaseModel]) -> frozenset[str]:
+    """Every field of `model` and of what is in it."""
+    found: set[str] = set()
+    level: list[Any] = [model.model_json_schema()]
+    while level:
+        item = level.pop()
+        if isinstance(item, dict):
+            if isinstance(item.get("properties"), dict):
+                found.update(item["properties"])
+            level += item.values()
+        elif isinstance(item, list):
+            level += item
+    return frozenset(found)
 
 
 def _depth(value: Any) -> int:

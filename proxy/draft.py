@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from proxy.models import Choice, Chunk, ToolCall
+from proxy.models import Choice, Chunk, Json, ToolCall
 
 
 class Draft:
@@ -17,6 +17,8 @@ class Draft:
         self._text: dict[int, list[str]] = {}
         self._reasoning: dict[int, list[str]] = {}
         self._calls: dict[int, dict[int, ToolCall]] = {}
+        self._logprobs: dict[int, Json] = {}
+        self._extra: dict[int, dict[str, Json]] = {}
 
     def add(self, chunk: Chunk) -> None:
         """Raises `TypeError` for text that is none, so that what is in the draft can always be told."""
@@ -26,6 +28,10 @@ class Draft:
             self._text.setdefault(chunk.index, []).append(chunk.text)
         if chunk.reasoning:
             self._reasoning.setdefault(chunk.index, []).append(chunk.reasoning)
+        if chunk.logprobs:
+            self._logprobs[chunk.index] = joined(self._logprobs.get(chunk.index), chunk.logprobs)
+        if chunk.extra:
+            self._extra[chunk.index] = joined(self._extra.get(chunk.index), chunk.extra)
         for part in chunk.tool_calls:
             calls = self._calls.setdefault(chunk.index, {})
             call = calls.setdefault(part.index, ToolCall(index=part.index))
@@ -36,7 +42,7 @@ class Draft:
     def choices(self, finish_reasons: Mapping[int, str] | None = None) -> list[Choice]:
         """The choices so far, in order of index; without an entry in `finish_reasons` a choice ends with `stop`."""
         reasons = finish_reasons or {}
-        indices = sorted({*self._text, *self._reasoning, *self._calls, *reasons}) or [0]
+        indices = sorted({*self._text, *self._reasoning, *self._calls, *self._extra, *reasons}) or [0]
         return [
             Choice(
                 index=index,
@@ -44,6 +50,23 @@ class Draft:
                 tool_calls=[call for _, call in sorted(self._calls.get(index, {}).items())],
                 finish_reason=reasons.get(index, "stop"),
                 reasoning="".join(self._reasoning.get(index, ())),
+                logprobs=self._logprobs.get(index),
+                extra=self._extra.get(index, {}),
             )
             for index in indices
         ]
+
+
+PIECES = frozenset({"refusal", "data", "transcript", "thinking"})
+"""The texts among a message's further fields that are streamed in pieces; any other comes whole."""
+
+
+def joined(old: Json, new: Json, name: str = "") -> Json:
+    """Two pieces of one JSON value: lists one after the other, objects field by field, texts of `PIECES` in a row."""
+    if isinstance(old, list) and isinstance(new, list):
+        return [*old, *new]
+    if isinstance(old, dict) and isinstance(new, dict):
+        return {**old, **{key: joined(old.get(key), value, key) for key, value in new.items()}}
+    if name in PIECES and isinstance(old, str) and isinstance(new, str):
+        return old + new
+    return old if new is None else new

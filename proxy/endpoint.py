@@ -12,12 +12,14 @@ This is a plain ASGI application: streamed pieces go out one by one, exactly as 
 from __future__ import annotations
 
 import asyncio
+import math
+import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from types import TracebackType
 
 from proxy.asgi import Receive, Scope, Send, answer, read
-from proxy.errors import shown
+from proxy.errors import GatewayError, shown
 from proxy.models import Call, Completion, Event
 from proxy.pace import Pace, merged
 from proxy.protocols import Dialect, Handler
@@ -46,7 +48,8 @@ class Endpoint:
                 return
             call = self.dialect.decode(body, dict(scope["headers"]))
         except Exception as error:
-            await answer(send, self.dialect.encode_error(None, shown(error), stream=self.stream))
+            known = shown(error)
+            await answer(send, self.dialect.encode_error(None, known, stream=self.stream), advice(known))
             return
         call.request.stream = call.request.stream or self.stream
         with Watch(receive):
@@ -57,14 +60,19 @@ class Endpoint:
         try:
             whole = self.dialect.encode(call, await _last(events))
         except Exception as error:
-            whole = self.dialect.encode_error(call, shown(error), stream=False)
+            known = shown(error)
+            whole = self.dialect.encode_error(call, known, stream=False)
+            await answer(send, whole, [*_remarks(call), *advice(known)])
+            return
         await answer(send, whole, _remarks(call))
 
     async def _streamed(self, call: Call, events: AsyncGenerator[Event, None], send: Send) -> None:
         try:
             first = await anext(events)
         except Exception as error:
-            await answer(send, self.dialect.encode_error(call, shown(error), stream=True), _remarks(call))
+            known = shown(error)
+            whole = self.dialect.encode_error(call, known, stream=True)
+            await answer(send, whole, [*_remarks(call), *advice(known)])
             return
         await send(
             {
@@ -137,14 +145,32 @@ async def _last(events: AsyncGenerator[Event, None]) -> Completion:
     raise RuntimeError("a handler ended without a Completion")
 
 
+def advice(error: GatewayError) -> list[tuple[bytes, bytes]]:
+    """Whether and when to repeat a failed request, as the clients that repeat by themselves read it."""
+    headers = [(b"x-should-retry", b"true" if error.retryable else b"false")]
+    if error.retry_after is not None:
+        headers.append((b"retry-after", str(math.ceil(error.retry_after)).encode()))
+    return headers
+
+
 def _remarks(call: Call) -> list[tuple[bytes, bytes]]:
+    status = call.cache_status
     remarks = [
         (b"x-trace-id", _header(call.request.trace.trace_id)),
-        (b"x-cache", call.cache_status.encode()),
+        (b"x-cache", b"hit" if status == "shared" else status.encode()),
+        (b"x-cache-reason", call.cache_reason.encode()),
+        (b"server-timing", _timing(call)),
     ]
     if call.logged is False:
         remarks.append((b"x-logged", b"false"))
     return remarks
+
+
+def _timing(call: Call) -> bytes:
+    """Milliseconds until these headers leave: the gateway's own, and those since a provider was first asked."""
+    now = time.perf_counter()
+    asked = now if call.asked is None else call.asked
+    return b"gateway;dur=%.3f, upstream;dur=%.3f" % ((asked - call.started) * 1e3, (now - asked) * 1e3)
 
 
 def _header(value: str) -> bytes:

@@ -2,10 +2,11 @@
 
     GatewayError
       RequestError             the request itself is refused; nothing was sent upstream
-        BadRequest         400
+        BadRequest         400   MissingInputs is one
         Unauthorized       401
         Forbidden          403
-        NotFound           404
+        NotFound           404   NotServed is one: no such path
+        NotAllowed         405
         TooLarge           413
         UnsupportedMedia   415
         Unprocessable      422   a list of {loc, msg, type}, never the values
@@ -32,10 +33,16 @@ class GatewayError(Exception):
 
     status: int = 500
     code: str = "internal_error"
+    retry_after: float | None = None
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
         self.message = message
+
+    @property
+    def retryable(self) -> bool:
+        """Whether the same request may succeed a moment later."""
+        return False
 
 
 class RequestError(GatewayError):
@@ -53,6 +60,16 @@ class BadRequest(RequestError):
     """The request is well formed but cannot be carried out."""
 
 
+class MissingInputs(BadRequest):
+    """A template needs inputs that the request does not have: `names`, sorted."""
+
+    code = "missing_inputs"
+
+    def __init__(self, message: str, names: Sequence[str], *, param: str) -> None:
+        super().__init__(message, param=param)
+        self.names = sorted(names)
+
+
 class Unauthorized(RequestError):
     status = 401
     code = "unauthorized"
@@ -68,6 +85,14 @@ class NotFound(RequestError):
     code = "not_found"
 
 
+class NotServed(NotFound):
+    """Nothing is served at a path; `asked` is the request's method and path, for APIs that repeat them."""
+
+    def __init__(self, method: str, path: str) -> None:
+        super().__init__("Not Found")
+        self.asked = f"{method} {path if len(path) <= 200 else path[:200] + '...'}"
+
+
 class TooLarge(RequestError):
     status = 413
     code = "too_large"
@@ -78,9 +103,19 @@ class UnsupportedMedia(RequestError):
     code = "unsupported_media_type"
 
 
+class NotAllowed(RequestError):
+    status = 405
+    code = "method_not_allowed"
+
+
 class NotReady(RequestError):
     status = 503
     code = "not_ready"
+    retry_after = 1.0
+
+    @property
+    def retryable(self) -> bool:
+        return True
 
 
 class Unprocessable(RequestError):
@@ -156,7 +191,6 @@ class UpstreamError(GatewayError):
 
     @property
     def retryable(self) -> bool:
-        """Whether the same call may succeed a moment later."""
         return self.code in self.RETRYABLE
 
 

@@ -10,10 +10,9 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 
-import orjson
-
 from proxy.asgi import App, Receive, Scope, Send, answer
-from proxy.protocols import Answer
+from proxy.errors import NotAllowed
+from proxy.protocols import Refuse
 
 logger = logging.getLogger("proxy")
 
@@ -34,6 +33,7 @@ class Front:
         routes: Routes,
         *,
         prefix: str,
+        refuse: Refuse,
         load: Callable[[], Awaitable[App]],
         start: Callable[[], Awaitable[None]],
         stop: Callable[[], Awaitable[None]],
@@ -41,6 +41,7 @@ class Front:
         self._routes = routes
         self._doubled = prefix + prefix
         self._prefix = prefix
+        self._refuse = refuse
         self._load = load
         self._start = start
         self._stop = stop
@@ -60,8 +61,8 @@ class Front:
         elif app := methods.get(scope["method"]):
             await app(scope, receive, send)
         else:
-            body = orjson.dumps({"detail": "Method Not Allowed"})
-            await answer(send, Answer(405, body, {"allow": ", ".join(methods)}))
+            refused = self._refuse(path, NotAllowed("Method Not Allowed"))
+            await answer(send, refused, [(b"allow", ", ".join(methods).encode())])
 
     async def rest(self) -> App:
         """The application behind, loaded at most once at a time; who stops waiting does not stop the loading."""

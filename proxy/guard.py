@@ -5,7 +5,8 @@ A page in the browser of the same machine can reach loopback. It cannot set thes
     Host             a name of this server: a page that rebinds its own name to 127.0.0.1 says that name here
     Origin           this server, or nothing
     Sec-Fetch-Site   same-origin or none
-    Content-Type     JSON for every body: a page may send text/plain and forms anywhere, JSON only after asking
+    Content-Type     JSON for every body: a page may send text/plain and forms anywhere, JSON only after asking;
+                     any where there is no body, which clients say of whatever they do not send
 
 With a key configured, every request must bring it: as `x-api-key`, `x-user-id` or `Authorization: Bearer`, compared
 in constant time. `/health` and `/ready` are open. A body larger than the limit is refused, by its announced length or
@@ -22,12 +23,11 @@ from collections.abc import MutableMapping
 from hashlib import sha256
 from typing import Any
 
-import orjson
 from pydantic import SecretStr
 
 from proxy.asgi import App, Receive, Scope, Send, answer
 from proxy.errors import BadRequest, Forbidden, RequestError, TooLarge, Unauthorized, UnsupportedMedia
-from proxy.protocols import Answer
+from proxy.protocols import Refuse
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 OPEN = frozenset({"/health", "/ready"})
@@ -38,11 +38,14 @@ class Guard:
     """An ASGI layer around the whole gateway.
 
     `hosts` are the names this server answers to, loopback's included; None accepts every name, for a server that is
-    reached over a network, which then must have a `key`. `max_body` is in bytes.
+    reached over a network, which then must have a `key`. `max_body` is in bytes. `refuse` makes the answers.
     """
 
-    def __init__(self, app: App, *, hosts: frozenset[str] | None, key: SecretStr | None, max_body: int) -> None:
+    def __init__(
+        self, app: App, *, hosts: frozenset[str] | None, key: SecretStr | None, max_body: int, refuse: Refuse
+    ) -> None:
         self.app = app
+        self.refuse = refuse
         self.hosts = hosts
         self.digest = sha256(key.get_secret_value().encode()).digest() if key else None
         self.max_body = max_body
@@ -57,8 +60,8 @@ class Guard:
         try:
             length = self._admit(scope)
         except RequestError as error:
-            closing = {"connection": "close"} if isinstance(error, TooLarge) else {}
-            await answer(send, Answer(error.status, orjson.dumps({"detail": error.message}), closing))
+            closing = [(b"connection", b"close")] if isinstance(error, TooLarge) else []
+            await answer(send, self.refuse(scope["path"], error), [(b"x-should-retry", b"false"), *closing])
             return
         await self.app(scope, receive if length is not None else self._counted(receive), send)
 
@@ -78,11 +81,12 @@ class Guard:
             raise Forbidden("requests from other sites are refused")
         if self.digest is not None and scope["path"] not in OPEN:
             self._authorize(headers)
+        length = self._length(headers)
         if scope["method"] in ("POST", "PUT", "PATCH"):
             kind = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
-            if kind != b"application/json":
+            if kind != b"application/json" and length != 0:
                 raise UnsupportedMedia("the body must be JSON: send the header content-type: application/json")
-        return self._length(headers)
+        return length
 
     def _authorize(self, headers: MutableMapping[bytes, bytes]) -> None:
         given = [headers[name] for name in KEY_HEADERS if name in headers]

@@ -1,13 +1,18 @@
-"""Ids for what a client gave none: UUIDs of version 7, which begin with the time (RFC 9562, section 5.7).
+"""Ids: for what a client gave none, and for what the same words must always give the same one.
 
-Rows that are written together then lie together in the log's index; random ids would touch a page each.
+New ids are UUIDs of version 7, which begin with the time (RFC 9562, section 5.7): rows that are written together then
+lie together in the log's index, where random ids would touch a page each.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import random
+import string
 import time
+
+LETTERS = string.digits + string.ascii_letters
 
 # Ids need to differ, not to be unguessable; one call of the system for each would cost more than all else here.
 _random = random.Random(os.urandom(32))
@@ -20,3 +25,39 @@ def new_id() -> str:
     high, low = _random.getrandbits(12), _random.getrandbits(62)
     digits = f"{milliseconds << 80 | 0x7 << 76 | high << 64 | 0b10 << 62 | low:032x}"
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+
+
+def derived_id(prefix: str, *parts: str) -> str:
+    """`<prefix>_` and 21 letters and digits, the form of Humanloop's ids, always the same for the same `parts`."""
+    number = int.from_bytes(hashlib.sha256("\0".join(parts).encode()).digest())
+    letters = []
+    for _ in range(21):
+        number, digit = divmod(number, len(LETTERS))
+        letters.append(LETTERS[digit])
+    return f"{prefix}_{''.join(letters)}"
+
+
+def datapoint_id(*parts: str) -> str:
+    """The id of a datapoint, always the same for the same `parts`: a `derived_id` that ends in `00`, as one that stands
+    for the first sample of a call. Two letters before that tell it from ids that others made.
+    """
+    body = derived_id("data", *parts)[:-4]
+    return f"{body}{_check(body)}00"
+
+
+def sample_id(datapoint: str, index: int) -> str:
+    """The id of a call's sample, `datapoint` being that of the call, and of its first sample."""
+    return f"{datapoint[:-2]}{''.join(LETTERS[digit] for digit in divmod(index, len(LETTERS)))}"
+
+
+def sample_of(data_id: str) -> tuple[str, int] | None:
+    """The datapoint and the index that a `sample_id` was made of, 0 for a datapoint itself; None for any other id."""
+    body, check, index = data_id[:-4], data_id[-4:-2], data_id[-2:]
+    if len(data_id) != 26 or check != _check(body) or not set(index) <= set(LETTERS):
+        return None
+    high, low = (LETTERS.index(letter) for letter in index)
+    return f"{body}{check}00", high * len(LETTERS) + low
+
+
+def _check(body: str) -> str:
+    return derived_id("check", body)[-2:]

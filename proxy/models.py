@@ -1,4 +1,4 @@
-"""The nouns every room shares: what is asked, what comes back, what is written down.
+"""The nouns every room shares: what is asked and what comes back; `record.py` has what is written down.
 
 Inside the gateway a conversation has OpenAI's shape: messages are OpenAI chat messages, parameters carry OpenAI's names
 (`temperature`, `max_tokens`, `tools`, `tool_choice`, `response_format`, ...). Dialects translate to and from it at
@@ -8,7 +8,6 @@ What must stay true:
 
 * A `CompletionRequest` holds no credentials. Keys that a client sends travel in `Call.api_keys`, apart from it.
 * A handler yields `Chunk`s and then exactly one `Completion`; a whole answer is a stream of one.
-* A `Record` is the finished row: ids and times are made above the store, and the store inserts it as it stands.
 """
 
 from __future__ import annotations
@@ -29,6 +28,8 @@ Message = dict[str, Json]
 
 Status = Literal["success", "error", "cancelled"]
 CacheStatus = Literal["hit", "miss", "shared", "bypass"]
+Kind = Literal["chat", "text", "embedding"]
+"""A conversation to go on with, a text to complete, or texts to embed."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -58,7 +59,8 @@ ALL = LogPolicy()
 class TraceContext:
     """Where a call stands in the log: its place in the tree and the labels it carries.
 
-    `parent_trace_id` is None for the root of a tree, and then `root_trace_id` is the trace id itself.
+    `parent_trace_id` is None for the root of a tree, and then `root_trace_id` is the trace id itself. `extra` is what a
+    dialect records besides.
     """
 
     trace_id: str
@@ -74,30 +76,41 @@ class TraceContext:
     metadata: dict[str, Json] | None = None
     target: str | None = None
     eval_metric_ids: list[int] | None = None
+    extra: dict[str, Json] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
 class CompletionRequest:
     """What a client asked for, in the gateway's own words, whichever dialect it spoke.
 
-    `messages` is None when they shall come from the deployment; `history` goes before them. `params` holds only what
-    the client meant (no nulls). `inputs` fill `{{name}}` in the messages.
+    `messages` is None when they shall come from the deployment; `history` goes before them. A text to complete is one
+    message of the user's, and of texts to embed each is one. `params` holds only what the client meant (no nulls).
+    `inputs` fill `{{name}}` in the messages; with `strict_inputs` each name must have one. A request's own messages are
+    no templates without any input, unless the client's API was made for them (`templates`). `turns` go on after the
+    messages and never are. `environment` asks for what the trace's project has deployed there, `""` being its default
+    environment. `timeout` is in seconds and can only lower the configured one.
     """
 
     dialect: str
     trace: TraceContext
+    kind: Kind = "chat"
     model: str | None = None
     provider: str | None = None
     deployment_id: str | None = None
+    environment: str | None = None
     messages: list[Message] | None = None
     history: list[Message] = field(default_factory=list)
+    turns: list[Message] = field(default_factory=list)
     params: dict[str, Json] = field(default_factory=dict)
     inputs: dict[str, Json] = field(default_factory=dict)
+    strict_inputs: bool = False
+    templates: bool = False
     policy: LogPolicy = LogPolicy()
     stream: bool = False
     cache: bool = False
     retry: bool = False
     fallbacks: list[str] = field(default_factory=list)
+    timeout: float | None = None
 
 
 @dataclass(slots=True, frozen=True)
@@ -106,7 +119,8 @@ class Target:
 
     `provider` is a name of the provider table (`openai`, `azure`, ..., `echo`), `model` the provider's own model id.
     `settings` are the provider's further credentials and options (`api_version`, `aws_region_name`, ...); `params` are
-    defaults that a request's own parameters override. `timeout` is the whole call's, in seconds.
+    defaults that a request's own parameters override. `timeout` is the whole call's, in seconds. `mode` is LiteLLM's
+    word for what the model is made for (`chat`, `completion`, `embedding`), where the config says it.
     """
 
     provider: str
@@ -116,6 +130,7 @@ class Target:
     settings: Mapping[str, Json] = field(default_factory=dict, repr=False)
     params: Mapping[str, Json] = field(default_factory=dict)
     timeout: float | None = None
+    mode: str | None = None
     input_cost_per_token: float | None = None
     output_cost_per_token: float | None = None
 
@@ -130,8 +145,12 @@ class Call:
 
     Each call belongs to one task. `resolve` fills `targets` and completes the request, and names in
     `template_of` the deployment whose messages are used, if they are not the request's own; providers note in
-    `dropped` every parameter they could not send (name -> reason); `logged` is None until the row is settled, then
-    whether it is on disk. `started` is a monotonic clock, so a latency is never negative; `started_at` is for people.
+    `dropped` every parameter they could not send (name -> reason), and refuse to call at all without one that is
+    `demanded`; `remarks` are further notes for the row; `config_id` is the deployment's id as a Humanloop model
+    configuration; `cache_reason` says why the cache did what it did; `asked` is when the first provider was asked, None
+    while none was; `told` is what the dialect remembers from decoding to the end of its answer; `logged` is None until
+    the row is settled, then whether it is on disk. `started` and `asked` are of a monotonic clock, so a latency is
+    never negative; `started_at` is for people.
     """
 
     request: CompletionRequest
@@ -139,9 +158,15 @@ class Call:
     targets: tuple[Target, ...] = ()
     template_of: str | None = None
     deployment_version: str | None = None
+    config_id: str | None = None
     dropped: dict[str, str] = field(default_factory=dict)
+    demanded: frozenset[str] = frozenset()
     unfilled: list[str] = field(default_factory=list)
+    remarks: dict[str, Json] = field(default_factory=dict)
     cache_status: CacheStatus = "bypass"
+    cache_reason: str = "the request ended before the cache was asked"
+    asked: float | None = None
+    told: dict[str, Json] = field(default_factory=dict, repr=False)
     logged: bool | None = None
     started: float = field(default_factory=time.perf_counter)
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
@@ -163,21 +188,29 @@ class ToolCall:
 
 @dataclass(slots=True)
 class Chunk:
-    """A piece of a streamed answer: what choice `index` gained since the last one."""
+    """A piece of a streamed answer: what choice `index` gained since the last one; the fields are as in `Choice`."""
 
     text: str = ""
     tool_calls: list[ToolCall] = field(default_factory=list)
     reasoning: str = ""
     index: int = 0
+    logprobs: Json = None
+    extra: dict[str, Json] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
 class Usage:
-    """Token counts. `estimated` says that the provider sent none and the gateway counted."""
+    """Token counts. `estimated` says that the provider sent none and the gateway counted.
+
+    `cached_tokens` are those of the prompt that the provider had in a cache of its own, `reasoning_tokens` those of the
+    completion that the model thought with.
+    """
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
     estimated: bool = False
+    cached_tokens: int = 0
+    reasoning_tokens: int = 0
 
     @property
     def total_tokens(self) -> int:
@@ -186,7 +219,12 @@ class Usage:
 
 @dataclass(slots=True)
 class Choice:
-    """One answer of a completion."""
+    """One answer of a completion.
+
+    `logprobs` has OpenAI's shape: `{content: [{token, logprob, bytes, top_logprobs}]}`, or of a text completion
+    `{tokens, token_logprobs, top_logprobs, text_offset}`. `extra` is what else a message may hold, by OpenAI's names:
+    `refusal`, `audio`, `annotations`, and Anthropic's `thinking_blocks`.
+    """
 
     index: int = 0
     text: str = ""
@@ -194,11 +232,16 @@ class Choice:
     finish_reason: str = "stop"
     reasoning: str = ""
     logprobs: Json = None
+    extra: dict[str, Json] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
 class Completion:
-    """The whole answer, always a handler's last event. `cost` is in USD, None when the model has no known price."""
+    """The whole answer, always a handler's last event. `cost` is in USD, None when the model has no known price.
+
+    `embeddings` are the vectors of an embedding, in the order of its texts: lists of numbers, or base64 text where that
+    was asked for.
+    """
 
     choices: list[Choice]
     usage: Usage
@@ -206,6 +249,8 @@ class Completion:
     provider: str
     cost: float | None = None
     cache_hit: bool = False
+    system_fingerprint: str | None = None
+    embeddings: list[Json] = field(default_factory=list)
 
     @property
     def text(self) -> str:
@@ -217,54 +262,3 @@ class Completion:
 
 
 Event = Chunk | Completion
-
-
-@dataclass(slots=True)
-class Record:
-    """One row of the trace log: a completion of the gateway, or a function that a client logged.
-
-    Times are ISO 8601 in UTC with microseconds; `latency` and `time_to_first_token` are seconds. `configuration` has
-    the wire's shape (`model`, `provider`, `model_params`, `messages`, `functions`, `function_call`). `notes` is what
-    the gateway remarks about the call: `dropped` parameters, `unfilled` template names, `cache`, `dialect`. `extra`
-    keeps what a client logged that has no column. `policy` says what of it may be written down; it is no column
-    itself. A record with `counted_only` has lost the draw of its trace: ids and counters, no content.
-    """
-
-    trace_id: str
-    root_trace_id: str
-    parent_trace_id: str | None = None
-    session_id: str | None = None
-    name: str | None = None
-    project_name: str | None = None
-    project_uuid: str | None = None
-    deployment_id: str | None = None
-    deployment_version: str | None = None
-    experiment_uuid: str | None = None
-    end_user: str | None = None
-    tags: list[str] = field(default_factory=list)
-    metadata: dict[str, Json] | None = None
-    target: str | None = None
-    eval_metric_ids: list[int] | None = None
-    provider: str | None = None
-    model: str | None = None
-    inputs: dict[str, Json] | None = None
-    configuration: dict[str, Json] | None = None
-    output: str | None = None
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    total_tokens: int | None = None
-    cost: float | None = None
-    latency: float | None = None
-    time_to_first_token: float | None = None
-    start_timestamp: str = ""
-    end_timestamp: str | None = None
-    status: str | None = None
-    error: str | None = None
-    cache_hit: bool = False
-    sample_rate: float = 1.0
-    scores: list[dict[str, Json]] = field(default_factory=list)
-    feedback_score: float | None = None
-    notes: dict[str, Json] = field(default_factory=dict)
-    extra: dict[str, Json] = field(default_factory=dict)
-    policy: LogPolicy = LogPolicy()
-    counted_only: bool = False

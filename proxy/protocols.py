@@ -8,12 +8,16 @@ reach awaits.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
-from proxy.errors import GatewayError
-from proxy.models import Call, Completion, Event, Record, Target
+import orjson
+from pydantic import BaseModel
+
+from proxy.errors import GatewayError, Unprocessable
+from proxy.models import Call, Completion, Event, Target
+from proxy.record import Record
 
 Handler = Callable[[Call], AsyncGenerator[Event, None]]
 Middleware = Callable[[Handler], Handler]
@@ -63,6 +67,59 @@ class Dialect(Protocol):
         ...
 
 
+def detailed(error: GatewayError) -> Answer:
+    """A refusal in FastAPI's shape, `{"detail": ...}`, which most of these APIs have."""
+    detail = error.detail if isinstance(error, Unprocessable) else error.message
+    return Answer(error.status, orjson.dumps({"detail": detail}))
+
+
+@dataclass(slots=True, frozen=True)
+class Operation:
+    """One completion route: `POST path`, translated by `dialect`.
+
+    `stream` makes every answer a stream; `paced` is for clients that lose what they read together (see `pace.py`).
+    `summary` and `schema` (a pydantic model of the body) are for the OpenAPI document.
+    """
+
+    path: str
+    dialect: Dialect
+    stream: bool = False
+    paced: bool = False
+    summary: str = ""
+    schema: type[BaseModel] | None = None
+
+
+@dataclass(slots=True, frozen=True)
+class Surface:
+    """What a dialect's file offers: routes, and how refusals look on every path under `prefixes`.
+
+    `refuse` encodes any refusal that comes before or beside a dialect: a missing key, a body that is too large, a path
+    that is not served.
+    """
+
+    prefixes: tuple[str, ...]
+    operations: tuple[Operation, ...]
+    refuse: Callable[[GatewayError], Answer]
+
+
+Refuse = Callable[[str, GatewayError], Answer]
+"""How a refusal looks on a path: in the words of the API that the path belongs to."""
+
+
+def refusal(surfaces: Iterable[Surface]) -> Refuse:
+    """Each path's own way to refuse: that of the surface with the longest prefix, FastAPI's everywhere else."""
+    ways = [(prefix, surface.refuse) for surface in surfaces for prefix in surface.prefixes]
+    ways.sort(key=lambda way: len(way[0]), reverse=True)
+
+    def refuse(path: str, error: GatewayError) -> Answer:
+        for prefix, way in ways:
+            if path == prefix or path.startswith(f"{prefix}/"):
+                return way(error)
+        return detailed(error)
+
+    return refuse
+
+
 class Provider(Protocol):
     """Calls models. One provider object serves every target that names it."""
 
@@ -100,8 +157,23 @@ class CacheStore(Protocol):
 
 
 @dataclass(slots=True, frozen=True)
+class Filter:
+    """One condition on a row; see `stores/search.py` for the fields and the operators."""
+
+    field: str
+    operator: str
+    value: Any = None
+    key: str | None = None
+
+
+@dataclass(slots=True, frozen=True)
 class TraceQuery:
-    """A search of the log, in the words of Parea's `get_trace_logs`; see `stores/search.py` for the fields."""
+    """A search of the log, in the words of Parea's `get_trace_logs`; see `stores/search.py` for the fields.
+
+    `rows` says which: the tops of trees, every call at whatever depth, or the sessions' own rows. A session is of every
+    project that one of its calls is of. With `project_id` rows also count that name their project by this id alone.
+    All of `filters` must hold.
+    """
 
     project_name: str | None = None
     filter_field: str | None = None
@@ -112,14 +184,31 @@ class TraceQuery:
     status: str | None = None
     page: int = 1
     page_size: int = 20
+    rows: Literal["tops", "calls", "sessions"] = "tops"
+    filters: tuple[Filter, ...] = ()
+    project_id: str | None = None
 
 
 @dataclass(slots=True, frozen=True)
 class TracePage:
-    """One page of root rows, newest first; `total` counts all that match."""
+    """One page of the rows that match, newest first; `total` counts all of them."""
 
     total: int
     roots: list[Record]
+
+
+@dataclass(slots=True, frozen=True)
+class ProjectUse:
+    """A project as the log knows it: since when, when it was last used (None if never), and how many calls it has.
+
+    One that rows name by an id alone, which is nobody's, has that for its name, too.
+    """
+
+    name: str
+    created_at: str
+    last_used: str | None
+    calls: int
+    uuid: str | None = None
 
 
 class TraceLog(Protocol):
@@ -140,7 +229,7 @@ class TraceLog(Protocol):
     async def get(self, trace_id: str) -> Record | None: ...
 
     async def descendants(self, trace_id: str) -> list[Record]:
-        """The rows below one row, at any depth, oldest first."""
+        """The rows below one row, at any depth, oldest first. What has no parent there hangs under its root."""
         ...
 
     async def search(self, query: TraceQuery) -> TracePage:
@@ -149,6 +238,10 @@ class TraceLog(Protocol):
 
     async def project(self, name: str) -> tuple[str, str, bool]:
         """(uuid, created_at, was_created) of the project called `name`, made if new."""
+        ...
+
+    async def projects(self) -> list[ProjectUse]:
+        """Every project that was made or that a row names, by name."""
         ...
 
     async def health(self) -> dict[str, Any]:

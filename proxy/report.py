@@ -17,10 +17,11 @@ from rich.text import Text
 from rich.tree import Tree
 
 from proxy.config import Config
+from proxy.config.project import Project
 from proxy.config.targets import Source, lacking
 from proxy.errors import ConfigError
-from proxy.models import Record
 from proxy.protocols import TraceQuery
+from proxy.record import FLAGS, Record
 from proxy.vendors import VENDORS
 
 if TYPE_CHECKING:
@@ -50,9 +51,10 @@ def summary(config: Config) -> dict[str, Any]:
             for name, source in config.sources.items()
         },
         "deployments": {
-            name: {"model": one.model, "provider": one.provider, "version": one.version}
+            name: {"model": one.model, "provider": one.provider, "version": one.version, "config_id": one.config_id}
             for name, one in config.deployments.items()
         },
+        "projects": {name: _project(one) for name, one in config.projects.items()},
         "master_key": config.master_key is not None,
         "warnings": [dataclasses.asdict(warning) for warning in config.warnings],
     }
@@ -87,11 +89,40 @@ def show(config: Config) -> None:
         for name, one in config.deployments.items():
             deployments.add_row(_text(name), _text(one.model or "the request's"), _text(one.version))
         console.print(deployments)
+    if config.projects:
+        console.print(_deployed(config))
     for warning in config.warnings:
         if warning.kind == "key":
             console.print(Text(f"warning: line {warning.line}: {warning.key} {warning.message}", style="yellow"))
     if config.master_key is None:
         console.print(Text("No master_key: only this machine is served.", style="dim"))
+
+
+def _project(project: Project) -> dict[str, Any]:
+    return {
+        "id": project.id,
+        "default": project.default,
+        "environments": {
+            name: {"id": one.id, "deployments": {variant.deployment: variant.weight for variant in one.variants}}
+            for name, one in project.environments.items()
+        },
+    }
+
+
+def _deployed(config: Config) -> Table:
+    """What each environment has deployed; of an experiment also each variant's share."""
+    table = _table("project", "environment", "deployment", "share")
+    for project in config.projects.values():
+        for name, environment in project.environments.items():
+            whole = sum(variant.weight for variant in environment.variants)
+            for variant in environment.variants:
+                table.add_row(
+                    _text(project.name),
+                    _text(name + (" (default)" if name == project.default else "")),
+                    _text(variant.deployment),
+                    f"{variant.weight / whole:.1%}" if environment.experiment else "",
+                )
+    return table
 
 
 def tree_rows(log: Reader, trace_id: str) -> list[Record]:
@@ -109,7 +140,7 @@ def tree_rows(log: Reader, trace_id: str) -> list[Record]:
 
 def row(record: Record) -> dict[str, Any]:
     """A record as JSON."""
-    names = [field.name for field in dataclasses.fields(record) if field.name not in {"policy", "counted_only"}]
+    names = [field.name for field in dataclasses.fields(record) if field.name not in FLAGS]
     return {name: getattr(record, name) for name in names}
 
 
@@ -137,7 +168,8 @@ def show_tree(records: list[Record]) -> None:
     waiting = {record.trace_id: record for record in rest if record.trace_id != root.trace_id}
     while waiting:
         ready = [one for one in waiting.values() if one.parent_trace_id in branches]
-        for record in ready or waiting.values():
+        orphans = [one for one in waiting.values() if one.parent_trace_id not in waiting]
+        for record in ready or orphans or waiting.values():
             parent = branches.get(record.parent_trace_id or "", branches[root.trace_id])
             branches[record.trace_id] = parent.add(_line(record))
         waiting = {name: one for name, one in waiting.items() if name not in branches}
@@ -151,9 +183,21 @@ def _line(record: Record) -> Text:
         if figure != "-":
             line.append(f"  {figure}")
     line.append("  ").append_text(_status(record))
+    for score in record.scores:
+        if (said := _said(score)) is not None:
+            line.append(f"  {said}", style="cyan")
     if record.error:
         line.append(f"  {_clean(record.error)}", style="red")
     return line.append(f"  {_clean(record.trace_id)}", style="dim")
+
+
+def _said(score: dict[str, Any]) -> str | None:
+    """A score by its name and what was given: a person's own word, or the number. What was withdrawn is not told."""
+    given = score.get("value", score.get("score"))
+    if given is None or given == "":
+        return None
+    name = str(score.get("name") or "score")
+    return _clean(name if name.endswith(f": {given}") else f"{name}: {given}")
 
 
 def _figures(record: Record) -> tuple[str, str, str]:

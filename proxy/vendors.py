@@ -11,6 +11,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from proxy.models import Kind, Target
+
 
 @dataclass(slots=True, frozen=True)
 class Vendor:
@@ -18,7 +20,8 @@ class Vendor:
 
     `pattern` recognises the model names that belong to it when a request names no provider. `settings` are credentials
     besides the key (name -> environment variables). `requires` are the settings without which no call can be made,
-    `instead` says by what each of them may be replaced.
+    `instead` says by what each of them may be replaced. `samples` says whether one call can ask for several answers,
+    `logprobs` whether an answer can come with its log probabilities.
     """
 
     name: str
@@ -31,6 +34,8 @@ class Vendor:
     instead: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     pattern: re.Pattern[str] | None = None
     other_prefixes: tuple[str, ...] = ()
+    samples: bool = True
+    logprobs: bool = True
 
 
 def _names(pattern: str) -> re.Pattern[str]:
@@ -46,7 +51,7 @@ VENDORS: dict[str, Vendor] = {
             key=("OPENAI_API_KEY",),
             base=("OPENAI_BASE_URL", "OPENAI_API_BASE"),
             settings={"organization": ("OPENAI_ORGANIZATION", "OPENAI_ORG_ID")},
-            pattern=_names(r"(gpt-|chatgpt|o\d|ft:|codex|davinci|babbage)"),
+            pattern=_names(r"(gpt-|chatgpt|o\d|ft:|codex|davinci|babbage|text-embedding-(ada|3))"),
         ),
         Vendor(
             "azure",
@@ -63,6 +68,8 @@ VENDORS: dict[str, Vendor] = {
             key=("ANTHROPIC_API_KEY",),
             base=("ANTHROPIC_API_BASE", "ANTHROPIC_BASE_URL"),
             pattern=_names(r"claude"),
+            samples=False,
+            logprobs=False,
         ),
         Vendor(
             "anyscale",
@@ -100,6 +107,8 @@ VENDORS: dict[str, Vendor] = {
             pattern=_names(
                 r"(us\.|eu\.|apac\.|global\.)?(anthropic|amazon|meta|ai21|cohere|mistral|stability)\.[a-z0-9-]+"
             ),
+            samples=False,
+            logprobs=False,
         ),
         Vendor(
             "openrouter",
@@ -114,9 +123,11 @@ VENDORS: dict[str, Vendor] = {
             key=("MISTRAL_API_KEY",),
             base=("MISTRAL_API_BASE",),
             pattern=_names(r"(open-)?(mistral|mixtral|codestral|ministral|magistral|pixtral|devstral)"),
+            samples=False,
+            logprobs=False,
         ),
         Vendor("litellm", "litellm_proxy", key=("LITELLM_PROXY_API_KEY",), base=("LITELLM_PROXY_API_BASE",)),
-        Vendor("groq", "groq", key=("GROQ_API_KEY",), base=("GROQ_API_BASE",)),
+        Vendor("groq", "groq", key=("GROQ_API_KEY",), base=("GROQ_API_BASE",), samples=False, logprobs=False),
         Vendor(
             "fireworks",
             "fireworks_ai",
@@ -131,8 +142,10 @@ VENDORS: dict[str, Vendor] = {
             base=("COHERE_API_BASE",),
             pattern=_names(r"(command|c4ai-)"),
             other_prefixes=("cohere",),
+            samples=False,
+            logprobs=False,
         ),
-        Vendor("echo", "echo", requires=(), pattern=_names(r"echo")),
+        Vendor("echo", "echo", requires=(), pattern=_names(r"echo"), samples=False, logprobs=False),
     )
 }
 """Every provider by its name in Parea's enum, and `echo`, which is the gateway's own."""
@@ -144,6 +157,43 @@ PREFIXES: dict[str, str] = {
     for prefix in (vendor.name, vendor.prefix, *vendor.other_prefixes)
 } | {"anyscale": "anyscale"}
 """What may stand before the slash of `provider/model`, and whose name it is: the enum's word and LiteLLM's."""
+
+
+COMPLETING = _names(r"(gpt-3\.?5-turbo-instruct|davinci-002|babbage-002)")
+"""The models that OpenAI still has for completing texts, also under Azure's spelling."""
+
+
+def asked(target: Target, kind: Kind) -> Kind:
+    """What the provider is asked for: a text to complete is one message of a conversation to a chat model.
+
+    A completion model is told by `mode: completion` in the config's `model_info`, or by OpenAI's names for them.
+    """
+    if kind != "text":
+        return kind
+    completes = target.mode == "completion" or (
+        target.mode is None and target.provider in ("openai", "azure") and COMPLETING.match(target.model) is not None
+    )
+    return "text" if completes else "chat"
+
+
+UNREACHED = frozenset({"launch", "llmengine", "model_zoo", "xai"})
+"""Vendors of Scale's of which nothing is known here: only the config can say where a model of theirs is."""
+
+_BEHIND = re.compile(r"^(?!o_series/|gpt5_series/|responses/)[^/]+/(?=[^/]+$)")
+"""The model that stands before the name of its deployment on Azure; the words are LiteLLM's ways of calling."""
+
+
+def named(model: str) -> tuple[str, str] | None:
+    """The provider and its own model id, for a model that is written `provider/model` or `provider:model`.
+
+    Azure knows a model by its deployment alone, which may be written behind it: `azure/model/deployment`.
+    """
+    for mark in "/:":
+        prefix, _, rest = model.partition(mark)
+        if rest and prefix in PREFIXES:
+            provider = PREFIXES[prefix]
+            return provider, _BEHIND.sub("", rest, count=1) if provider == "azure" else rest
+    return None
 
 
 def infer(model: str) -> str | None:

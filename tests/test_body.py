@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import BaseModel, Field
 
-from proxy.body import MAX_DEPTH, loads
-from proxy.errors import BadRequest
+from proxy.body import MAX_DEPTH, loads, validated
+from proxy.errors import BadRequest, Unprocessable
 
 values = st.recursive(
     st.none()
@@ -63,3 +64,29 @@ def test_many_shallow_brackets_are_no_depth() -> None:
 
 def test_of_two_equal_keys_the_last_wins() -> None:
     assert loads(b'{"a": 1, "a": 2}') == {"a": 2}
+
+
+class Inner(BaseModel):
+    size: int = Field(alias="Size")
+
+
+class Outer(BaseModel):
+    inner: list[Inner] = []
+    bias: dict[str, float] = {}
+    either: dict[str, int | bool] | None = None
+
+
+@pytest.mark.parametrize(
+    ("value", "loc"),
+    [
+        ({"inner": [{"Size": 1}, {"Size": "x"}]}, ["body", "inner", 1, "Size"]),
+        ({"inner": [{}]}, ["body", "inner", 0, "Size"]),
+        ({"bias": {"a-name-of-the-clients": "x"}}, ["body", "bias", "*"]),
+        ({"either": {"a-name-of-the-clients": "x"}}, ["body", "either", "*", "int"]),
+        ({"bias": {"inner": "x"}}, ["body", "bias", "inner"]),
+    ],
+)
+def test_a_refusal_names_fields_and_no_name_of_the_clients_own(value: Any, loc: list[str | int]) -> None:
+    with pytest.raises(Unprocessable) as caught:
+        validated(Outer, value)
+    assert caught.value.detail[0]["loc"] == loc

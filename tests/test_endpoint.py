@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import threading
 from collections.abc import AsyncGenerator, Iterator
 from typing import Any
@@ -38,7 +39,8 @@ async def handler(call: Call) -> AsyncGenerator[Event, None]:
                 yield Chunk(f"{number} ")
             yield done("")
         case "early":
-            raise UpstreamError("the model is busy", code="overloaded", provider="openai")
+            call.asked = call.started
+            raise UpstreamError("the model is busy", code="overloaded", provider="openai", retry_after=1.2)
         case "missing":
             raise NotFound("no such deployment")
         case "broken":
@@ -114,6 +116,32 @@ def test_a_failure_before_the_first_event_is_a_status(url: str, model: str, stat
     response = httpx.post(f"{url}/stream", json=body(model))
     assert response.status_code == status
     assert "secret" not in response.text
+
+
+@pytest.mark.parametrize(
+    ("model", "again", "after"), [("early", "true", "2"), ("missing", "false", None), ("bug", "false", None)]
+)
+@pytest.mark.parametrize("path", ["/", "/stream"])
+def test_a_failure_says_whether_and_when_to_come_back(
+    url: str, path: str, model: str, again: str, after: str | None
+) -> None:
+    headers = httpx.post(f"{url}{path}", json=body(model)).headers
+    # Parea's whole answers tell an upstream's failure in a 200, which nobody repeats
+    assert headers["x-should-retry"] == again
+    assert headers.get("retry-after") == after
+
+
+def test_a_body_that_does_not_fit_need_not_come_back(url: str) -> None:
+    assert httpx.post(f"{url}/", content=b"{").headers["x-should-retry"] == "false"
+
+
+def test_an_answer_tells_where_its_time_went(url: str) -> None:
+    timing = httpx.post(f"{url}/stream", json=body("early")).headers["server-timing"]
+    found = re.fullmatch(r"gateway;dur=(\d+\.\d{3}), upstream;dur=(\d+\.\d{3})", timing)
+    assert found is not None
+    assert found[1] == "0.000"
+    timing = httpx.post(f"{url}/", json=body("text")).headers["server-timing"]
+    assert timing.endswith("upstream;dur=0.000")
 
 
 def test_a_failure_after_the_first_event_cuts_the_connection(url: str) -> None:

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import MutableMapping
+from collections.abc import AsyncGenerator, MutableMapping
 from typing import Any
 
 import httpx
@@ -9,8 +9,9 @@ from pydantic import SecretStr
 
 from proxy.asgi import Receive, Scope, Send, answer, read
 from proxy.guard import LOOPBACK, Guard, hostname, is_loopback
-from proxy.protocols import Answer
+from proxy.protocols import Answer, refusal
 
+REFUSE = refusal([])
 JSON = {"content-type": "application/json"}
 
 
@@ -20,7 +21,7 @@ async def told(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 def client(key: str | None = None, hosts: frozenset[str] | None = LOOPBACK, max_body: int = 100) -> httpx.AsyncClient:
-    guard = Guard(told, hosts=hosts, key=SecretStr(key) if key else None, max_body=max_body)
+    guard = Guard(told, hosts=hosts, key=SecretStr(key) if key else None, max_body=max_body, refuse=REFUSE)
     return httpx.AsyncClient(transport=httpx.ASGITransport(guard), base_url="http://127.0.0.1:4000")
 
 
@@ -108,7 +109,7 @@ async def test_a_body_that_only_turns_out_too_large_is_stopped() -> None:
     async def send(message: MutableMapping[str, Any]) -> None:
         raise AssertionError("nothing is answered before the body is read")
 
-    guard = Guard(told, hosts=None, key=None, max_body=100)
+    guard = Guard(told, hosts=None, key=None, max_body=100, refuse=REFUSE)
     headers = [(b"content-type", b"application/json"), (b"transfer-encoding", b"chunked")]
     scope = {"type": "http", "method": "POST", "path": "/x", "headers": headers}
     with pytest.raises(Exception, match="larger than 100 bytes"):
@@ -139,3 +140,15 @@ def test_hostname(host: str, name: str) -> None:
 )
 def test_loopback(host: str, expected: bool) -> None:
     assert is_loopback(host) is expected
+
+
+@pytest.mark.parametrize("headers", [{}, {"content-type": "application/x-www-form-urlencoded"}])
+async def test_without_a_body_there_is_no_type_to_ask_for(headers: dict[str, str]) -> None:
+    assert (await client().post("/x", headers=headers)).status_code == 200
+
+
+async def test_a_body_of_unknown_length_needs_its_type() -> None:
+    async def body() -> AsyncGenerator[bytes, None]:
+        yield b"{}"
+
+    assert (await client().post("/x", content=body())).status_code == 415

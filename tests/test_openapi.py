@@ -13,7 +13,9 @@ from typing import Any
 import jsonschema
 import pytest
 
-from proxy.app import PAREA
+from proxy.app import PAREA, Gateway
+from proxy.config import load
+from proxy.protocols import refusal
 from proxy.routes import web
 
 PUBLISHED: dict[str, Any] = json.loads((Path(__file__).parent / "golden" / "parea-openapi.json").read_text())
@@ -24,7 +26,7 @@ SHAPE = {"type", "maximum", "minimum", "$ref", "items", "additionalProperties"}
 
 @pytest.fixture(scope="module")
 def document() -> dict[str, Any]:
-    return web.build(PAREA, []).openapi()
+    return web.build([], prefix=PAREA, refuse=refusal([])).openapi()
 
 
 def facts(schema: dict[str, Any]) -> tuple[list[Any], Any]:
@@ -70,3 +72,12 @@ def test_both_routes_are_documented(document: dict[str, Any]) -> None:
         operation = document["paths"][f"{PAREA}/{path}"]["post"]
         assert operation["requestBody"]["content"]["application/json"]["schema"]["$ref"].endswith("/CompletionsSchema")
         assert "422" in operation["responses"]
+
+
+def test_no_two_schemas_of_the_apis_share_a_name(tmp_path: Path) -> None:
+    gateway = Gateway(load(None, {}), tmp_path)
+    document = web.build([], prefix=PAREA, refuse=gateway.refuse, surfaces=gateway.surfaces).openapi()
+    # pydantic writes out the modules of those that do
+    assert [name for name in document["components"]["schemas"] if "__" in name] == []
+    paths = {one.path for surface in gateway.surfaces for one in surface.operations}
+    assert paths <= set(document["paths"])

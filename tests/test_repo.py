@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from fastapi import APIRouter
 
+from proxy.protocols import refusal
 from proxy.routes import web
 from proxy.routes.strict import StrictRoute
 
@@ -149,7 +150,7 @@ def test_nothing_unknown_runs_when_python_starts() -> None:
 
 
 def test_no_layer_of_starlette_is_in_use() -> None:
-    assert web.build("", [APIRouter(route_class=StrictRoute)]).user_middleware == []
+    assert web.build([("", APIRouter(route_class=StrictRoute))], prefix="", refuse=refusal([])).user_middleware == []
     assert holding(r"BaseHTTP" + r"Middleware|add_" + r"middleware|\.middle" + r"ware\(", MODULES) == []
 
 

@@ -14,7 +14,8 @@ from typing import Any
 
 from proxy import timestamps
 from proxy.dialects.trace_log import NO_PROJECT, place
-from proxy.models import Json, Message, Record
+from proxy.models import Json, Message
+from proxy.record import Record
 
 ROLES = {"human": "user", "ai": "assistant", "chat": "user"}
 """LangChain's types of messages that are not called by OpenAI's roles."""

@@ -17,14 +17,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any
 
 import orjson
-from pydantic import SecretStr, ValidationError
+from pydantic import SecretStr
 
-from proxy.body import MAX_DEPTH, loads
+from proxy.body import MAX_DEPTH, loads, validated
+from proxy.dialects import parea_messages
 from proxy.dialects.parea_schema import CompletionsSchema, MessageSchema, ModelParamsSchema
-from proxy.errors import GatewayError, Unprocessable, UpstreamError
+from proxy.errors import GatewayError, UpstreamError
 from proxy.functions import as_tools
 from proxy.ids import new_id
 from proxy.models import (
@@ -39,7 +39,9 @@ from proxy.models import (
     ToolCall,
     TraceContext,
 )
-from proxy.protocols import Answer
+from proxy.protocols import Answer, Operation, Surface, detailed
+
+PREFIX = "/api/parea/v1"
 
 PIECE = 1000
 """Characters in one streamed event: about 1 kB on the wire, a packet of a network; at most 12 kB of escapes."""
@@ -56,7 +58,6 @@ PARAMS = {
     "response_format": "response_format",
     "safe_prompt": "safe_prompt",
 }
-ROLES = {"example_user": "user", "example_assistant": "assistant"}
 
 
 class Parea:
@@ -68,16 +69,7 @@ class Parea:
         self._max_depth = max_depth
 
     def decode(self, body: bytes, headers: Mapping[bytes, bytes]) -> Call:
-        value = loads(body, self._max_depth)
-        try:
-            wire = CompletionsSchema.model_validate(value)
-        except ValidationError as error:
-            raise Unprocessable(
-                [
-                    {"type": item["type"], "loc": ["body", *item["loc"]], "msg": item["msg"]}
-                    for item in error.errors(include_url=False, include_context=False, include_input=False)
-                ]
-            ) from None
+        wire = validated(CompletionsSchema, loads(body, self._max_depth))
         asked = wire.llm_configuration
         params = _params(asked.model_params, deployed=wire.deployment_id is not None)
         params.update(as_tools(asked.functions or (), asked.function_call))
@@ -91,6 +83,7 @@ class Parea:
             history=[_message(message) for message in asked.history or ()],
             params=params,
             inputs=wire.llm_inputs if wire.llm_inputs is not None else wire.inputs or {},
+            templates=True,
             policy=LogPolicy(
                 inputs=not (wire.log_omit or wire.log_omit_inputs),
                 outputs=not (wire.log_omit or wire.log_omit_outputs),
@@ -143,8 +136,7 @@ class Parea:
                 status="error",
                 error=error.message,
             )
-        detail: Json = error.detail if isinstance(error, Unprocessable) else error.message
-        return Answer(error.status, orjson.dumps({"detail": detail}))
+        return detailed(error)
 
     def encode_failure(self, call: Call, error: GatewayError) -> list[bytes]:
         # The client has no event for a failure: that the connection breaks off is all it can notice.
@@ -163,7 +155,17 @@ class Parea:
         return Answer(200, orjson.dumps(body))
 
 
-dialect = Parea
+def surface(max_depth: int) -> Surface:
+    """Parea's two completion routes."""
+    dialect = Parea(max_depth)
+    return Surface(
+        prefixes=(PREFIX,),
+        operations=(
+            Operation(f"{PREFIX}/completion", dialect, paced=True),
+            Operation(f"{PREFIX}/completion/stream", dialect, stream=True, paced=True),
+        ),
+        refuse=detailed,
+    )
 
 
 def content(completion: Completion) -> str:
@@ -226,20 +228,4 @@ def _params(wire: ModelParamsSchema | None, *, deployed: bool) -> dict[str, Json
 
 
 def _message(wire: MessageSchema) -> Message:
-    role = ROLES.get(wire.role.value, wire.role.value)
-    return {**(wire.model_extra or {}), "role": role, "content": _content(role, wire.content)}
-
-
-def _content(role: str, value: str | list[Any] | None) -> Json:
-    """The client sends a list of parts as JSON text; it is read back when it is one."""
-    if isinstance(value, str) and value.startswith("[{") and '"type"' in value and role in ("user", "system"):
-        try:
-            parts = orjson.loads(value)
-        except orjson.JSONDecodeError:
-            return value
-        if all(
-            isinstance(part, dict) and part.get("type") in ("text", "image_url", "input_audio", "file")
-            for part in parts
-        ):
-            return parts
-    return value if value is not None else ""
+    return parea_messages.read(wire.role.value, wire.content, wire.model_extra or {})

@@ -17,7 +17,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from proxy import timestamps
-from proxy.models import Json, Record
+from proxy.models import Json
+from proxy.record import Record
 
 COLUMNS = {
     "parent_trace_id": "parent_trace_id",
@@ -180,36 +181,37 @@ def _configured(configuration: dict[str, Json]) -> dict[str, Any]:
 
 
 def to_tree(top: Record, descendants: Iterable[Record]) -> dict[str, Json]:
-    """One record with those below it, as Parea's clients read a tree."""
+    """One record with those below it, as Parea's clients read a tree; what has no parent here hangs under the first."""
     nodes = {top.trace_id: to_log(top)}
     below = {record.trace_id: record for record in descendants}
     nodes.update((trace_id, to_log(record)) for trace_id, record in below.items())
     depths = {top.trace_id: int(nodes[top.trace_id].setdefault("depth", 0))}
     nested = {top.trace_id: 0}
     holders: dict[str, str] = {}
-    for record in _parents_first(top.trace_id, below):
-        parent = str(record.parent_trace_id)
+    for parent, record in _parents_first(top.trace_id, below):
         node = nodes[record.trace_id]
         depths[record.trace_id] = node.setdefault("depth", depths[parent] + 1)
-        if nested[parent] >= MAX_DEPTH:
-            parent = holders[parent]
-        holders[record.trace_id] = parent
-        nested[record.trace_id] = nested[parent] + 1
-        nodes[parent]["children_logs"].append(node)
-        if record.trace_id not in nodes[parent]["children"]:
-            nodes[parent]["children"].append(record.trace_id)
+        holder = holders[parent] if nested[parent] >= MAX_DEPTH else parent
+        holders[record.trace_id] = holder
+        nested[record.trace_id] = nested[holder] + 1
+        nodes[holder]["children_logs"].append(node)
+        if record.trace_id not in nodes[holder]["children"]:
+            nodes[holder]["children"].append(record.trace_id)
     return nodes[top.trace_id]
 
 
-def _parents_first(top: str, below: dict[str, Record]) -> Iterable[Record]:
-    """The records below `top`, each after its parent, siblings in the order given."""
-    children: dict[str | None, list[Record]] = {}
+def _parents_first(top: str, below: dict[str, Record]) -> Iterable[tuple[str, Record]]:
+    """(parent, record) of what is below `top`, each after its parent, siblings in the order given."""
+    children: dict[str, list[Record]] = {}
     for record in below.values():
-        children.setdefault(record.parent_trace_id, []).append(record)
+        parent = record.parent_trace_id
+        known = parent if parent in below and parent != record.trace_id else None
+        children.setdefault(known or top, []).append(record)
     reached = [top]
     while reached:
-        for record in children.pop(reached.pop(), ()):
-            yield record
+        above = reached.pop()
+        for record in children.pop(above, ()):
+            yield above, record
             reached.append(record.trace_id)
 
 
@@ -218,6 +220,8 @@ def to_log(record: Record) -> dict[str, Json]:
     log: dict[str, Json] = {name: getattr(record, column) for name, column in COLUMNS.items()}
     for name in COUNTS:
         log[name] = log[name] or 0
+    # A person's words are kept among the scores; to these clients a score is a number.
+    log["scores"] = [score for score in record.scores if isinstance(score.get("score"), int | float)]
     log |= {
         "trace_id": record.trace_id,
         "parent_trace_id": record.parent_trace_id or record.trace_id,

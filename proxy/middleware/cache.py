@@ -25,6 +25,10 @@ from proxy.protocols import CacheStore, Handler, Middleware
 
 logger = logging.getLogger(__name__)
 
+HIT = "an equal call was answered before"
+NOT_ASKED = "the request does not ask for the cache (cache: true)"
+UNWRITTEN = "the request cannot be written as JSON"
+
 WHOLE = frozenset({"stop", "length", "tool_calls", "function_call"})
 """The finish reasons of an answer that the model ended or that ran into the request's own limit."""
 
@@ -54,15 +58,16 @@ def cache(store: CacheStore, secret: bytes, *, patience: float = 1.0) -> Middlew
         async def handler(call: Call) -> AsyncGenerator[Event, None]:
             key = fingerprint(call, secret) if call.request.cache and call.targets else None
             if key is not None and key not in flights and (entry := decode(await store.get(key))) is not None:
-                call.cache_status = "hit"
+                call.cache_status, call.cache_reason = "hit", HIT
                 call.dropped.update(entry.dropped)
+                call.remarks.update(entry.remarks)
                 for chunk in _replay(call, entry):
                     yield chunk
                 entry.completion.cache_hit = True
                 yield entry.completion
                 return
             if key is None:
-                call.cache_status = "bypass"
+                call.cache_status, call.cache_reason = "bypass", UNWRITTEN if call.request.cache else NOT_ASKED
                 source = inner(call)
             else:
                 # Nothing is awaited between the look at the flights and the take-off: equal calls cannot start two.
@@ -75,7 +80,7 @@ def cache(store: CacheStore, secret: bytes, *, patience: float = 1.0) -> Middlew
             async def land(flight: Flight, completion: Completion) -> None:
                 if not (flight.writable and _storable(completion)):
                     return
-                value = encode(Entry(completion, flight.chunks, flight.call.dropped))
+                value = encode(Entry(completion, flight.chunks, flight.call.dropped, flight.call.remarks))
                 if value is not None:
                     await write(key, value)
 
@@ -97,6 +102,8 @@ def _replay(call: Call, entry: Entry) -> Iterable[Chunk]:
 
 
 def _storable(completion: Completion) -> bool:
+    if completion.embeddings:
+        return True
     return all(choice.finish_reason in WHOLE for choice in completion.choices) and any(
-        choice.text or choice.tool_calls for choice in completion.choices
+        choice.text or choice.tool_calls or choice.extra for choice in completion.choices
     )

@@ -19,9 +19,10 @@ from collections.abc import Mapping
 import orjson
 from pydantic import SecretStr
 
-from proxy.models import Call, Json, Target
+from proxy.models import Call, Json, Kind, Target
+from proxy.vendors import asked
 
-VERSION = 1
+VERSION = 2
 """Raised whenever the canonical form changes, so that no old entry is found by a new request."""
 
 CREDENTIAL = re.compile(r"key|token|secret|credential|password|profile|auth", re.IGNORECASE)
@@ -43,7 +44,7 @@ def fingerprint(call: Call, secret: bytes) -> bytes | None:
     request = call.request
     canonical = [
         VERSION,
-        [_target(target, request.params) for target in call.targets],
+        [_target(target, request.params, request.kind) for target in call.targets],
         [*request.history, *(request.messages or ())],
         _owner(call.api_keys, secret),
     ]
@@ -54,9 +55,9 @@ def fingerprint(call: Call, secret: bytes) -> bytes | None:
     return hashlib.blake2b(written, digest_size=32).digest()
 
 
-def _target(target: Target, params: Mapping[str, Json]) -> Json:
+def _target(target: Target, params: Mapping[str, Json], kind: Kind) -> Json:
     sent = {name: _number(value) for name, value in {**target.params, **params}.items()}
-    return [target.provider, target.model, target.api_base, _settings(target), sent]
+    return [target.provider, target.model, target.api_base, _settings(target), sent, asked(target, kind)]
 
 
 _known: dict[int, tuple[Target, dict[str, Json]]] = {}

@@ -25,6 +25,9 @@ from proxy.errors import UpstreamError
 from proxy.models import Call, Chunk, Completion, Event
 from proxy.protocols import Handler
 
+MISSED = "no equal call was answered before"
+SHARED = "an equal call was under way"
+
 Landing = Callable[["Flight", Completion], Awaitable[None]]
 """What is done with a complete answer before its `Completion` is told."""
 
@@ -32,11 +35,12 @@ Landing = Callable[["Flight", Completion], Awaitable[None]]
 class Flight:
     """One shared call. `chunks` is what has arrived; `writable` whether every caller's policy lets the answer be kept.
 
-    `call` is a copy of the first caller's, because that caller may leave and be written down while the flight goes on.
+    `call` is a copy of the first caller's, because that caller may leave and be written down while the flight goes on;
+    what is noted in it is about the answer, and so for all who get it.
     """
 
     def __init__(self, call: Call, inner: Handler, landing: Landing, ended: Callable[[], None]) -> None:
-        self.call = replace(call, dropped=dict(call.dropped), unfilled=list(call.unfilled))
+        self.call = replace(call, dropped={}, unfilled=list(call.unfilled), remarks={})
         self.chunks: list[Chunk] = []
         self.writable = True
         self._completion: Completion | None = None
@@ -58,6 +62,7 @@ class Flight:
         self._watchers[seat] = None
         self.writable = self.writable and call.request.policy.inputs and call.request.policy.outputs
         call.cache_status = "miss" if seat == 0 else "shared"
+        call.cache_reason = MISSED if seat == 0 else SHARED
         read = 0
         try:
             while True:
@@ -84,13 +89,15 @@ class Flight:
         """The original for the first watcher that is still here: one that left was written down without a cost."""
         if not self._paid and seat == next(iter(self._watchers)):
             self._paid = True
-            call.cache_status = "miss"
+            call.cache_status, call.cache_reason = "miss", MISSED
             return completion
-        call.cache_status = "shared"
+        call.cache_status, call.cache_reason = "shared", SHARED
         return replace(completion, cache_hit=True)
 
     def _note(self, call: Call) -> None:
         call.dropped.update(self.call.dropped)
+        call.remarks.update(self.call.remarks)
+        call.asked = self.call.asked
 
     def _leave(self, seat: int) -> None:
         del self._watchers[seat]
@@ -145,5 +152,7 @@ class Flight:
 def pieces(completion: Completion) -> Iterator[Chunk]:
     """The chunks of an answer that was not streamed: a `Draft` of them has the same choices."""
     for choice in completion.choices:
-        if choice.text or choice.reasoning or choice.tool_calls:
-            yield Chunk(choice.text, list(choice.tool_calls), choice.reasoning, choice.index)
+        if choice.text or choice.reasoning or choice.tool_calls or choice.extra:
+            yield Chunk(
+                choice.text, list(choice.tool_calls), choice.reasoning, choice.index, choice.logprobs, choice.extra
+            )

@@ -9,11 +9,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from proxy.models import Call, Json, LogPolicy, Record
+from proxy.models import Call, Json, LogPolicy
 from proxy.protocols import Step
+from proxy.record import Record
 
 HARMLESS = frozenset(
-    {"children", "depth", "execution_order", "evaluation_metric_names", "apply_eval_frac", "organization_id"}
+    {
+        *("children", "depth", "execution_order", "evaluation_metric_names", "apply_eval_frac", "organization_id"),
+        *("reference_id", "parent_reference_id", "session_reference_id", "source_datapoint_id", "model_config_id"),
+        *("environment", "save"),
+    }
 )
 """What a client logs besides, and quotes neither inputs nor outputs."""
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import fields, replace
 from hashlib import blake2b
 
-from proxy.models import Record
+from proxy.record import Record
 
 COUNTED = frozenset(
     {
@@ -45,4 +45,4 @@ def sample(record: Record) -> Record:
     if rate >= 1.0 or draw(record.root_trace_id) < rate:
         return record
     counted = {field.name: getattr(record, field.name) for field in fields(record) if field.name in COUNTED}
-    return replace(Record(**counted), counted_only=True, sample_rate=rate)
+    return replace(Record(**counted), counted_only=True, stand_in=record.stand_in, sample_rate=rate)

@@ -19,8 +19,10 @@ import orjson
 
 from proxy.draft import Draft
 from proxy.errors import GatewayError, UpstreamError
-from proxy.models import Call, Choice, Chunk, Completion, Event, Json, Message, Record, Status, ToolCall
+from proxy.middleware.veil import veiled
+from proxy.models import Call, Choice, Chunk, Completion, Event, Json, Message, Status, ToolCall
 from proxy.protocols import Handler, Middleware
+from proxy.record import Record
 
 Write = Callable[[Record], asyncio.Future[bool]]
 """Takes a finished record through the processors to the log; tells later whether its row is on disk."""
@@ -112,8 +114,9 @@ def _record(
         status=status,
         error=_message(error),
         cache_hit=bool(completion and completion.cache_hit),
-        notes=_notes(call, completion, error),
+        notes=_notes(call, completion, answered, error),
         sample_rate=request.policy.rate,
+        extra=place.extra,
         policy=request.policy,
     )
 
@@ -125,10 +128,17 @@ def _message(error: Exception | None) -> str | None:
     return error.message if isinstance(error, GatewayError) else f"internal error ({type(error).__name__})"
 
 
-def _notes(call: Call, completion: Completion | None, error: Exception | None) -> dict[str, Json]:
-    notes: dict[str, Json] = {"dialect": call.request.dialect, "cache": call.cache_status}
-    if call.request.stream:
+def _notes(
+    call: Call, completion: Completion | None, answered: list[Choice], error: Exception | None
+) -> dict[str, Json]:
+    request = call.request
+    notes: dict[str, Json] = {"dialect": request.dialect, "cache": call.cache_status}
+    if request.stream:
         notes["stream"] = True
+    if request.kind != "chat":
+        notes["kind"] = request.kind
+    if call.remarks:
+        notes.update(call.remarks)
     if call.dropped:
         notes["dropped"] = dict(call.dropped)
     if call.unfilled:
@@ -137,6 +147,12 @@ def _notes(call: Call, completion: Completion | None, error: Exception | None) -
         notes["usage_estimated"] = True
     if completion and completion.choices:
         notes["finish_reason"] = completion.choices[0].finish_reason
+    if [choice.index for choice in answered] not in ([], [0]):
+        # Which samples `output` holds, in its order; what broke off has no reason yet.
+        ended = completion is not None
+        notes["samples"] = [
+            {"index": choice.index} | ({"finish_reason": choice.finish_reason} if ended else {}) for choice in answered
+        ]
     if error is not None:
         notes["failure"] = error.code if isinstance(error, GatewayError) else type(error).__name__
     return notes
@@ -144,14 +160,14 @@ def _notes(call: Call, completion: Completion | None, error: Exception | None) -
 
 def _configuration(call: Call) -> dict[str, Json]:
     request = call.request
-    params = {MODEL_PARAMS.get(name, name): value for name, value in request.params.items()}
+    params = {MODEL_PARAMS.get(name, name): value for name, value in veiled(request.params).items()}
     tools, choice = params.pop("tools", None), params.pop("tool_choice", None)
     target = call.targets[0] if call.targets else None
     configuration: dict[str, Json] = {
         "model": request.model or (target.model if target else None),
         "provider": request.provider or (target.provider if target else None),
         "model_params": params,
-        "messages": [_flat(message) for message in (*request.history, *(request.messages or ()))],
+        "messages": [_flat(message) for message in (*request.history, *(request.messages or ()), *request.turns)],
     }
     if tools:
         configuration["functions"] = [tool.get("function", tool) for tool in tools]

@@ -5,12 +5,13 @@ The completion schemas are the pydantic models that decode the bodies, so the do
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pydantic.json_schema import models_json_schema
 
 from proxy.dialects.parea_schema import CompletionResponse, CompletionsSchema
+from proxy.protocols import Operation, Surface
 
 WHOLE = """Get a completion using either a deployed prompt, or details including prompt and inputs in the request.
 
@@ -92,10 +93,20 @@ FAILURES = {
 """What a stream may answer besides, before its first piece."""
 
 
-def extend(document: dict[str, Any], prefix: str) -> None:
-    """Add the routes that FastAPI does not serve: completions under `prefix`, health and readiness."""
-    _, definitions = models_json_schema(
-        [(CompletionsSchema, "validation"), (CompletionResponse, "serialization")], ref_template=REF
+def extend(document: dict[str, Any], prefix: str, surfaces: Iterable[Surface]) -> None:
+    """Add the routes that FastAPI does not serve: completions (Parea's are under `prefix`), health and readiness.
+
+    Parea's are described as its published document has them; of the others' bodies the schema is told, and their
+    documents are their own.
+    """
+    others = [one for each in surfaces if each.prefixes != (prefix,) for one in each.operations]
+    bodies, definitions = models_json_schema(
+        [
+            (CompletionsSchema, "validation"),
+            (CompletionResponse, "serialization"),
+            *((one.schema, "validation") for one in others if one.schema is not None),
+        ],
+        ref_template=REF,
     )
     components: dict[str, Any] = document.setdefault("components", {}).setdefault("schemas", {})
     components.update(definitions.get("$defs", {}), **VALIDATION)
@@ -106,15 +117,23 @@ def extend(document: dict[str, Any], prefix: str) -> None:
         f"{prefix}/completion/stream": {
             "post": _operation("Stream Completion", "stream_completion", STREAM, stream, FAILURES)
         },
+        **{
+            one.path: {"post": _other(one, bodies[one.schema, "validation"] if one.schema else {"type": "object"})}
+            for one in others
+        },
         **document["paths"],
         "/health": {"get": _status("Whether the gateway lives, and what its log had to drop", {})},
         "/ready": {"get": _status("Whether every request could be served now", {"503": "Not yet, and why"})},
     }
 
 
-def refusals(meanings: Mapping[str, str]) -> dict[int | str, dict[str, Any]]:
-    """Responses with FastAPI's `{"detail": ...}`, by their status and what it means."""
-    error = {"schema": {"type": "object", "properties": {"detail": {"type": "string"}}, "required": ["detail"]}}
+DETAIL: dict[str, Any] = {"type": "object", "properties": {"detail": {"type": "string"}}, "required": ["detail"]}
+"""FastAPI's shape of a refusal; other APIs have others."""
+
+
+def refusals(meanings: Mapping[str, str], schema: dict[str, Any] = DETAIL) -> dict[int | str, dict[str, Any]]:
+    """Responses of the shape `schema`, by their status and what it means."""
+    error = {"schema": schema}
     return {
         status: {"description": meaning, "content": {"application/json": error}} for status, meaning in meanings.items()
     }
@@ -125,6 +144,22 @@ def _status(summary: str, failures: Mapping[str, str]) -> dict[str, Any]:
     meanings = {"200": "Yes", "403": REFUSALS["403"], **failures}
     responses = {status: {"description": meaning, "content": content} for status, meaning in meanings.items()}
     return {"tags": ["status"], "summary": summary, "responses": responses}
+
+
+def _other(operation: Operation, schema: dict[str, Any]) -> dict[str, Any]:
+    """A completion route of another API than Parea's, with the schema of its body."""
+    whole: dict[str, Any] = {"application/json": {"schema": {"type": "object"}}, "text/event-stream": {"schema": {}}}
+    meanings = {**REFUSALS, **FAILURES, "422": "The body does not fit"}
+    return {
+        "tags": [operation.dialect.name],
+        "summary": operation.summary or operation.path,
+        "operationId": operation.path.strip("/").replace("/", "_").replace("-", "_"),
+        "requestBody": {"required": True, "content": {"application/json": {"schema": schema}}},
+        "responses": {
+            "200": {"description": "The answer; a stream when the body asks for one", "content": whole},
+            **refusals(meanings, {"type": "object"}),
+        },
+    }
 
 
 def _operation(

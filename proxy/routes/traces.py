@@ -13,15 +13,16 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from proxy import timestamps
+from proxy.body import validated
 from proxy.dialects import langchain
 from proxy.dialects.trace_log import Rate, Text, TraceLog, TraceLogFields, to_columns, to_record, to_tree
 from proxy.errors import NotFound, Unprocessable
-from proxy.models import Record
 from proxy.protocols import TraceLog as Log
 from proxy.protocols import TraceQuery
+from proxy.record import Record
 from proxy.routes.strict import StrictRoute
 
 Write = Callable[[Record], asyncio.Future[bool]]
@@ -97,10 +98,8 @@ def _add_writing(routes: APIRouter, write: Write, update: Update) -> None:
 
     @routes.put("/trace_log", summary="Set fields of a log, logged already or still to come")
     async def put_log(body: UpdateLog) -> dict[str, Any]:
-        try:
-            fields = to_columns(TraceLogFields.model_validate(body.field_name_to_value_map))
-        except ValidationError as error:
-            raise Unprocessable(_detail(error, "field_name_to_value_map")) from None
+        wire = validated(TraceLogFields, body.field_name_to_value_map, "field_name_to_value_map")
+        fields = to_columns(wire)
         if body.root_trace_id:
             fields["root_trace_id"] = body.root_trace_id
         return {"trace_id": body.trace_id, "logged": await update(body.trace_id, fields)}
@@ -154,11 +153,3 @@ def _add_reading(routes: APIRouter, log: Log) -> None:
 
 def _now() -> str:
     return timestamps.text(datetime.now(UTC))
-
-
-def _detail(error: ValidationError, *where: str) -> list[dict[str, Any]]:
-    """A validation error in FastAPI's shape, without the values."""
-    return [
-        {"loc": ["body", *where, *found["loc"]], "msg": found["msg"], "type": found["type"]}
-        for found in error.errors(include_url=False, include_context=False, include_input=False)
-    ]

@@ -11,27 +11,41 @@ from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
 from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 
 from proxy import __version__
 from proxy.body import MAX_DEPTH
-from proxy.errors import GatewayError, Unprocessable, shown
+from proxy.errors import BadRequest, GatewayError, NotAllowed, NotServed, RequestError, Unprocessable, shown
+from proxy.protocols import Answer, Refuse, Surface
 from proxy.routes import openapi
 from proxy.routes.strict import StrictRoute
 
-DESCRIPTION = "A local LLM gateway: the Parea completion API in front of every provider LiteLLM can call."
+DESCRIPTION = (
+    "A local LLM gateway: the APIs of Parea, OpenAI, Humanloop and Scale in front of every provider LiteLLM can call."
+)
 
 
-def build(prefix: str, routers: Iterable[APIRouter], *, max_depth: int = MAX_DEPTH) -> FastAPI:
-    """The FastAPI application of `routers`, each under `prefix`; its document tells of the completion routes too."""
+def build(
+    routers: Iterable[tuple[str, APIRouter]],
+    *,
+    prefix: str,
+    refuse: Refuse,
+    surfaces: Iterable[Surface] = (),
+    max_depth: int = MAX_DEPTH,
+) -> FastAPI:
+    """The FastAPI application of `routers`, each under its own prefix; Parea's is `prefix`.
+
+    `refuse` makes the answers to what is refused. The document tells of the completion routes of `surfaces` too.
+    """
     app = FastAPIOffline(title="parea-proxy", version=__version__, description=DESCRIPTION)
     app.state.max_depth = max_depth
-    for router in routers:
+    app.state.refuse = refuse
+    for place, router in routers:
         for route in router.routes:
             assert isinstance(route, StrictRoute), "make the router with route_class=StrictRoute"
-        app.include_router(router, prefix=prefix, responses=openapi.refusals(openapi.REFUSALS))
+        shape = openapi.DETAIL if place == prefix else {"type": "object"}
+        app.include_router(router, prefix=place, responses=openapi.refusals(openapi.REFUSALS, shape))
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(GatewayError, _failed)
     app.add_exception_handler(HTTPException, _refused)
@@ -40,7 +54,7 @@ def build(prefix: str, routers: Iterable[APIRouter], *, max_depth: int = MAX_DEP
 
     def documented() -> dict[str, Any]:
         if app.openapi_schema is None:
-            openapi.extend(document(), prefix)
+            openapi.extend(document(), prefix, surfaces)
         assert app.openapi_schema is not None
         return app.openapi_schema
 
@@ -53,16 +67,26 @@ async def _refused(request: Request, error: Exception) -> Response:
     if isinstance(error.__cause__, GatewayError):
         return await _failed(request, error.__cause__)
     assert isinstance(error, HTTPException)
-    return JSONResponse({"detail": error.detail}, error.status_code, error.headers)
+    response = await _failed(request, _known(request, error))
+    response.headers.update(error.headers or {})
+    return response
 
 
 async def _failed(request: Request, error: Exception) -> Response:
     known = shown(error)
-    detail = known.detail if isinstance(known, Unprocessable) else known.message
-    return JSONResponse({"detail": detail}, known.status)
+    refused: Answer = request.app.state.refuse(request.scope["path"], known)
+    headers = {"x-should-retry": "true" if known.retryable else "false", **refused.headers}
+    return Response(refused.body, refused.status, headers, refused.media_type)
 
 
 async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     detail = [{"type": item["type"], "loc": list(item["loc"]), "msg": item["msg"]} for item in error.errors()]
-    return JSONResponse({"detail": detail}, 422)
+    return await _failed(request, Unprocessable(detail))
+
+
+def _known(request: Request, error: HTTPException) -> RequestError:
+    """What Starlette itself refuses, in our words."""
+    if error.status_code == 404:
+        return NotServed(request.method, request.scope["path"])
+    return (NotAllowed if error.status_code == 405 else BadRequest)(str(error.detail))

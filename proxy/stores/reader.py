@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from proxy.errors import NotReady
-from proxy.models import Record
-from proxy.protocols import TracePage, TraceQuery
+from proxy.protocols import ProjectUse, TracePage, TraceQuery
+from proxy.record import Record
 from proxy.stores import search
 from proxy.stores.database import open_reader
 from proxy.stores.rows import SELECTED, decode, without_nul
@@ -35,7 +35,7 @@ class Reader:
         return decode(row) if row else None
 
     def descendants(self, trace_id: str) -> list[Record]:
-        """The rows below one row, at any depth, oldest first."""
+        """The rows below one row, at any depth, oldest first; what has no parent there hangs under its root."""
         with self._connection() as connection:
             rows = connection.execute(
                 f"SELECT {SELECTED} FROM traces WHERE root_trace_id ="
@@ -43,9 +43,13 @@ class Reader:
                 (trace_id,),
             ).fetchall()
         records = [decode(row) for row in rows]
-        children: dict[str | None, list[str]] = {}
+        there = {record.trace_id for record in records}
+        children: dict[str, list[str]] = {}
         for record in records:
-            children.setdefault(record.parent_trace_id, []).append(record.trace_id)
+            above = record.root_trace_id
+            if (parent := record.parent_trace_id) and parent in there and parent != record.trace_id:
+                above = parent
+            children.setdefault(above, []).append(record.trace_id)
         below: set[str] = set()
         reached = [trace_id]
         while reached:
@@ -88,6 +92,19 @@ class Reader:
                 "SELECT uuid, created_at FROM projects WHERE name = ?", (name,)
             ).fetchone()
         return found
+
+    def projects(self) -> list[ProjectUse]:
+        """Every project that was made or that a row names, by name."""
+        with self._connection() as connection:
+            rows = connection.execute(
+                "SELECT name, coalesce(min(created_at), max(last_used), ''), max(last_used), sum(calls), max(uuid)"
+                " FROM ("
+                " SELECT name, created_at, NULL AS last_used, 0 AS calls, uuid FROM projects UNION ALL"
+                f" SELECT {search.PROJECT}, min(t.start_timestamp), max(coalesce(t.end_timestamp, t.start_timestamp)),"
+                f" count(*), max(CASE WHEN t.project_uuid = {search.PROJECT} THEN t.project_uuid END)"
+                f" FROM traces AS t WHERE {search.KINDS['calls']} GROUP BY 1) GROUP BY name ORDER BY name"
+            ).fetchall()
+        return [ProjectUse(*row) for row in rows]
 
     def forget(self) -> None:
         """Open the file anew from now on: it is another one."""

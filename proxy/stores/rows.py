@@ -15,10 +15,11 @@ from typing import Any
 
 import orjson
 
-from proxy.models import Json, Record
+from proxy.models import Json
+from proxy.record import FLAGS, Record
 
 JSON_COLUMNS = frozenset({"tags", "metadata", "eval_metric_ids", "inputs", "configuration", "scores", "notes", "extra"})
-COLUMNS: tuple[str, ...] = tuple(name for name in Record.__dataclass_fields__ if name not in {"policy", "counted_only"})
+COLUMNS: tuple[str, ...] = tuple(name for name in Record.__dataclass_fields__ if name not in FLAGS)
 """The columns of `traces`: `Record`'s own fields, in its order."""
 
 SELECTED = ", ".join(COLUMNS)
@@ -38,7 +39,8 @@ _UNSAID = frozenset(COLUMNS.index(name) for name in ("tags", "scores", "notes", 
 class Row:
     """A row on its way: its cells, in the order of `COLUMNS`, and what decides where it goes.
 
-    `size` is about how many bytes it has. An `edit` sets single columns of a row that exists, or will.
+    `size` is about how many bytes it has. An `edit` sets single columns of a row that exists, or will. A `stand_in` is
+    stored only where there is no row yet.
     """
 
     trace_id: str
@@ -47,6 +49,7 @@ class Row:
     size: int
     counted_only: bool = False
     edit: bool = False
+    stand_in: bool = False
 
     @property
     def payload(self) -> bytes:
@@ -60,7 +63,14 @@ class Row:
 def encode(record: Record) -> Row:
     """The row of a record."""
     cells, size = _cells(_fields(record))
-    return Row(record.trace_id, record.root_trace_id, cells, size, counted_only=record.counted_only)
+    return Row(
+        record.trace_id,
+        record.root_trace_id,
+        cells,
+        size,
+        counted_only=record.counted_only,
+        stand_in=record.stand_in,
+    )
 
 
 def encode_edit(trace_id: str, fields: Mapping[str, Any]) -> Row:
@@ -183,29 +193,29 @@ _CELLS = {"cache_hit": "coalesce(value ->> {place}, {default})", "start_timestam
 
 
 def _upsert(table: str, default: str) -> str:
+    return f"{_insert(table, default)} ON CONFLICT (trace_id) DO UPDATE SET {_merged('excluded', table)}"
+
+
+def _insert(table: str, default: str) -> str:
     cells = ", ".join(
         _CELLS.get(column, "value ->> {place}").format(place=place, default=default)
         for place, column in enumerate(COLUMNS)
     )
-    return (
-        f"INSERT INTO {table} ({SELECTED}) SELECT {cells} FROM {_EACH} WHERE true"
-        f" ON CONFLICT (trace_id) DO UPDATE SET {_merged('excluded', table)}"
-    )
+    return f"INSERT INTO {table} ({SELECTED}) SELECT {cells} FROM {_EACH} WHERE true"
 
 
-def _upsert_one() -> str:
+def _insert_one() -> str:
     cells = {"cache_hit": "coalesce(?, 0)", "start_timestamp": "nullif(?, '')"}
     values = ", ".join(cells.get(column, "?") for column in COLUMNS)
-    return (
-        f"INSERT INTO traces ({SELECTED}) VALUES ({values})"
-        f" ON CONFLICT (trace_id) DO UPDATE SET {_merged('excluded', 'traces')}"
-    )
+    return f"INSERT INTO traces ({SELECTED}) VALUES ({values})"
 
 
-APPEND_ONE = _upsert_one()
+APPEND_ONE = f"{_insert_one()} ON CONFLICT (trace_id) DO UPDATE SET {_merged('excluded', 'traces')}"
 """One row by its cells; `APPEND` takes many as JSON in one step, for a thread that loses its turn with each."""
 
 APPEND = _upsert("traces", "0")
+STAND_IN_ONE = f"{_insert_one()} ON CONFLICT (trace_id) DO NOTHING"
+STAND_IN = f"{_insert('traces', '0')} ON CONFLICT (trace_id) DO NOTHING"
 EDIT = _upsert("edits", "NULL")
 APPLY_EDITS = (
     f"UPDATE traces SET {_merged('edits', 'traces')} FROM edits WHERE traces.trace_id = edits.trace_id"

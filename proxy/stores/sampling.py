@@ -58,6 +58,8 @@ def fold(connection: sqlite3.Connection, rows: Sequence[Row], roots: set[str]) -
     for row in rows:
         cells = orjson.loads(row.payload)
         counters = [cells[place] for place in _PLACES]
+        if row.stand_in and row.trace_id in traces[home[row.trace_id]]:
+            continue
         if not row.edit:
             _say(traces[home[row.trace_id]].setdefault(row.trace_id, {}), counters)
         else:

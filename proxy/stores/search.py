@@ -9,6 +9,7 @@ own.
     list         matches when one element does
     object       matches when the value under `filter_key` does, or without a key any value
     scores       a list of scores; `filter_key` is a score's name
+    content      every text that a call was given or has said; a `%` in `like` is itself
     not_equals, is_null       also match where there is nothing at all
 """
 
@@ -23,35 +24,17 @@ from typing import Any
 
 from proxy import timestamps
 from proxy.errors import BadRequest
-from proxy.protocols import TraceQuery
+from proxy.protocols import Filter, TraceQuery
 
 MAX_PAGE_SIZE = 1000
 
-OPERATORS = (
-    "equals",
-    "not_equals",
-    "like",
-    "greater_than_or_equal",
-    "less_than_or_equal",
-    "greater_than",
-    "less_than",
-    "is_null",
-    "exists",
-    "in",
-)
 _ORDER = {"greater_than_or_equal": ">=", "less_than_or_equal": "<=", "greater_than": ">", "less_than": "<"}
+OPERATORS = ("equals", "not_equals", "like", *_ORDER, "is_null", "exists", "in")
 
 TIME_RANGES: dict[str, timedelta | None] = {
     "na": None,
-    "1h": timedelta(hours=1),
-    "3h": timedelta(hours=3),
-    "6h": timedelta(hours=6),
-    "24h": timedelta(hours=24),
-    "7d": timedelta(days=7),
-    "1m": timedelta(days=30),
-    "3m": timedelta(days=91),
-    "6m": timedelta(days=182),
-    "1y": timedelta(days=365),
+    **{f"{hours}h": timedelta(hours=hours) for hours in (1, 3, 6, 24)},
+    **{name: timedelta(days=days) for name, days in (("7d", 7), ("1m", 30), ("3m", 91), ("6m", 182), ("1y", 365))},
 }
 
 ALIASES = {
@@ -65,11 +48,16 @@ ALIASES = {
 }
 """Parea's name for a field, where the column has another."""
 
-ROOTS = """(t.parent_trace_id IS NULL OR t.parent_trace_id = t.trace_id OR NOT EXISTS (
-    SELECT 1 FROM traces AS p WHERE p.trace_id = t.parent_trace_id AND p.root_trace_id = t.root_trace_id))"""
-"""Rows at the top of a tree: roots, and rows whose parent is not (yet) there."""
+ROOTS = """(t.trace_id = t.root_trace_id OR NOT EXISTS (SELECT 1 FROM traces AS p WHERE p.trace_id <> t.trace_id
+    AND p.trace_id IN (t.parent_trace_id, t.root_trace_id) AND p.root_trace_id = t.root_trace_id))"""
+"""Rows at the top of a tree: roots, and rows that have neither their parent nor their root there (yet)."""
 
-_PROJECT = "coalesce((SELECT name FROM projects WHERE uuid = t.project_uuid), t.project_name, 'default')"
+KINDS = {"tops": ROOTS, "calls": "t.trace_id IS NOT t.session_id", "sessions": "t.trace_id = t.session_id"}
+"""Which rows a query asks for. A session's own row has the session's id; see `middleware/session.py`."""
+
+PROJECT = "coalesce((SELECT name FROM projects WHERE uuid = t.project_uuid), t.project_name, t.project_uuid, 'default')"
+_IN_SESSION = f"""EXISTS (SELECT 1 FROM (SELECT t.trace_id AS session) JOIN traces AS t ON t.root_trace_id = session
+    WHERE t.trace_id <> session AND {PROJECT} IN (?, ?))"""
 
 Test = tuple[str, list[Any]]
 """A condition of SQL and its parameters."""
@@ -93,21 +81,27 @@ FIELDS: dict[str, Field] = {
     **{name: Field("number", f"t.{name}") for name in _NUMBERS.split()},
     **{name: Field("object", f"t.{name}") for name in _OBJECTS.split()},
     "model_params": Field("object", "json_extract(t.configuration, '$.model_params')"),
-    "project_name": Field("text", _PROJECT),
+    "project_name": Field("text", PROJECT),
     "start_timestamp": Field("time", "t.start_timestamp"),
     "end_timestamp": Field("time", "t.end_timestamp"),
     "cache_hit": Field("flag", "t.cache_hit"),
     "tags": Field("list", "t.tags"),
     "eval_metric_ids": Field("list", "t.eval_metric_ids"),
     "scores": Field("scores", "t.scores"),
+    "content": Field(
+        "content",
+        "SELECT t.output AS said UNION ALL SELECT atom FROM json_tree(t.inputs)"
+        " UNION ALL SELECT atom FROM json_tree(t.configuration, '$.messages') WHERE key NOT IN ('role', 'type')"
+        " UNION ALL SELECT atom FROM json_tree(t.extra, '$.samples') WHERE key = 'output'",
+    ),
 }
 
 
 def where(query: TraceQuery, now: datetime) -> Test:
     """The condition that `query` puts on a row `t` of `traces`. Raises `BadRequest`."""
-    tests: list[Test] = [(ROOTS, [])]
+    tests: list[Test] = [(KINDS[query.rows], [])]
     if query.project_name:
-        tests.append((f"{_PROJECT} = ?", [query.project_name]))
+        tests.append(_of_project(query.project_name, query.project_id or query.project_name))
     if query.status:
         tests.append(("t.status = ?", [query.status]))
     if query.time_range:
@@ -116,10 +110,17 @@ def where(query: TraceQuery, now: datetime) -> Test:
         if (span := TIME_RANGES[query.time_range]) is not None:
             tests.append(("t.start_timestamp >= ?", [timestamps.text(now - span)]))
     if query.filter_field:
-        tests.append(_filter(query))
+        operator = query.filter_operator or ("exists" if query.filter_value is None else "equals")
+        tests.append(_filter(Filter(query.filter_field, operator, query.filter_value, query.filter_key or None)))
     elif query.filter_operator or query.filter_value is not None or query.filter_key:
         raise _refusal("filter_field", "is needed with the other filters", [*ALIASES, *FIELDS])
+    tests.extend(_filter(one) for one in query.filters)
     return " AND ".join(sql for sql, _ in tests), [value for _, values in tests for value in values]
+
+
+def _of_project(name: str, id: str) -> Test:
+    """A session is of every project that one of its calls is of."""
+    return f"({PROJECT} IN (?, ?) OR (t.trace_id = t.session_id AND {_IN_SESSION}))", [name, id] * 2
 
 
 def page(query: TraceQuery) -> tuple[int, int]:
@@ -131,17 +132,15 @@ def page(query: TraceQuery) -> tuple[int, int]:
     return query.page_size, (query.page - 1) * query.page_size
 
 
-def _filter(query: TraceQuery) -> Test:
-    name = str(query.filter_field)
-    field = FIELDS.get(ALIASES.get(name, name))
+def _filter(asked: Filter) -> Test:
+    field = FIELDS.get(ALIASES.get(asked.field, asked.field))
     if field is None:
         raise _refusal("filter_field", "unknown", [*ALIASES, *FIELDS])
-    operator = query.filter_operator or ("exists" if query.filter_value is None else "equals")
-    if operator not in OPERATORS:
+    if asked.operator not in OPERATORS:
         raise _refusal("filter_operator", "unknown", OPERATORS)
-    if operator not in ("is_null", "exists") and query.filter_value is None:
-        raise BadRequest(f"filter_value: {operator} needs one", param="filter_value")
-    return _BY_KIND[field.kind](field.source, operator, query.filter_value, query.filter_key or None)
+    if asked.operator not in ("is_null", "exists") and asked.value is None:
+        raise BadRequest(f"filter_value: {asked.operator} needs one", param="filter_value")
+    return _BY_KIND[field.kind](field.source, asked.operator, asked.value, asked.key)
 
 
 def _text(source: str, operator: str, value: Any, _: str | None = None) -> Test:
@@ -160,7 +159,11 @@ def _text(source: str, operator: str, value: Any, _: str | None = None) -> Test:
 def _like(source: str, pattern: str) -> Test:
     if "%" in pattern:
         return f"{source} LIKE ?", [pattern]
-    escaped = pattern.replace("\\", "\\\\").replace("_", "\\_")
+    return _holds(source, pattern)
+
+
+def _holds(source: str, part: str) -> Test:
+    escaped = part.replace("\\", "\\\\").replace("_", "\\_").replace("%", "\\%")
     return f"{source} LIKE ? ESCAPE '\\'", [f"%{escaped}%"]
 
 
@@ -198,17 +201,25 @@ def _flag(source: str, operator: str, value: Any, _: str | None = None) -> Test:
 
 
 def _list(source: str, operator: str, value: Any, _: str | None = None) -> Test:
-    return _any(source, "e.atom IS NOT NULL", [], _ELEMENT, operator, value, _loose)
+    return _any(f"json_each({source}) AS e", "e.atom IS NOT NULL", [], _ELEMENT, operator, value, _loose)
 
 
 def _object(source: str, operator: str, value: Any, key: str | None) -> Test:
     chosen, keys = ("e.type <> 'null'", []) if key is None else ("e.key = ? AND e.type <> 'null'", [key])
-    return _any(source, chosen, keys, _ELEMENT, operator, value, _loose)
+    return _any(f"json_each({source}) AS e", chosen, keys, _ELEMENT, operator, value, _loose)
 
 
 def _scores(source: str, operator: str, value: Any, key: str | None) -> Test:
     chosen, keys = ("true", []) if key is None else ("e.value ->> 'name' = ?", [key])
-    return _any(source, chosen, keys, "(e.value ->> 'score')", operator, value, _number)
+    return _any(f"json_each({source}) AS e", chosen, keys, "(e.value ->> 'score')", operator, value, _number)
+
+
+def _content(source: str, operator: str, value: Any, _: str | None = None) -> Test:
+    return _any(f"({source})", "said IS NOT NULL", [], "said", operator, value, _verbatim)
+
+
+def _verbatim(source: str, operator: str, value: Any) -> Test:
+    return _holds(source, _written(value)) if operator == "like" else _text(source, operator, value)
 
 
 _ELEMENT = "(CASE e.type WHEN 'true' THEN 'true' WHEN 'false' THEN 'false' ELSE CAST(e.value AS TEXT) END)"
@@ -216,7 +227,7 @@ _ELEMENT = "(CASE e.type WHEN 'true' THEN 'true' WHEN 'false' THEN 'false' ELSE 
 
 
 def _any(
-    source: str,
+    elements: str,
     chosen: str,
     keys: list[Any],
     element: str,
@@ -228,7 +239,7 @@ def _any(
     negative = operator in ("is_null", "not_equals")
     positive = {"is_null": "exists", "not_equals": "equals"}.get(operator, operator)
     test, values = compare(element, positive, value)
-    sql = f"{'NOT ' if negative else ''}EXISTS (SELECT 1 FROM json_each({source}) AS e WHERE {chosen} AND {test})"
+    sql = f"{'NOT ' if negative else ''}EXISTS (SELECT 1 FROM {elements} WHERE {chosen} AND {test})"
     return sql, [*keys, *values]
 
 
@@ -252,6 +263,7 @@ _BY_KIND: dict[str, Callable[[str, str, Any, str | None], Test]] = {
     "list": _list,
     "object": _object,
     "scores": _scores,
+    "content": _content,
 }
 
 

@@ -20,7 +20,7 @@ from urllib.parse import quote
 
 import orjson
 
-from proxy.stores.rows import APPEND_ONE, APPLY_EDITS, Row
+from proxy.stores.rows import APPEND_ONE, APPLY_EDITS, STAND_IN_ONE, Row
 from proxy.stores.sampling import lost_roots
 
 logger = logging.getLogger(__name__)
@@ -71,7 +71,9 @@ class Shortcut:
             if sampled and lost_roots(connection, rows):
                 connection.execute("ROLLBACK")
                 return False
-            connection.executemany(APPEND_ONE, [row.cells for row in rows])
+            if stand_ins := [row.cells for row in rows if row.stand_in]:
+                connection.executemany(STAND_IN_ONE, stand_ins)
+            connection.executemany(APPEND_ONE, [row.cells for row in rows if not row.stand_in])
             if edited:
                 connection.execute(APPLY_EDITS, (orjson.dumps([row.trace_id for row in rows]).decode(),))
             connection.execute("COMMIT")

@@ -26,11 +26,11 @@ import orjson
 from proxy import timestamps
 from proxy.config.settings import LogSettings
 from proxy.errors import ConfigError, GatewayError
-from proxy.models import Record
-from proxy.protocols import TracePage, TraceQuery
+from proxy.protocols import ProjectUse, TracePage, TraceQuery
+from proxy.record import Record
 from proxy.stores.database import BUSY_TIMEOUT, DAMAGE, TROUBLE, code, open_writer
 from proxy.stores.reader import Reader, open_readonly
-from proxy.stores.rows import APPEND, APPLY_EDITS, EDIT, Row, batch, encode, encode_edit
+from proxy.stores.rows import APPEND, APPLY_EDITS, EDIT, STAND_IN, Row, batch, encode, encode_edit
 from proxy.stores.sampling import belongs, fold, lost_roots
 from proxy.stores.shortcut import Shortcut
 from proxy.stores.writer import Writer
@@ -128,6 +128,9 @@ class SQLiteLog:
         uuid_, created_at = stored or (made.uuid, made.created_at)
         # Of several who made it at once, it is the one's whose time was stored.
         return uuid_, created_at, created_at == made.created_at
+
+    async def projects(self) -> list[ProjectUse]:
+        return await asyncio.to_thread(self._reader.projects)
 
     async def health(self) -> dict[str, Any]:
         return {
@@ -228,8 +231,11 @@ class SQLiteLog:
 def _store(connection: sqlite3.Connection, rows: list[Row]) -> None:
     lost = lost_roots(connection, rows)
     kept = [row for row in rows if not belongs(row, lost)] if lost else rows
-    appended = [row.payload for row in kept if not row.edit]
+    stand_ins = [row.payload for row in kept if row.stand_in]
+    appended = [row.payload for row in kept if not (row.edit or row.stand_in)]
     edits = [row.payload for row in kept if row.edit]
+    if stand_ins:
+        connection.execute(STAND_IN, (batch(stand_ins),))
     if appended:
         connection.execute(APPEND, (batch(appended),))
     if edits:

@@ -8,7 +8,6 @@ writes what is missing.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from hypothesis import strategies as st
 from proxy.dialects.parea import PIECE, Parea
 from proxy.errors import BadRequest, NotFound, Unprocessable, UpstreamError
 from proxy.models import Call, Choice, Chunk, Completion, CompletionRequest, Target, ToolCall, TraceContext, Usage
+from tests.dialects.meaning import meaning
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "parea"
 FILES = sorted(GOLDEN.glob("*.json"))
@@ -28,7 +28,7 @@ DIALECT = Parea()
 def decoded(request: dict[str, Any]) -> dict[str, Any]:
     """The call that a body means, without what is new in each."""
     call = DIALECT.decode(json.dumps(request).encode(), {})
-    meant: dict[str, Any] = json.loads(json.dumps(asdict(call.request)))
+    meant = meaning(call.request)
     if not (request.get("trace_id") or request.get("inference_id")):
         assert meant["trace"]["trace_id"] == meant["trace"]["root_trace_id"]
         meant["trace"]["trace_id"] = meant["trace"]["root_trace_id"] = "<new>"

@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from proxy.dialects.trace_log import MAX_DEPTH, TraceLog, TraceLogFields, place, to_columns, to_record, to_tree
-from proxy.models import Record
+from proxy.record import Record
 
 ARRIVED = "2026-11-20T12:00:00.000000+00:00"
 
@@ -230,6 +230,15 @@ def test_a_tree_nests_children_under_their_parents() -> None:
     assert [node["trace_id"] for node in tree["children_logs"][1]["children_logs"]] == ["c"]
     assert tree["children"] == ["b", "unlogged", "a"]
     assert [tree["depth"], tree["children_logs"][1]["children_logs"][0]["depth"]] == [0, 2]
+
+
+def test_what_has_no_parent_hangs_under_the_top_with_its_own() -> None:
+    def row(trace_id: str, parent: str | None) -> Record:
+        return Record(trace_id, "root", parent_trace_id=parent, start_timestamp=ARRIVED)
+
+    tree = to_tree(Record("root", "root", start_timestamp=ARRIVED), [row("b", "a"), row("a", "gone"), row("c", "c")])
+    assert tree["children"] == ["a", "c"]
+    assert [one["children"] for one in tree["children_logs"]] == [["b"], []]
 
 
 def test_a_very_deep_tree_is_flattened_at_its_end() -> None:

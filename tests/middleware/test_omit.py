@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from proxy.middleware.omit import omit, omit_fields, restrict
-from proxy.models import Call, CompletionRequest, LogPolicy, Record, TraceContext
+from proxy.models import Call, CompletionRequest, LogPolicy, TraceContext
+from proxy.record import Record
 
 CONFIGURATION: dict[str, Any] = {
     "model": "m",

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.middleware.sample import COUNTED, draw, sample
-from proxy.models import Record
+from proxy.record import Record
 
 
 @given(st.text(), st.floats(0, 1), st.lists(st.text(), min_size=1))

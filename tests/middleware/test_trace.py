@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,13 +17,13 @@ from proxy.models import (
     CompletionRequest,
     Event,
     LogPolicy,
-    Record,
     Target,
     ToolCall,
     TraceContext,
     Usage,
 )
 from proxy.protocols import Handler
+from proxy.record import Record
 
 DONE = Completion([Choice(text="ab")], Usage(2, 1), model="gpt-4o", provider="openai", cost=0.25)
 
@@ -95,6 +96,19 @@ async def test_tool_calls_are_kept_in_the_output() -> None:
     answered = Completion([Choice(tool_calls=[ToolCall("1", "f", "{}")])], Usage(), "m", "p")
     [event async for event in trace(journal)(playing(answered))(call())]
     assert '"name": "f"' in (journal.records[0].output or "")
+
+
+async def test_a_row_of_several_samples_tells_which() -> None:
+    several = replace(DONE, choices=[Choice(0, "a"), Choice(1, "b", finish_reason="length")])
+    ended, broken = Journal(), Journal()
+    async for _ in trace(ended)(playing(several))(call()):
+        pass
+    with pytest.raises(ValueError, match="broke"):
+        async for _ in trace(broken)(playing(Chunk("b", index=1), ValueError("broke")))(call()):
+            pass
+    told = [{"index": 0, "finish_reason": "stop"}, {"index": 1, "finish_reason": "length"}]
+    assert (ended.records[0].output, ended.records[0].notes["samples"]) == ('["a","b"]', told)
+    assert (broken.records[0].output, broken.records[0].notes["samples"]) == ("b", [{"index": 1}])
 
 
 async def test_a_row_that_the_disk_refused_is_told_and_breaks_nothing() -> None:

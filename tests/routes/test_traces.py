@@ -15,8 +15,8 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from proxy.models import Record
-from proxy.protocols import TraceLog
+from proxy.protocols import TraceLog, refusal
+from proxy.record import Record
 from proxy.routes import web
 from proxy.routes.traces import Update, Write, router
 from proxy.stores.sqlite import SQLiteLog
@@ -27,7 +27,7 @@ ROOT = "5b1f2b52-8d6c-4a6f-9d59-2f9a6a6f0001"
 
 
 def application(log: TraceLog, write: Write | None = None, update: Update | None = None) -> FastAPI:
-    return web.build(PREFIX, [router(log, write or log.append, update)])
+    return web.build([(PREFIX, router(log, write or log.append, update))], prefix=PREFIX, refuse=refusal([]))
 
 
 @pytest.fixture

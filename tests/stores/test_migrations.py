@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from proxy.errors import ConfigError
-from proxy.models import Record
+from proxy.record import FLAGS, Record
 from proxy.stores.database import open_reader, open_writer
 from proxy.stores.migrations import MIGRATIONS, applied, migrate
 from proxy.stores.rows import COLUMNS
@@ -21,7 +21,7 @@ def columns(connection: sqlite3.Connection, table: str) -> list[str]:
 
 def test_the_table_has_the_fields_of_a_record(tmp_path: Path) -> None:
     connection = open_writer(tmp_path / "traces.db")
-    ours = [field.name for field in fields(Record) if field.name not in {"policy", "counted_only"}]
+    ours = [field.name for field in fields(Record) if field.name not in FLAGS]
     assert columns(connection, "traces") == ours == list(COLUMNS)
     assert columns(connection, "edits") == ["edited_at", *ours]
     connection.close()

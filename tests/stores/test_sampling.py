@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from proxy.models import Record
+from proxy.record import Record
 from proxy.stores.sqlite import SQLiteLog
 
 # Costs that binary fractions hold, so that sums are equal in any order.

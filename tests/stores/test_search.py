@@ -13,8 +13,8 @@ import pytest
 
 from proxy import timestamps
 from proxy.errors import BadRequest
-from proxy.models import Record
-from proxy.protocols import TraceQuery
+from proxy.protocols import Filter, ProjectUse, TraceQuery
+from proxy.record import Record
 from proxy.stores import search
 from proxy.stores.rows import COLUMNS
 from proxy.stores.sqlite import SQLiteLog
@@ -65,6 +65,7 @@ ROWS = [
     row("c", 24 * 40, name="LLM-groq", metadata={"n": "many"}),
     row("child", 1, root_trace_id="a", parent_trace_id="a", name="llm-openai"),
     row("orphan", 3, root_trace_id="gone", parent_trace_id="gone", name="orphan"),
+    row("found", 3.5, root_trace_id="a", parent_trace_id="gone", name="hangs under its root"),
     row("selfish", 4, parent_trace_id="selfish", name="selfish"),
 ]
 
@@ -228,11 +229,20 @@ async def test_a_row_belongs_to_its_project_by_uuid_by_name_or_to_the_default(tm
     await log.append(row("by-name", 2, project_name="mine"))
     await log.append(row("none", 3))
     await log.append(row("other", 4, project_name="other"))
+    await log.append(row("nameless", 5, project_uuid="pr_1"))
     assert await found(log, project_name="mine") == "by-uuid by-name"
     assert await found(log, project_name="default") == "none"
     assert await found(log, project_name="nobody's") == ""
+    assert await found(log, project_name="pr_1") == "nameless"
+    assert await found(log, project_name="other", project_id="pr_1") == "other nameless"
+    assert {use.name: use.uuid for use in await log.projects()} == {
+        "default": (await log.project("default"))[0],
+        "mine": uuid,
+        "other": None,
+        "pr_1": "pr_1",
+    }
     assert await found(log, filter_field="project_name", filter_operator="equals", filter_value="other") == "other"
-    assert await found(log) == "by-uuid by-name none other"
+    assert await found(log) == "by-uuid by-name none other nameless"
     await log.close()
 
 
@@ -259,3 +269,77 @@ async def test_every_field_can_be_asked_with_every_operator(log: SQLiteLog) -> N
             for key in (None, "key"):
                 asked = TraceQuery(filter_field=name, filter_key=key, filter_operator=operator, filter_value=value)
                 assert (await log.search(asked)).total <= 5
+
+
+CALLS = [
+    row("sesh", 9, session_id="sesh", name="session", stand_in=True),
+    row("one", 3, root_trace_id="sesh", parent_trace_id="sesh", session_id="sesh", project_name="p"),
+    row("two", 2, root_trace_id="sesh", parent_trace_id="one", session_id="sesh", project_name="q", deployment_id="d"),
+    row("alone", 1, project_name="p", end_timestamp=timestamps.text(NOW)),
+    row("said", 4, output='say "hi" to 100%_me', inputs={"a": {"deep": ["In\nPUT"]}}),
+    row("asked", 5, configuration={"messages": [{"role": "user", "content": [{"type": "text", "text": "where?"}]}]}),
+]
+
+
+@pytest.fixture
+async def calls(tmp_path: Path) -> AsyncIterator[SQLiteLog]:
+    log = SQLiteLog(tmp_path / "traces.db", now=lambda: NOW)
+    await asyncio.gather(*[log.append(record) for record in CALLS])
+    yield log
+    await log.close()
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ({"rows": "calls"}, "alone two one said asked"),
+        ({"rows": "sessions"}, "sesh"),
+        ({"rows": "calls", "project_name": "p"}, "alone one"),
+        ({"rows": "sessions", "project_name": "p"}, "sesh"),
+        ({"rows": "sessions", "project_name": "q"}, "sesh"),
+        ({"rows": "sessions", "project_name": "neither"}, ""),
+        ({"project_name": "q"}, "sesh"),
+        ({"project_name": "p"}, "alone sesh"),
+        ({"project_name": "default"}, "said asked sesh"),
+    ],
+)
+async def test_calls_sessions_and_their_projects(calls: SQLiteLog, query: Any, expected: str) -> None:
+    assert await found(calls, **query) == expected
+
+
+@pytest.mark.parametrize(
+    ("filters", "expected"),
+    [
+        ([("content", "like", 'SAY "hi"')], "said"),
+        ([("content", "like", "in\npu")], "said"),
+        ([("content", "like", "100%")], "said"),
+        ([("content", "like", "%_me")], "said"),
+        ([("content", "like", "1%0")], ""),
+        ([("content", "like", "WHERE?")], "asked"),
+        ([("content", "like", "user")], ""),
+        ([("content", "is_null", None)], "alone two one"),
+        ([("deployment_id", "exists", None)], "two"),
+        ([("deployment_id", "is_null", None), ("project_name", "equals", "p")], "alone one"),
+        (
+            [
+                ("start_timestamp", "greater_than_or_equal", "2026-11-20T09:00:00Z"),
+                ("start_timestamp", "less_than", "2026-11-20T11:00:00Z"),
+            ],
+            "two one",
+        ),
+    ],
+)
+async def test_all_of_several_filters_hold(
+    calls: SQLiteLog, filters: list[tuple[str, str, Any]], expected: str
+) -> None:
+    assert await found(calls, rows="calls", filters=tuple(Filter(*one) for one in filters)) == expected
+
+
+async def test_projects_are_those_made_and_those_that_rows_name(calls: SQLiteLog) -> None:
+    uuid, *_ = await calls.project("made")
+    assert await calls.projects() == [
+        ProjectUse("default", CALLS[5].start_timestamp, CALLS[4].start_timestamp, 2),
+        ProjectUse("made", timestamps.text(NOW), None, 0, uuid),
+        ProjectUse("p", CALLS[1].start_timestamp, timestamps.text(NOW), 2),
+        ProjectUse("q", CALLS[2].start_timestamp, CALLS[2].start_timestamp, 1),
+    ]

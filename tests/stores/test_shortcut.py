@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from proxy.models import Record
+from proxy.record import Record
 from proxy.stores.database import open_writer
 from proxy.stores.rows import Row, encode, encode_edit
 from proxy.stores.shortcut import CHECKPOINT_ROWS, Shortcut
@@ -47,6 +47,14 @@ def test_a_row_that_comes_again_is_merged(path: Path, shortcut: Shortcut) -> Non
     assert shortcut.commit([row("a", output="x", name="n")])
     assert shortcut.commit([row("a", output="y")])
     assert stored(path) == {"a": "y"}
+
+
+def test_a_stand_in_says_only_what_nobody_has_said(path: Path, shortcut: Shortcut) -> None:
+    stand_in = encode(Record("a", "a", name="n", output="less", stand_in=True))
+    assert shortcut.commit([stand_in])
+    assert shortcut.commit([stand_in, row("a", output="more")])
+    assert shortcut.commit([stand_in])
+    assert stored(path) == {"a": "more"}
 
 
 def test_edits_and_lost_rows_are_declined_with_their_whole_batch(path: Path, shortcut: Shortcut) -> None:

@@ -19,8 +19,8 @@ from typing import Any
 import pytest
 
 from proxy.errors import ConfigError
-from proxy.models import Record
 from proxy.protocols import TraceLog, TraceQuery
+from proxy.record import Record
 from proxy.stores.sqlite import SQLiteLog, open_readonly
 
 START = "2026-11-20T15:10:10.970322+00:00"
@@ -224,12 +224,14 @@ async def test_a_tree_is_built_from_whatever_order_it_came_in(tmp_path: Path) ->
                 ("root", None),
                 ("stranger", "gone"),
                 ("loop", "loop2"),
+                ("below", "stranger"),
             ]
         ):
             when = START.replace("10.97", f"1{number}.97")
             await log.append(record(trace_id, "root", parent_trace_id=parent, start_timestamp=when))
         await log.append(record("loop2", "root", parent_trace_id="loop"))
-        assert [row.trace_id for row in await log.descendants("root")] == ["leaf", "other", "mid"]
+        assert [row.trace_id for row in await log.descendants("root")] == ["leaf", "other", "mid", "stranger", "below"]
+        assert [row.trace_id for row in await log.descendants("stranger")] == ["below"]
         assert [row.trace_id for row in await log.descendants("mid")] == ["leaf"]
         assert [row.trace_id for row in await log.descendants("loop")] == ["loop2"]
         assert await log.descendants("leaf") == []
@@ -470,7 +472,7 @@ async def test_the_queue_is_bounded(tmp_path: Path, caplog: pytest.LogCaptureFix
 APPEND = """
 import asyncio, sys
 from pathlib import Path
-from proxy.models import Record
+from proxy.record import Record
 from proxy.stores.sqlite import SQLiteLog
 
 async def main(path, prefix, count):
@@ -534,3 +536,25 @@ async def test_a_record_that_changes_after_its_append_does_not_change_the_row(tm
         original.name = "changed"
         assert await future
         assert await log.get("t") == replace(original, tags=["a"], name=None)
+
+
+@pytest.mark.parametrize("synchronous", ["normal", "full"])
+async def test_a_stand_in_changes_no_row_that_is_there(tmp_path: Path, synchronous: str) -> None:
+    async with opened(tmp_path / "traces.db", synchronous=synchronous) as log:
+        stand_in = record("s", name="stand-in", stand_in=True)
+        assert await log.append(stand_in)
+        assert (await log.get("s")) == record("s", name="stand-in")
+        assert await log.append(record("s", output="said", start_timestamp="2026-11-20T16:00:00.000000+00:00"))
+        assert await log.append(stand_in)
+        kept = await log.get("s")
+        assert kept is not None
+        assert (kept.name, kept.output, kept.start_timestamp[11:13]) == ("stand-in", "said", "16")
+
+
+async def test_a_stand_in_of_a_lost_trace_counts_once_and_undoes_nothing(tmp_path: Path) -> None:
+    async with opened(tmp_path / "traces.db") as log:
+        assert await log.append(record("s", counted_only=True, status="error", cost=0.5))
+        assert await log.append(record("s", counted_only=True, stand_in=True, status="success"))
+        assert await log.append(record("s", stand_in=True))
+        totals = await log.totals()
+        assert (totals["calls"], totals["errors"], totals["cost"]) == (1, 1, 0.5)

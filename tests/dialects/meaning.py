@@ -1,0 +1,25 @@
+"""What a decoded request means, as JSON for golden files: everything that is not at its default."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import MISSING, fields, is_dataclass
+from typing import Any
+
+from proxy.models import CompletionRequest
+
+
+def meaning(request: CompletionRequest) -> dict[str, Any]:
+    """The request as plain JSON."""
+    said: dict[str, Any] = json.loads(json.dumps(_said(request)))
+    return said
+
+
+def _said(thing: Any) -> dict[str, Any]:
+    found = {}
+    for field in fields(thing):
+        value = getattr(thing, field.name)
+        default = field.default_factory() if field.default_factory is not MISSING else field.default
+        if value != default:
+            found[field.name] = _said(value) if is_dataclass(value) else value
+    return found
