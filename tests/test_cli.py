@@ -20,7 +20,7 @@ from click.testing import CliRunner, Result
 from proxy import __version__, cli
 from proxy.config import STARTER, load
 from proxy.config.settings import CacheSettings
-from proxy.models import Record
+from proxy.record import Record
 from proxy.stores.diskcache import cache_store
 from proxy.stores.sqlite import SQLiteLog
 
@@ -262,6 +262,28 @@ def test_check_as_json() -> None:
         {"key": "router_settings.fallbacks", "message": "is LiteLLM's; not supported here", "line": 2, "kind": "key"}
     ]
     assert SECRET not in found.output
+
+
+def test_check_tells_what_each_project_has_deployed() -> None:
+    Path("config.yaml").write_text(
+        """
+deployments: {p: {model: gpt-4o}, q: {model: gpt-4o}}
+projects:
+  support: {id: pr_1, default: live, environments: {try: {experiment: {p: 3, q: 1}}, live: q}}
+"""
+    )
+    rows = [" ".join(line.split()) for line in run("check").stdout.splitlines()]
+    assert "project environment deployment share" in rows
+    assert rows[rows.index("support try p 75.0%") :][:3] == [
+        "support try p 75.0%",
+        "support try q 25.0%",
+        "support live (default) q",
+    ]
+    value = json.loads(run("check", "--json").stdout)
+    project = value["projects"]["support"]
+    assert (project["id"], project["default"]) == ("pr_1", "live")
+    assert project["environments"]["try"]["deployments"] == {"p": 3, "q": 1}
+    assert value["deployments"]["p"]["config_id"].startswith("config_")
 
 
 def test_check_of_a_broken_config() -> None:

@@ -14,20 +14,21 @@ import pkgutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from pydantic import SecretStr
 
 from proxy.config.document import Document, Place, read
 from proxy.config.hint import nearest
+from proxy.config.project import Project, problems, projects
 from proxy.config.prompt import Prompt
 from proxy.config.settings import CacheSettings, File, LogSettings, ServerSettings
 from proxy.config.targets import Route, Source, providers, routes
 from proxy.config.validation import ConfigWarning, validated
 from proxy.errors import ConfigError
 from proxy.functions import as_tools
+from proxy.ids import derived_id
 from proxy.models import Json, Message, Target
-from proxy.vendors import PREFIXES, infer
+from proxy.vendors import PREFIXES, infer, named
 
 STARTER = Path(__file__).with_name("starter.yaml")
 """The commented config that `init` writes, which is also the built-in one."""
@@ -54,7 +55,11 @@ class LiteLLMSettings:
 
 @dataclass(slots=True, frozen=True, kw_only=True)
 class Deployment:
-    """A deployed prompt. `version` is the one given, else 12 hex digits of a hash of its content."""
+    """A deployed prompt. `version` is the one given, else 12 hex digits of a hash of its content.
+
+    `prompt` is its text, if it was written as one; `messages` then has it as the user's one message. `config_id` is its
+    id as a Humanloop model configuration, another one for each version.
+    """
 
     id: str
     name: str
@@ -62,9 +67,11 @@ class Deployment:
     model: str | None = None
     provider: str | None = None
     messages: list[Message] = field(default_factory=list)
+    prompt: str | None = None
     params: dict[str, Json] = field(default_factory=dict)
     functions: list[dict[str, Json]] = field(default_factory=list)
     function_call: str | dict[str, Json] | None = None
+    config_id: str = ""
 
     def request_params(self) -> dict[str, Json]:
         """The parameters of a request to this prompt: `params`, with the functions as tools."""
@@ -84,7 +91,7 @@ class Config:
     models: dict[str, tuple[Target, ...]] = field(default_factory=dict)
     providers: dict[str, Target] = field(default_factory=dict)
     deployments: dict[str, Deployment] = field(default_factory=dict)
-    projects: dict[str, Any] = field(default_factory=dict)
+    projects: dict[str, Project] = field(default_factory=dict)
     cache: CacheSettings = CacheSettings()
     log: LogSettings = LogSettings()
     router: RouterSettings = RouterSettings()
@@ -103,9 +110,11 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Config:
     known = providers(document, file, environ)
     found = routes(document, file, known)
     deployments = {name: _deployment(name, prompt) for name, prompt in file.deployments.items()}
-    _check_stores(document, file)
+    _check_modules(document, file)
     for name, prompt in file.deployments.items():
         _check_prompt(document, ("deployments", name), prompt, found)
+    for place, message in problems(file.projects, deployments):
+        document.problem(place, message)
     if document.problems:
         raise document.error()
     warnings += [
@@ -118,7 +127,7 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Config:
         models=_models(found),
         providers={name: source.target for name, source in known.items()},
         deployments=deployments,
-        projects=file.projects,
+        projects=projects(file.projects),
         cache=file.cache,
         log=file.log,
         router=_router(file),
@@ -167,7 +176,10 @@ def _deployment(name: str, prompt: Prompt) -> Deployment:
     content["functions"] = [function.model_dump(exclude_unset=True) for function in prompt.functions]
     canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     version = prompt.version or hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest()[:12]
-    return Deployment(**content, id=name, name=prompt.name or name, version=version)
+    if prompt.prompt is not None:
+        content["messages"] = [{"role": "user", "content": prompt.prompt}]
+    config_id = derived_id("config", name, version)
+    return Deployment(**content, id=name, name=prompt.name or name, version=version, config_id=config_id)
 
 
 def _check_prompt(document: Document, place: Place, prompt: Prompt, found: list[Route]) -> None:
@@ -180,12 +192,21 @@ def _check_prompt(document: Document, place: Place, prompt: Prompt, found: list[
 
 
 def _resolvable(model: str, names: set[str]) -> bool:
-    return model in names or model.partition("/")[0] in PREFIXES or infer(model) is not None
+    return model in names or named(model) is not None or infer(model) is not None
 
 
-def _check_stores(document: Document, file: File) -> None:
-    room = importlib.util.find_spec("proxy.stores")
-    shipped = [module.name for module in pkgutil.iter_modules(room.submodule_search_locations if room else None)]
-    for place, name in ((("cache", "store"), file.cache.store), (("log", "store"), file.log.store)):
-        if place in document.lines and ":" not in name and name not in shipped:
-            document.problem(place, f"no such store{nearest(name, shipped)}")
+def _check_modules(document: Document, file: File) -> None:
+    """The stores and dialects that are named without a `package.module:attribute` are modules of their rooms."""
+    named: list[tuple[str, Place, str]] = [
+        ("stores", ("cache", "store"), file.cache.store),
+        ("stores", ("log", "store"), file.log.store),
+        *(("dialects", ("server", "dialects", i), name) for i, name in enumerate(file.server.dialects)),
+    ]
+    for room, place, name in named:
+        if place in document.lines and ":" not in name and name not in (shipped := _shipped(room)):
+            document.problem(place, f"no such {room.removesuffix('s')}{nearest(name, shipped)}")
+
+
+def _shipped(room: str) -> list[str]:
+    found = importlib.util.find_spec(f"proxy.{room}")
+    return [module.name for module in pkgutil.iter_modules(found.submodule_search_locations if found else None)]

@@ -79,6 +79,7 @@ def _host(value: object) -> object:
 Integer = Annotated[int, BeforeValidator(_no_boolean)]
 Number = Annotated[float, BeforeValidator(_no_boolean)]
 Price = Annotated[float, BeforeValidator(_no_boolean), Field(ge=0)]
+Weight = Annotated[float, Field(gt=0, le=1e9), BeforeValidator(_no_boolean)]
 Seconds = Annotated[
     float,
     BeforeValidator(_seconds),

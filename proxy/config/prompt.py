@@ -113,16 +113,27 @@ def _some(value: object) -> object:
 
 
 class Prompt(Block):
-    """A deployed prompt as the file has it. Without a `version` it gets one from its content."""
+    """A deployed prompt as the file has it. Without a `version` it gets one from its content.
+
+    `prompt` is a text with templates, instead of `messages`.
+    """
 
     name: Name | None = None
     version: Name | None = None
     model: Name | None = None
     provider: Name | None = None
     messages: Annotated[list[Message], BeforeValidator(_some)] = []
+    prompt: Name | None = None
     params: Params = Params()
     functions: list[Schema] = []
     function_call: str | dict[str, Any] | None = None
+
+    @field_validator("prompt")
+    @classmethod
+    def _instead(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is not None and info.data.get("messages"):
+            raise ValueError("stands beside messages: a deployment has one or the other")
+        return value
 
     @field_validator("function_call")
     @classmethod

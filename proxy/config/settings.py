@@ -6,12 +6,13 @@ refuse them.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from proxy.config.block import Block, Foreign
 from proxy.config.fields import Bytes, Host, Integer, Name, Number, Plugin, Price, Seconds, Secret, Text, Url
+from proxy.config.project import ProjectKeys
 from proxy.config.prompt import Params, Prompt
 
 
@@ -72,9 +73,12 @@ class LiteLLMParams(Endpoint, Params, Foreign):
 
 
 class ModelInfo(Foreign):
-    """`model_info`: `base_model` is the name under which LiteLLM knows the price of an Azure deployment."""
+    """`model_info`: `base_model` is the name under which LiteLLM knows the price of an Azure deployment, `mode` is
+    LiteLLM's word for what the model is made for.
+    """
 
     base_model: Text = None
+    mode: Text = None
     input_cost_per_token: Price | None = None
     output_cost_per_token: Price | None = None
 
@@ -126,12 +130,13 @@ class LogSettings(Block):
 
 
 class ServerSettings(Block):
-    """Limits in bytes, the depth of JSON, and the Host names that are answered besides this machine's own."""
+    """Limits in bytes, the depth of JSON, the Host names answered besides this machine's own, the APIs spoken."""
 
     max_body: Bytes = 32 * 2**20
     max_depth: Annotated[Integer, Field(gt=0, le=1000)] = 200
     max_response: Bytes = 64 * 2**20
     allowed_hosts: list[Host] = []
+    dialects: list[Plugin] = ["parea", "openai", "anthropic", "responses", "humanloop", "scale"]
 
 
 class File(Block):
@@ -143,7 +148,7 @@ class File(Block):
     general_settings: GeneralSettings = GeneralSettings()
     providers: Providers = Providers()
     deployments: dict[Name, Prompt] = {}
-    projects: dict[Name, Any] = {}
+    projects: dict[Name, ProjectKeys] = {}
     cache: CacheSettings = CacheSettings()
     log: LogSettings = LogSettings()
     server: ServerSettings = ServerSettings()

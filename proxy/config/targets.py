@@ -116,6 +116,7 @@ def _route(document: Document, place: Place, entry: ModelEntry, known: Mapping[s
         _target(provider, model, values),
         params={**source.target.params, **_params(params)},
         timeout=params.timeout or source.target.timeout,
+        mode=entry.model_info.mode,
         input_cost_per_token=_first(params.input_cost_per_token, entry.model_info.input_cost_per_token),
         output_cost_per_token=_first(params.output_cost_per_token, entry.model_info.output_cost_per_token),
     )

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 
 import orjson
 
-from proxy.errors import BadRequest
+from proxy.errors import MissingInputs
 from proxy.models import Call, Json, Message
 
 NAME = re.compile(r"\{\{ ?(\w+) ?\}\}")
@@ -20,16 +20,22 @@ NAME = re.compile(r"\{\{ ?(\w+) ?\}\}")
 def render(call: Call) -> None:
     """Fill the templates of the call's messages with its inputs.
 
-    In a deployment's messages every name must have an input: else `BadRequest` names those that lack. In messages
-    written inline an unknown name is left as it stands, as Parea's client does, and noted in `call.unfilled`.
+    In a deployment's messages, and where the request asks for it, every name must have an input: else `MissingInputs`
+    names those that lack. In other messages an unknown name is left as it stands, as Parea's client does, and noted in
+    `call.unfilled`. Braces that come without inputs from an API that has no templates are the client's own text, and
+    stay unread. What goes on after the templates follows them from here on.
     """
     request = call.request
-    messages, missing = fill_messages(request.messages or (), request.inputs)
-    if missing and call.template_of is not None:
+    messages, missing = list(request.messages or ()), list[str]()
+    if call.template_of is not None or request.inputs or request.strict_inputs or request.templates:
+        messages, missing = fill_messages(messages, request.inputs)
+    if missing and (request.strict_inputs or call.template_of is not None):
+        whose = "the template" if call.template_of is None else f"deployment {call.template_of!r}"
         names = ", ".join(sorted(missing))
-        raise BadRequest(f"deployment {call.template_of!r} needs inputs that are missing: {names}", param="llm_inputs")
+        raise MissingInputs(f"{whose} needs inputs that are missing: {names}", missing, param="llm_inputs")
     call.unfilled = missing
-    request.messages = messages
+    request.messages = [*messages, *request.turns] if request.turns else messages
+    request.turns = []
 
 
 def fill_messages(messages: Iterable[Message], inputs: Mapping[str, Json]) -> tuple[list[Message], list[str]]:

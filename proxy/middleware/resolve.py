@@ -1,10 +1,11 @@
 """Resolution: from what a client names to what is called.
 
-A deployment gives whatever the request leaves out. A model name is looked up in this order:
+A deployment gives whatever the request leaves out; it is named by its id, by `deployment/<id>` as the model, or by its
+id as a Humanloop model configuration. A model name is looked up in this order:
 
 1. with a provider: a target of that provider listed under the name, else that provider's own entry with the name as
-its model; 2. without one: the targets listed under the name; else `provider/model`; else the provider that the name's
-form belongs to.
+its model; 2. without one: the targets listed under the name; else `provider/model` or `provider:model`, a listed model
+of that provider first; else the provider that the name's form belongs to.
 
 A key that came with the request replaces the configured one for this call, for the provider it was sent for.
 """
@@ -20,26 +21,27 @@ from proxy.config import Config, Deployment
 from proxy.errors import BadRequest, NotFound
 from proxy.models import Call, CompletionRequest, Target
 from proxy.protocols import Step
-from proxy.vendors import PREFIXES, VENDORS, infer
+from proxy.vendors import UNREACHED, VENDORS, infer, named
 
 ANY = ""
 """The name under which a request's key stands that is meant for whichever provider is called."""
+
+DEPLOYMENT = "deployment/"
+"""What stands before a deployment's id where an API has a model's name and nothing else."""
 
 
 def resolve(config: Config) -> Step:
     """A step that completes a call from its deployment and fills its `targets`."""
 
     def step(call: Call) -> None:
-        request = call.request
+        request = call.request = _named(config, call.request)
         if request.deployment_id is not None:
             deployment = deployment_of(config, request.deployment_id)
-            call.template_of = None if request.messages else request.deployment_id
-            call.deployment_version = deployment.version
+            call.template_of = None if request.messages else deployment.id
+            call.deployment_version, call.config_id = deployment.version, deployment.config_id
             request = call.request = _merged(request, deployment)
-        if not request.messages and not request.history:
-            raise BadRequest(
-                "there are no messages: give llm_configuration.messages or a deployment_id", param="messages"
-            )
+        if not (request.messages or request.history or request.turns):
+            raise BadRequest("there are no messages: give messages, or a deployment that has some", param="messages")
         names = [(request.model, request.provider), *((name, None) for name in request.fallbacks)]
         call.targets = tuple(_keyed(_target(config, name, provider), call.api_keys) for name, provider in names)
 
@@ -47,20 +49,40 @@ def resolve(config: Config) -> Step:
 
 
 def deployment_of(config: Config, deployment_id: str) -> Deployment:
-    """The deployment of that id. Raises `NotFound` that names those there are."""
-    deployment = config.deployments.get(deployment_id)
-    if deployment is None:
+    """The deployment of that id or `config_id`. Raises `NotFound` that names those there are."""
+    deployments = config.deployments.values()
+    found = config.deployments.get(deployment_id) or next(
+        (one for one in deployments if one.config_id == deployment_id), None
+    )
+    if found is None:
         known = ", ".join(sorted(config.deployments)) or "none"
         raise NotFound(
             f"no deployment {_short(deployment_id)} in the config (there are: {known})", param="deployment_id"
         )
-    return deployment
+    return found
+
+
+def _named(config: Config, request: CompletionRequest) -> CompletionRequest:
+    """The request with its deployment in its place, where it came as the name of the model."""
+    model = request.model or ""
+    if not model.startswith(DEPLOYMENT) or model in config.models:
+        return request
+    deployment_id = model.removeprefix(DEPLOYMENT)
+    if request.deployment_id not in (None, deployment_id):
+        raise BadRequest("model and deployment_id name two deployments: give one of them", param="model")
+    return replace(request, model=None, deployment_id=deployment_id)
 
 
 def _merged(request: CompletionRequest, deployment: Deployment) -> CompletionRequest:
-    """The request with the deployment's part where it has none of its own; an own model brings its own provider."""
+    """The request with the deployment's part where it has none of its own; an own model brings its own provider.
+
+    Only a prompt is a text to complete: what was deployed as messages is a conversation, whoever asks for it.
+    """
+    conversation = request.kind == "text" and not request.messages and deployment.prompt is None
     return replace(
         request,
+        deployment_id=deployment.id,
+        kind="chat" if conversation else request.kind,
         model=request.model or deployment.model,
         provider=request.provider or (None if request.model else deployment.provider),
         messages=request.messages or [dict(message) for message in deployment.messages],
@@ -70,35 +92,41 @@ def _merged(request: CompletionRequest, deployment: Deployment) -> CompletionReq
 
 def _target(config: Config, model: str | None, provider: str | None) -> Target:
     if not model:
-        raise BadRequest("no model is named: give llm_configuration.model or a deployment_id", param="model")
+        raise BadRequest("no model is named: give a model, or a deployment that has one", param="model")
     listed = config.models.get(model, ())
     if provider is None:
         if listed:
             return listed[0]
-        provider, model = _provider_of(config, model)
+        provider, own = _provider_of(config, model)
+        listed = config.models.get(own, ())
     else:
-        for target in listed:
-            if target.provider == provider:
-                return target
-        prefix, _, rest = model.partition("/")
-        if rest and PREFIXES.get(prefix) == provider:
-            model = rest
+        written = named(model)
+        own = written[1] if written is not None and written[0] == provider else model
+    for target in listed:
+        if target.provider == provider:
+            return target
     if provider == "litellm" and not _has_base(config, "litellm"):
-        provider, model = _named_by_prefix(model)
+        provider, own = _named_by_prefix(own)
     configured = config.providers.get(provider) or Target(provider=provider, model="")
-    return replace(configured, model=model)
+    return replace(configured, model=own)
 
 
 def _provider_of(config: Config, model: str) -> tuple[str, str]:
-    prefix, _, rest = model.partition("/")
-    if rest and prefix in PREFIXES:
-        return PREFIXES[prefix], rest
+    written = named(model)
+    if written is not None:
+        return written
+    known = ", ".join(sorted(config.models)) or "none"
+    if model.partition("/")[0] in UNREACHED:
+        raise NotFound(
+            f"model {_short(model)} is not in the config (there are: {known}), and only a line of model_list can say "
+            "where this vendor's models are",
+            param="model",
+        )
     provider = infer(model)
     if provider is None:
-        known = ", ".join(sorted(config.models)) or "none"
         raise NotFound(
             f"model {_short(model)} is not in the config (there are: {known}) and its provider cannot be told from its"
-            " name: give llm_configuration.provider, or write provider/model",
+            " name: write provider/model",
             param="model",
         )
     return provider, model
@@ -111,15 +139,14 @@ def _has_base(config: Config, provider: str) -> bool:
 
 def _named_by_prefix(model: str) -> tuple[str, str]:
     """Provider `litellm` without a LiteLLM proxy of its own: any model of LiteLLM's that is written with its prefix."""
-    prefix, _, rest = model.partition("/")
-    provider = PREFIXES.get(prefix) if rest else infer(model)
+    provider, own = named(model) or (None if "/" in model else infer(model), model)
     if provider is None or provider == "litellm":
         raise BadRequest(
             "provider 'litellm' needs providers.litellm.api_base (a LiteLLM proxy), or a model written provider/model "
             f"with one of: {', '.join(sorted(VENDORS))}",
             param="model",
         )
-    return provider, rest or model
+    return provider, own
 
 
 def _keyed(target: Target, keys: Mapping[str, SecretStr]) -> Target:

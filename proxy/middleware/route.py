@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 
 from proxy.errors import UpstreamError
+from proxy.middleware.samples import sampled
 from proxy.models import Call, Event, Target
 from proxy.protocols import Handler, Provider
 
@@ -24,24 +26,28 @@ def route(providers: Mapping[str, Provider], *, timeout: float, num_retries: int
     """The innermost handler: asks the call's targets in order.
 
     `providers` is by the target's provider name, with `""` for all that have none of their own. `timeout` (seconds)
-    is the whole call's, where the target has none; `backoff` is the wait before the first repetition, doubled for
-    each further one and jittered, unless the provider said when to come back.
+    is the whole call's, where the target has none and the request asks for no less; `backoff` is the wait before the
+    first repetition, doubled for each further one and jittered, unless the provider said when to come back.
     """
 
     async def handler(call: Call) -> AsyncGenerator[Event, None]:
         loop = asyncio.get_running_loop()
         retries = max(num_retries, RETRIES_ON_REQUEST if call.request.retry else 0)
         started = loop.time()
-        deadline = started + min([target.timeout or timeout for target in call.targets])
+        limits = [target.timeout or timeout for target in call.targets]
+        if call.request.timeout is not None:
+            limits.append(call.request.timeout)
+        deadline = started + min(limits)
         failure: UpstreamError | None = None
         for target in call.targets:
             provider = providers.get(target.provider) or providers[""]
+            call.asked = call.asked or time.perf_counter()
             for attempt in range(retries + 1):
                 if failure is not None and not await _pause(failure, attempt, backoff, deadline):
                     raise failure
                 begun = False
                 try:
-                    async with aclosing(provider.complete(call, target)) as events:
+                    async with aclosing(sampled(provider, call, target)) as events:
                         while (event := await _next(events, deadline, target)) is not None:
                             begun = True
                             yield event

@@ -109,6 +109,13 @@ def test_the_built_in_config_and_the_sample_do_the_same() -> None:
     assert built_in.master_key.get_secret_value() == "m"
 
 
+def test_the_sample_project() -> None:
+    project = load(SAMPLE, {}).projects["support"]
+    assert project.default == "production"
+    assert [one.deployment for one in project.environments["production"].variants] == ["p-weather"]
+    assert [one.weight for one in project.environments["staging"].variants] == [90, 10]
+
+
 def test_the_sample_deployment() -> None:
     deployment = load(SAMPLE, {}).deployments["p-weather"]
     assert deployment.model == "default"
@@ -181,6 +188,7 @@ def test_functions_of_a_deployment_are_tools(written: Path, call: str, choice: o
         ("deployments: {p: {provider: opnai}}", 'deployments.p.provider: unknown provider; did you mean "openai"?'),
         ("cache: {store: diskcahce}", 'cache.store: no such store; did you mean "diskcache"?'),
         ("log: {store: sqlite3}", 'log.store: no such store; did you mean "sqlite"?'),
+        ("server: {dialects: [parea, opnai]}", 'server.dialects[1]: no such dialect; did you mean "openai"?'),
     ],
 )  # fmt: skip
 def test_what_only_the_whole_file_can_tell(written: Path, text: str, line: str) -> None:
@@ -195,6 +203,7 @@ def test_models_a_deployment_may_name(written: Path, model: str) -> None:
 
 def test_a_plugin_of_one_s_own_is_accepted(written: Path) -> None:
     assert config(written, "cache: {store: 'my.module:Cache'}").cache.store == "my.module:Cache"
+    assert config(written, "server: {dialects: ['my.module:surface']}").server.dialects == ["my.module:surface"]
 
 
 @pytest.mark.parametrize("content", [b"\xff\xfe\x00bad", None])

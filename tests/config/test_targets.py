@@ -75,6 +75,14 @@ model_list:
     assert (target.input_cost_per_token, target.output_cost_per_token) == (0.1, 0.3)
 
 
+@pytest.mark.parametrize("mode", ["completion", "embedding", "audio_speech"])
+def test_model_info_gives_the_mode_whatever_word_it_is(mode: str) -> None:
+    entry = f"{{model_name: a, litellm_params: {{model: echo/echo}}, model_info: {{mode: {mode}}}}}"
+    (found,) = resolve(f"model_list: [{entry}]")[1]
+    assert found.source.target.mode == mode
+    assert route("model: echo/echo").source.target.mode is None
+
+
 def test_an_entry_takes_from_its_provider_what_it_leaves_out() -> None:
     more = """
 providers:

@@ -99,7 +99,7 @@ model_list:
     litellm_params:
       model: openai/x
       weight: 3
-    model_info: {mode: chat, our_own_word: 7}
+    model_info: {mode: chat, max_tokens: 5, our_own_word: 7}
     rpm: 1
 router_settings:
   fallbacks: []
@@ -112,7 +112,7 @@ environment_variables: {A: b}
     found = warnings(text)
     assert {(one.line, one.key) for one in found} == {
         (6, "model_list[0].litellm_params.weight"),
-        (7, "model_list[0].model_info.mode"),
+        (7, "model_list[0].model_info.max_tokens"),
         (7, "model_list[0].model_info.our_own_word"),
         (8, "model_list[0].rpm"),
         (10, "router_settings.fallbacks"),

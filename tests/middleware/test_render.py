@@ -15,8 +15,8 @@ names = st.from_regex(r"\A[a-z_]\w{0,5}\Z")
 pieces = st.lists(st.one_of(st.text(max_size=8), names.map(lambda name: "{{" + name + "}}")), max_size=8)
 
 
-def call(messages: list[dict[str, Any]], inputs: dict[str, Any], template_of: str | None = None) -> Call:
-    request = CompletionRequest("parea", TraceContext("t", "t"), messages=messages, inputs=inputs)
+def call(messages: list[dict[str, Any]], inputs: dict[str, Any], template_of: str | None = None, **more: Any) -> Call:
+    request = CompletionRequest("parea", TraceContext("t", "t"), messages=messages, inputs=inputs, **more)
     return Call(request, template_of=template_of)
 
 
@@ -69,6 +69,44 @@ def test_inline_an_unknown_name_stays_and_is_noted() -> None:
     render(asked)
     assert asked.request.messages == [{"role": "user", "content": "{{b}} x"}]
     assert asked.unfilled == ["b"]
+
+
+TEXT: list[dict[str, Any]] = [
+    {"role": "user", "content": "{{a}} {{ b }}"},
+    {"role": "user", "content": [{"type": "text", "text": "{{a}}"}]},
+]
+
+
+@given(pieces)
+def test_without_inputs_braces_are_the_clients_own_text(parts: list[str]) -> None:
+    asked = call([{"role": "user", "content": "".join(parts)}], {})
+    render(asked)
+    assert (asked.request.messages, asked.unfilled) == ([{"role": "user", "content": "".join(parts)}], [])
+
+
+@pytest.mark.parametrize(
+    ("more", "unfilled"), [({}, []), ({"templates": True}, ["a", "b"]), ({"inputs": {"a": "x"}}, ["b"])]
+)
+def test_inline_messages_are_templates_with_inputs_or_in_an_api_made_for_them(
+    more: dict[str, Any], unfilled: list[str]
+) -> None:
+    asked = call(TEXT, **{"inputs": {}, **more})
+    render(asked)
+    assert asked.unfilled == unfilled
+    assert (asked.request.messages == TEXT) is ("inputs" not in more)
+
+
+def test_turns_follow_the_messages_and_are_no_templates() -> None:
+    asked = call([{"role": "user", "content": "{{a}}"}], {"a": "x"}, turns=TEXT)
+    render(asked)
+    assert asked.request.messages == [{"role": "user", "content": "x"}, *TEXT]
+    assert asked.request.turns == []
+
+
+@pytest.mark.parametrize("inputs", [{}, {"c": "x"}])
+def test_strict_inputs_must_be_complete(inputs: dict[str, Any]) -> None:
+    with pytest.raises(BadRequest, match=r"the template needs inputs that are missing: a, b$"):
+        render(call([{"role": "user", "content": "{{b}} {{a}}"}], inputs, strict_inputs=True))
 
 
 def test_a_deployment_that_lacks_inputs_is_refused_with_their_names() -> None:

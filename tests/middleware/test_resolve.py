@@ -16,6 +16,8 @@ FILE: dict[str, Any] = {
     "model_list": [
         {"model_name": "fast", "litellm_params": {"model": "groq/llama", "api_key": "g"}},
         {"model_name": "fast", "litellm_params": {"model": "openai/gpt-4o-mini", "api_key": "o2"}},
+        {"model_name": "openai:listed", "litellm_params": {"model": "groq/llama", "api_key": "g"}},
+        {"model_name": "deployment/listed", "litellm_params": {"model": "groq/llama", "api_key": "g"}},
     ],
     "providers": {
         "openai": {"api_key": "o"},
@@ -32,7 +34,8 @@ FILE: dict[str, Any] = {
             "params": {"temperature": 0.1, "max_tokens": 9},
             "functions": [{"name": "f"}],
             "function_call": "f",
-        }
+        },
+        "prompt": {"model": "fast", "prompt": "Say {{what}}"},
     },
 }
 
@@ -74,6 +77,17 @@ def target(call: Call) -> tuple[str, str, str | None]:
         ("anthropic/claude-haiku-4-5", "litellm", ("anthropic", "claude-haiku-4-5", "a")),
         ("gpt-4o", "litellm", ("openai", "gpt-4o", "o")),
         ("gpt-4o", "azure", ("azure", "gpt-4o", None)),
+        ("openai:gpt-4o", None, ("openai", "gpt-4o", "o")),
+        ("openai:gpt-4o", "openai", ("openai", "gpt-4o", "o")),
+        ("openai:gpt-4o", "litellm", ("openai", "gpt-4o", "o")),
+        ("openai:listed", None, ("groq", "llama", "g")),
+        ("openrouter:meta-llama/llama-3:free", None, ("openrouter", "meta-llama/llama-3:free", "r")),
+        ("meta-llama/llama-3:free", None, ("openrouter", "meta-llama/llama-3:free", "r")),
+        ("bedrock:us.anthropic.claude-x-v1:0", None, ("aws_bedrock", "us.anthropic.claude-x-v1:0", None)),
+        ("anthropic.claude-x-v1:0", None, ("aws_bedrock", "anthropic.claude-x-v1:0", None)),
+        ("bedrock/anthropic.claude-x-v1:0", None, ("aws_bedrock", "anthropic.claude-x-v1:0", None)),
+        ("ft:gpt-4o:us::id", None, ("openai", "ft:gpt-4o:us::id", "o")),
+        ("deployment/listed", None, ("groq", "llama", "g")),
     ],
 )
 def test_what_is_called(
@@ -115,6 +129,53 @@ def test_a_deployment_fills_what_is_left_out(config: Config) -> None:
     assert (target(call)[:2], call.template_of, call.deployment_version) == (("openai", "gpt-4o"), "p", "2")
 
 
+@pytest.mark.parametrize("own", ["id", "config_id", "model"])
+def test_a_deployment_may_be_named_in_three_ways(config: Config, own: str) -> None:
+    config_id = config.deployments["p"].config_id
+    named: dict[str, dict[str, Any]] = {
+        "id": {"deployment_id": "p"},
+        "config_id": {"deployment_id": config_id},
+        "model": {"model": "deployment/p"},
+    }
+    call = resolved(config, messages=None, **named[own])
+    assert (call.request.deployment_id, call.template_of, call.config_id) == ("p", "p", config_id)
+    assert (call.request.model, target(call)[:2]) == ("gpt-4o", ("openai", "gpt-4o"))
+
+
+def test_a_deployment_as_a_model_beside_another_one_is_refused(config: Config) -> None:
+    assert resolved(config, model="deployment/p", deployment_id="p").request.model == "gpt-4o"
+    with pytest.raises(BadRequest, match="two deployments"):
+        resolved(config, model="deployment/p", deployment_id="prompt")
+    with pytest.raises(NotFound, match="there are: p, prompt"):
+        resolved(config, model="deployment/none")
+
+
+def test_only_a_prompt_is_completed_as_a_text(config: Config) -> None:
+    def kind(deployment_id: str, **changes: Any) -> str:
+        return resolved(
+            config, deployment_id=deployment_id, **{"kind": "text", "messages": None, **changes}
+        ).request.kind
+
+    assert (kind("prompt"), kind("p")) == ("text", "chat")
+    assert kind("p", messages=[{"role": "user", "content": "own"}]) == "text"
+    assert kind("prompt", kind="chat") == "chat"
+
+
+def test_turns_alone_are_a_conversation(config: Config) -> None:
+    turns = [{"role": "user", "content": "x"}]
+    assert resolved(config, model="fast", messages=None, turns=turns).request.turns == turns
+
+
+@pytest.mark.parametrize("kind", ["chat", "text", "embedding"])
+def test_what_is_missing_is_told_in_no_single_api_s_words(config: Config, kind: str) -> None:
+    lacking: list[dict[str, Any]] = [{"model": None}, {"messages": None}, {"model": "who-knows"}]
+    for given in lacking:
+        with pytest.raises((BadRequest, NotFound)) as caught:
+            resolved(config, **{"model": "fast", "kind": kind, **given})
+        assert caught.value.param in ("model", "messages")
+        assert "llm_configuration" not in caught.value.message
+
+
 def test_the_requests_own_fields_win(config: Config) -> None:
     call = resolved(config, deployment_id="p", model="claude-haiku-4-5", params={"temperature": 0.9})
     assert call.request.messages == [{"role": "user", "content": "x"}]
@@ -132,7 +193,7 @@ def test_resolving_changes_neither_the_config_nor_the_request(config: Config) ->
 
 
 def test_an_unknown_deployment_is_refused_with_those_there_are(config: Config) -> None:
-    with pytest.raises(NotFound, match="there are: p"):
+    with pytest.raises(NotFound, match="there are: p, prompt"):
         resolved(config, deployment_id="q")
 
 

@@ -112,6 +112,23 @@ async def test_the_deadline_ends_a_call_and_closes_the_provider() -> None:
     assert provider.closed == 1
 
 
+@pytest.mark.parametrize(
+    ("asked", "target", "configured"), [(0.05, None, 5), (0.05, 5, 5), (5, 0.05, 5), (None, 0.05, 5), (5, None, 0.05)]
+)
+async def test_the_shortest_of_three_limits_counts(
+    asked: float | None, target: float | None, configured: float
+) -> None:
+    waiting = call("m", timeout=target)
+    waiting.request.timeout = asked
+    with pytest.raises(UpstreamError, match="time limit"):
+        await asyncio.wait_for(events(route({"": Scripted([5.0])}, timeout=configured), waiting), 2)
+
+
+async def test_a_target_may_have_more_time_than_is_configured() -> None:
+    provider = Scripted([0.1, DONE])
+    assert await events(route({"": provider}, timeout=0.01), call("m", timeout=5)) == [DONE]
+
+
 async def test_a_wait_that_would_miss_the_deadline_is_not_begun() -> None:
     provider = Scripted([failure("rate_limited", 60.0)], [DONE])
     with pytest.raises(UpstreamError) as caught:
