@@ -1,4 +1,4 @@
-"""Corrects how LiteLLM reads answers, until it does so itself: two vendors', and content that comes in parts.
+"""Corrects how LiteLLM reads answers, until it does so itself: two vendors', content that comes in parts, refusals.
 
 The classes are LiteLLM's own, which are handed in: only `providers/litellm.py` imports it. What must stay true: a
 stream that breaks off never looks like a whole one, no piece of an answer is lost without a word, and finish reasons
@@ -122,8 +122,10 @@ def gemini(iterator: Any) -> Any:
 
 
 def in_parts(message: Any, stream: Any) -> None:
-    """Correct LiteLLM's class of messages, which refuses content in parts, and that of streams, which loses it."""
-    build, read = message.__init__, stream.chunk_creator
+    """Correct LiteLLM's class of messages, which refuses content in parts, and that of streams, which loses it, and
+    loses the pieces of a refusal.
+    """
+    build, read, says = message.__init__, stream.chunk_creator, stream.is_chunk_non_empty
 
     @functools.wraps(build)
     def __init__(self: Any, content: Any = None, *rest: Any, **named: Any) -> None:
@@ -142,4 +144,10 @@ def in_parts(message: Any, stream: Any) -> None:
                     delta.reasoning_content = thought
         return read(self, chunk)
 
-    message.__init__, stream.chunk_creator = __init__, chunk_creator
+    @functools.wraps(says)
+    def is_chunk_non_empty(self: Any, completion_obj: Any, model_response: Any, response_obj: Any) -> bool:
+        said = (getattr(choice, "delta", None) for choice in getattr(model_response, "choices", None) or ())
+        refused = any(getattr(delta, "refusal", None) for delta in said)
+        return refused or bool(says(self, completion_obj, model_response, response_obj))
+
+    message.__init__, stream.chunk_creator, stream.is_chunk_non_empty = __init__, chunk_creator, is_chunk_non_empty

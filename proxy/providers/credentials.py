@@ -25,6 +25,7 @@ from proxy.vendors import VENDORS, Vendor
 
 GOOGLE_TOKEN_URI = "https://oauth2.googleapis.com/token"
 COHERE_PATH = "/v2/chat"
+COHERE_EMBED = "/v2/embed"
 
 SETTINGS: Mapping[str, tuple[str, ...]] = {
     "openai": ("organization",),
@@ -58,6 +59,14 @@ def arguments(target: Target) -> dict[str, Any]:
         found["api_base"] = base
     elif "api_base" in vendor.requires and not target.settings.get(UNCHANGED):
         raise _missing(vendor, "api_base", vendor.base)
+    return found
+
+
+def embedding(target: Target) -> dict[str, Any]:
+    """The same for texts to embed: Cohere's have an address of their own."""
+    found = arguments(target)
+    if target.provider == "cohere" and "api_base" in found:
+        found["api_base"] = found["api_base"].removesuffix(COHERE_PATH) + COHERE_EMBED
     return found
 
 
@@ -136,7 +145,7 @@ def _base(target: Target, vendor: Vendor) -> str | None:
         return None
     bare = base.rstrip("/")
     if vendor.name == "cohere":
-        for ending in (COHERE_PATH, "/v2", "/v1"):
+        for ending in (COHERE_PATH, COHERE_EMBED, "/v2", "/v1"):
             bare = bare.removesuffix(ending)
         return bare + COHERE_PATH
     if vendor.name == "anthropic":

@@ -1,15 +1,22 @@
 """A provider that needs no key and no network: it says what it was told, the same way every time.
 
 For the first request on a new machine, for tests of one's own program, and for measuring the gateway itself. Tokens
-are words; the price is nothing. With a tool choice that demands a call it calls that tool with no arguments.
+are words; the price is nothing. With a tool choice that demands a call it calls that tool with no arguments. A text to
+embed has a vector of length one that is made of its hash: equal texts have equal ones, and no others mean anything.
 """
 
 from __future__ import annotations
 
+import hashlib
+import math
 import re
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 
 from proxy.models import Call, Choice, Chunk, Completion, Event, Json, Message, Target, ToolCall, Usage
+from proxy.providers.embeddings import packed
+
+DIMENSIONS, MOST_DIMENSIONS = 8, 4096
+"""Numbers in a vector, where a request does not say how many, and the most that it may ask for."""
 
 WORD = re.compile(r"\s*\S+\s*$|\s*\S+")
 
@@ -19,6 +26,9 @@ class Echo:
 
     async def complete(self, call: Call, target: Target) -> AsyncGenerator[Event, None]:
         messages = [*call.request.history, *(call.request.messages or ())]
+        if call.request.kind == "embedding":
+            yield _embedded(messages, call.request.params, target)
+            return
         choice = _answer(messages, call.request.params)
         pieces = WORD.findall(choice.text)
         if call.request.stream:
@@ -49,6 +59,22 @@ def _answer(messages: list[Message], params: dict[str, Json]) -> Choice:
         return Choice(tool_calls=[call], finish_reason="tool_calls")
     said = next((_text(message) for message in reversed(messages) if message.get("role") == "user"), "")
     return Choice(text=f"You said: {said}")
+
+
+def _embedded(messages: list[Message], params: Mapping[str, Json], target: Target) -> Completion:
+    wanted = params.get("dimensions")
+    size = wanted if type(wanted) is int and 0 < wanted <= MOST_DIMENSIONS else DIMENSIONS
+    vectors = [_vector(str(message.get("content")), size) for message in messages]
+    told: list[Json] = [packed(each) for each in vectors] if params.get("encoding_format") == "base64" else [*vectors]
+    usage = Usage(sum(len(str(message.get("content")).split()) for message in messages), 0)
+    return Completion([], usage, model=target.model, provider=target.provider, cost=0.0, embeddings=told)
+
+
+def _vector(text: str, size: int) -> list[float]:
+    drawn = hashlib.shake_256(text.encode("utf-8", "replace")).digest(2 * size)
+    numbers = [int.from_bytes(drawn[at : at + 2], "big") / 0x8000 - 1 for at in range(0, 2 * size, 2)]
+    length = math.hypot(*numbers) or 1.0
+    return [number / length for number in numbers]
 
 
 def _demanded(tools: list[Json], choice: Json) -> str | None:

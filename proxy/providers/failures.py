@@ -46,6 +46,8 @@ CLASSES: Mapping[str, str] = {
     "CallerCredentialRateLimitError": "rate_limited",
     "BudgetExceededError": "rate_limited",
     "Timeout": "timeout",
+    "APITimeoutError": "timeout",
+    "TimeoutException": "timeout",
     "APIConnectionError": "unreachable",
     "ServiceUnavailableError": "unavailable",
     "MidStreamFallbackError": "truncated",
@@ -58,7 +60,7 @@ CLASSES: Mapping[str, str] = {
     "JSONSchemaValidationError": "bad_answer",
     "ModelNotMappedError": "model_not_found",
 }
-"""LiteLLM's exception classes by name; a subclass that is not listed counts as its nearest listed base."""
+"""The exception classes of LiteLLM and below it by name; one that is not listed counts as its nearest listed base."""
 
 BEFORE_SENDING = frozenset({"UnsupportedParamsError", "ImageFetchError"})
 """Failures that came before the call itself: what was on the wire belongs to an image that a message names."""

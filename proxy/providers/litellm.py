@@ -14,18 +14,31 @@ import asyncio
 import os
 import sys
 from collections.abc import AsyncGenerator
-from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import httpx
 
-from proxy.config.targets import UNCHANGED
-from proxy.errors import NotReady, UpstreamError
+from proxy.errors import NotReady
 from proxy.loader import load
 from proxy.models import Call, Completion, Event, Json, Target
-from proxy.providers import answers, corrections, credentials, failures, messages, names, parameters, prices, silence
+from proxy.providers import (
+    answers,
+    clients,
+    corrections,
+    credentials,
+    embeddings,
+    failures,
+    messages,
+    modules,
+    names,
+    parameters,
+    prices,
+    silence,
+    texts,
+)
+from proxy.providers import usage as usages
 from proxy.providers.transport import SyncGuard, begin, guarded
-from proxy.vendors import PREFIXES
 
 ENVIRONMENT = {
     "LITELLM_OFFLINE_MODE": "true",
@@ -45,31 +58,8 @@ BREATH = 20
 REMEMBERED = 4096
 """Answers kept about which model takes which parameter."""
 
-LATER = (
-    "litellm.proxy._types",
-    "litellm.proxy.spend_tracking.savings",
-    "litellm.litellm_core_utils.logging_callback_manager",
-    "litellm.llms.litellm_proxy.chat.transformation",
-    "litellm.llms.openai_like.dynamic_config",
-    "litellm.llms.fal_ai.cost_calculator",
-    "litellm.llms.github_copilot.authenticator",
-    "litellm.llms.azure.chat.gpt_transformation",
-    "litellm.llms.azure.chat.o_series_transformation",
-    "litellm.llms.anthropic.completion.transformation",
-    "litellm.llms.vertex_ai.context_caching.vertex_ai_context_caching",
-    "litellm.llms.bedrock.chat.chat_completions.transformation",
-    "litellm.llms.mistral.chat.transformation",
-    "litellm.llms.fireworks_ai.chat.transformation",
-    "litellm.llms.cohere.chat.transformation",
-    "openai.resources.chat.completions",
-    "anyio._backends._asyncio",
-    "google.auth.transport.requests",
-    "google.oauth2.service_account",
-    "boto3",
-)
-"""Modules that LiteLLM imports with the first calls, loaded beforehand in slices: imported then, they would stall
-requests.
-"""
+LONGEST_VALUE = 200
+"""Characters of a value by which such an answer is remembered."""
 
 
 class LiteLLM:
@@ -102,19 +92,20 @@ class LiteLLM:
         self._loading.cancel()
         await asyncio.gather(*self._closing, self._loading, return_exceptions=True)
         if not self._loading.cancelled() and self._loading.exception() is None:
-            litellm = self._loading.result()
-            await litellm.close_litellm_async_clients()
-            litellm.in_memory_llm_clients_cache.flush_cache()
+            await clients.close(self._loading.result())
 
     async def complete(self, call: Call, target: Target) -> AsyncGenerator[Event, None]:
         litellm = await self._loaded()
         exchange, reader = begin(self._limit, target.settings.get("organization")), answers.Reader(target.provider)
         stream: Any = None
         try:
-            routed = route(target)
+            routed = names.route(target)
             names.check(routed)
+            if call.request.kind == "embedding":
+                yield await self._embedded(litellm, call, routed, target)
+                return
             plan = self._plan(litellm, call, routed)
-            answer = await litellm.acompletion(**self._arguments(litellm, plan, routed))
+            answer = await self._ask(litellm, plan, routed)
             if plan.stream:
                 stream, parts = answer, 0
                 async for part in stream:
@@ -123,23 +114,65 @@ class LiteLLM:
                     parts += 1
                     if parts % BREATH == 0:
                         await asyncio.sleep(0)
-                counted = reader.usage if _counted(stream) else None
+                counted = reader.usage if usages.counted(stream.chunks) else None
                 received = stream.received_finish_reason or stream.intermittent_finish_reason
                 choices = reader.finish(received, counted=counted is not None)
                 stream = None
-                model = reader.model
+                model, fingerprint = reader.model, reader.fingerprint
             else:
                 choices, counted = answers.whole(answer, target.provider), getattr(answer, "usage", None)
-                model = answers.model(answer)
-            usage = answers.tokens(counted) or answers.estimate(plan.messages, choices)
+                model, fingerprint = answers.model(answer), answers.fingerprint(answer)
+            usage = usages.tokens(counted) or usages.estimate(plan.messages, choices)
             cost = prices.cost(routed, counted, usage, model, litellm.cost_per_token)
-            yield Completion(choices, usage, model=target.model, provider=target.provider, cost=cost)
+            yield Completion(choices, usage, target.model, target.provider, cost=cost, system_fingerprint=fingerprint)
         except Exception as error:
             secrets = credentials.secrets(target)
             raise failures.translate(error, target.provider, exchange, secrets, began=reader.began) from None
         finally:
             if stream is not None:
                 self._abandon(stream)
+
+    async def _embedded(self, litellm: Any, call: Call, routed: Target, target: Target) -> Completion:
+        """The vectors of a call for them, which comes in one piece however it was asked for."""
+        plan = self._start(call, routed)
+        embeddings.prepare(plan)
+        if clients.reaches(routed):
+            send = embeddings.posted(self._client(litellm, routed), plan)
+        else:
+            place = credentials.embedding(routed)
+            send = partial(litellm.aembedding, **plan.arguments, **place, **self._common(routed))
+        vectors, counted, model = await embeddings.ask(send, plan)
+        usage = usages.tokens(counted) or usages.estimate(plan.messages, [])
+        cost = prices.cost(routed, counted, usage, model, litellm.cost_per_token)
+        return Completion([], usage, target.model, target.provider, cost=cost, embeddings=vectors)
+
+    async def _ask(self, litellm: Any, plan: parameters.Plan, target: Target) -> Any:
+        """The answer, or the stream of one: of a text from OpenAI's client, of a conversation from LiteLLM."""
+        if plan.kind == "text":
+            return await texts.ask(self._client(litellm, target), plan)
+        prefix, model = credentials.named(target)
+        known = plan.forced and litellm.get_supported_openai_params(model=model, custom_llm_provider=prefix)
+        return await litellm.acompletion(
+            **plan.arguments,
+            **credentials.arguments(target),
+            **self._common(target),
+            messages=plan.messages,
+            allowed_openai_params=sorted(plan.forced.difference(known or ())),
+        )
+
+    def _client(self, litellm: Any, target: Target) -> Any:
+        return clients.client(litellm, target, target.timeout or self._timeout)
+
+    def _common(self, target: Target) -> dict[str, Any]:
+        """What every call of LiteLLM gets: the model's name, a limit, and no repetitions."""
+        prefix, model = credentials.named(target)
+        return {
+            "model": f"{prefix}/{model}",
+            "drop_params": True,
+            "num_retries": 0,
+            "max_retries": 0,
+            "timeout": target.timeout or self._timeout,
+        }
 
     async def _loaded(self) -> Any:
         """LiteLLM, once it is there. A caller that is cancelled leaves the load to the others."""
@@ -151,43 +184,37 @@ class LiteLLM:
             raise NotReady(reason)
         return loading.result()
 
-    def _plan(self, litellm: Any, call: Call, target: Target) -> parameters.Plan:
-        """What will be sent; what will not is noted in the call."""
-        plan = parameters.Plan(
+    def _start(self, call: Call, target: Target) -> parameters.Plan:
+        """A plan of which nothing has been chosen yet; what will not be sent is noted in the call."""
+        return parameters.Plan(
             provider=target.provider,
             model=target.model,
             params={**target.params, **call.request.params},
-            messages=messages.prepare([*call.request.history, *(call.request.messages or [])], target.provider),
+            messages=[*call.request.history, *(call.request.messages or [])],
             stream=call.request.stream,
             strict=self._strict,
+            demanded=call.demanded,
+            asked=call.request.kind,
+            kind=texts.kind(target, call.request.kind),
             dropped=call.dropped,
         )
+
+    def _plan(self, litellm: Any, call: Call, target: Target) -> parameters.Plan:
+        """What will be sent for a conversation or a text."""
+        plan = self._start(call, target)
+        if plan.kind == "text":
+            texts.prepare(plan)
+            return plan
         prefix, model = credentials.named(target)
-
-        def accepts(name: str, value: Json) -> bool:
-            return self._accepts(litellm, prefix, model, name, value)
-
-        parameters.prepare(plan, accepts)
+        if plan.asked == "text":
+            texts.check(plan)
+        plan.messages = messages.prepare(plan.messages, target.provider, claude=plan.claude)
+        parameters.prepare(plan, lambda name, value: self._accepts(litellm, prefix, model, name, value))
         return plan
-
-    def _arguments(self, litellm: Any, plan: parameters.Plan, target: Target) -> dict[str, Any]:
-        prefix, model = credentials.named(target)
-        known = plan.forced and litellm.get_supported_openai_params(model=model, custom_llm_provider=prefix)
-        return {
-            **plan.arguments,
-            **credentials.arguments(target),
-            "model": f"{prefix}/{model}",
-            "messages": plan.messages,
-            "allowed_openai_params": sorted(plan.forced.difference(known or ())),
-            "drop_params": True,
-            "num_retries": 0,
-            "max_retries": 0,
-            "timeout": target.timeout or self._timeout,
-        }
 
     def _accepts(self, litellm: Any, prefix: str, model: str, name: str, value: Json) -> bool:
         """Whether LiteLLM would send this parameter to the model; it says so by raising."""
-        key = (prefix, model, name, repr(value))
+        key = (prefix, model, name, repr(value)[:LONGEST_VALUE])
         if key not in self._accepted:
             if len(self._accepted) >= REMEMBERED:
                 self._accepted.clear()
@@ -207,27 +234,11 @@ class LiteLLM:
         task.add_done_callback(self._closing.discard)
 
 
-def route(target: Target) -> Target:
-    """The target to call: `litellm` without a base of its own stands for the provider that its model begins with."""
-    if target.provider != "litellm" or target.api_base or target.settings.get(UNCHANGED):
-        return target
-    prefix, _, model = target.model.partition("/")
-    provider = PREFIXES.get(prefix)
-    if provider is None or not model or provider in ("litellm", "echo"):
-        known = ", ".join(sorted(set(PREFIXES) - {"litellm", "litellm_proxy", "echo"}))
-        raise UpstreamError(
-            f"model: without providers.litellm.api_base the model must be provider/model, with one of {known}",
-            code="invalid_request",
-            provider=target.provider,
-        )
-    return replace(target, provider=provider, model=model)
-
-
 async def _import() -> Any:
     """LiteLLM, ready for calls. What it is set up with belongs to the process: only the first import does it."""
     os.environ.update(ENVIRONMENT)
     first = "litellm" not in sys.modules
-    litellm = await load("litellm", *LATER)
+    litellm = await load("litellm", *modules.LATER)
     if first:
         _set_up(litellm)
     return litellm
@@ -249,7 +260,8 @@ def _set_up(litellm: Any) -> None:
     transport.handle_async_request = guarded(transport.handle_async_request)
     litellm.utils.get_token_counter_new = lambda: _no_count
     litellm.utils.dispatch_success_logging = litellm.utils.update_response_metadata = _nothing
-    litellm.main._get_encoding = lambda: None
+    litellm.encoding = _NoTokens()
+    litellm.main._get_encoding = _NoTokens
     litellm.CohereV2ChatConfig = corrections.cohere(litellm.CohereV2ChatConfig, CohereV2ModelResponseIterator)
     corrections.in_parts(litellm.Message, litellm.CustomStreamWrapper)
     gemini.ModelResponseIterator = corrections.gemini(gemini.ModelResponseIterator)
@@ -258,6 +270,15 @@ def _set_up(litellm: Any) -> None:
 def _no_count(*_: Any, **__: Any) -> int:
     """In place of LiteLLM's token counter, whose tables take 110 MB and stall the loop to make up an unused usage."""
     return 0
+
+
+class _NoTokens:
+    """In place of LiteLLM's tokenizer, for the same reason: what it counts for vendors that count nothing is none."""
+
+    def encode(self, *_: Any, **__: Any) -> tuple[int, ...]:
+        return ()
+
+    encode_ordinary = encode
 
 
 def _nothing(*_: Any, **__: Any) -> None:
@@ -272,11 +293,6 @@ def _failure(loading: asyncio.Task[Any]) -> str | None:
         return "LiteLLM was not loaded: the gateway is shutting down"
     error = loading.exception()
     return None if error is None else f"LiteLLM cannot be imported: {type(error).__name__}: {error}"
-
-
-def _counted(stream: Any) -> bool:
-    """Whether the provider itself sent usage; LiteLLM makes one up otherwise."""
-    return any(answers.tokens(getattr(part, "usage", None)) for part in stream.chunks)
 
 
 provider = LiteLLM

@@ -1,8 +1,8 @@
 """Conversations that every provider accepts, from what clients send.
 
-Clients that can only send a role and a text write tool calls and tool results as JSON into the text; these are read
-back. Then every call is answered and every answer belongs to a call, whatever was sent, because all providers refuse
-the rest. At the end come the few things that single providers insist on.
+Every message gets a role and the fields that are known, every call is answered and every answer belongs to a call,
+whatever was sent, because all providers refuse the rest. At the end come the few things that single providers insist
+on. What Claude alone has, its thoughts and the marks of its cache, goes to Claude alone.
 
 What must stay true of the result:
 
@@ -21,16 +21,6 @@ from collections.abc import Sequence
 from proxy.errors import UpstreamError
 from proxy.models import Json, Message
 
-ROLES = {
-    "example_user": "user",
-    "example_assistant": "assistant",
-    "function": "tool",
-    "model": "assistant",
-    "human": "user",
-    "ai": "assistant",
-}
-"""Roles that clients use, by the one that is meant."""
-
 NO_RESULT = "(no result)"
 """What answers a call that the conversation left unanswered."""
 
@@ -38,8 +28,13 @@ OPENING = "(the conversation begins)"
 """The user's turn that Bedrock needs before an assistant's."""
 
 DEVELOPER = frozenset({"openai", "azure", "openrouter", "litellm"})
+"""Providers that know all of OpenAI's words: the developer's role, and what an assistant said aloud or refused."""
+
 NAMED = frozenset({"openai", "azure", "anyscale", "openrouter", "litellm", "groq", "fireworks"})
 """Providers whose messages may carry a name."""
+
+MARKED = frozenset({"openrouter", "litellm"})
+"""Providers that pass the marks of Claude's cache on, or leave them out by themselves."""
 
 NEED_USER = frozenset({"anthropic", "aws_bedrock", "vertexai"})
 """Providers that refuse a conversation of system messages only."""
@@ -50,64 +45,56 @@ NEED_TEXT = frozenset({"anthropic", "aws_bedrock", "mistral"})
 Calls = list[dict[str, Json]]
 
 
-def prepare(messages: Sequence[Message], provider: str) -> list[Message]:
-    """The conversation in the form that `provider` accepts. Raises `UpstreamError` when there is nothing to say."""
-    plain = [_plain(message, provider) for message in messages]
+def prepare(messages: Sequence[Message], provider: str, *, claude: bool = False) -> list[Message]:
+    """The conversation in the form that `provider` accepts; `claude` says that its model is spoken to in Claude's
+    words. Raises `UpstreamError` when there is nothing to say.
+    """
+    marked = claude or provider in MARKED
+    plain = [_plain(message, provider, claude=claude, marked=marked) for message in messages]
     return _suited(_paired(plain), provider)
 
 
-def _plain(message: Message, provider: str) -> Message:
-    """One message with a known role, only known fields, and calls and results out of its text."""
-    given = str(message.get("role") or "user").lower()
-    role = ROLES.get(given, given)
+def _plain(message: Message, provider: str, *, claude: bool, marked: bool) -> Message:
+    """One message with a known role and only known fields."""
+    role = str(message.get("role") or "user").lower()
     if role == "developer" and provider not in DEVELOPER:
         role = "system"
     if role == "assistant":
-        return _assistant(message)
-    if role == "tool":
+        return _assistant(message, provider, claude=claude, marked=marked)
+    if role in ("tool", "function"):
         return _result(message)
-    found: Message = {"role": role, "content": _content(message.get("content"))}
+    found: Message = {"role": role, "content": _content(message.get("content"), marked=marked)}
     if message.get("name") and provider in NAMED:
         found["name"] = message["name"]
     return found
 
 
-def _content(content: Json) -> Json:
+def _content(content: Json, *, marked: bool) -> Json:
     """Text, or a list of parts."""
     if content is None:
         return ""
-    return content if isinstance(content, str | list) else json.dumps(content, ensure_ascii=False)
+    if isinstance(content, list):
+        return content if marked else [_unmarked(part) for part in content]
+    return content if isinstance(content, str) else json.dumps(content, ensure_ascii=False)
 
 
-def _assistant(message: Message) -> Message:
-    content = message.get("content")
+def _unmarked(part: Json) -> Json:
+    """A part without the mark of Claude's cache, which others refuse."""
+    if not isinstance(part, dict) or "cache_control" not in part:
+        return part
+    return {name: value for name, value in part.items() if name != "cache_control"}
+
+
+def _assistant(message: Message, provider: str, *, claude: bool, marked: bool) -> Message:
     calls = _calls(message.get("tool_calls")) or _calls([message.get("function_call")])
-    if not calls and isinstance(content, str):
-        calls = _written_calls(content)
-        content = None if calls else content
-    if not calls:
-        return {"role": "assistant", "content": _content(content)}
-    return {"role": "assistant", "content": _content(content) or None, "tool_calls": calls}
-
-
-_FENCE = re.compile(r"\s*```(?:json)?\s*(.*?)\s*```\s*", re.DOTALL)
-
-
-def _written_calls(text: str) -> Calls:
-    """The calls that a text holds and nothing else: a JSON list, or a fence around a list or a single call."""
-    fenced = _FENCE.fullmatch(text)
-    document = _document(fenced[1] if fenced else text)
-    return _calls(document) if fenced or isinstance(document, list) else []
-
-
-def _document(text: str) -> Json:
-    """The JSON list or object that `text` is, or None."""
-    if not text.lstrip().startswith(("[", "{")):
-        return None
-    try:
-        return json.loads(text)
-    except ValueError:
-        return None
+    found: Message = {"role": "assistant", "content": _content(message.get("content"), marked=marked)}
+    if calls:
+        found |= {"content": found["content"] or None, "tool_calls": calls}
+    if provider in DEVELOPER:
+        found |= {name: message[name] for name in ("audio", "refusal") if message.get(name)}
+    if claude and isinstance(message.get("thinking_blocks"), list) and message["thinking_blocks"]:
+        found["thinking_blocks"] = message["thinking_blocks"]
+    return found
 
 
 def _calls(listed: Json) -> Calls:
@@ -121,17 +108,11 @@ def _calls(listed: Json) -> Calls:
 
 
 def _call(item: Json) -> dict[str, Json] | None:
-    """`{id, type, function: {name, arguments}}` or the bare `{name, arguments}`, and nothing that merely resembles
-    one.
-    """
-    if not isinstance(item, dict):
+    """`{id, type, function: {name, arguments}}` or the bare `{name, arguments}`."""
+    function = item.get("function", item) if isinstance(item, dict) else None
+    if not isinstance(function, dict) or not isinstance(function.get("name"), str):
         return None
-    function = item.get("function", item)
-    if not isinstance(function, dict) or not isinstance(function.get("name"), str) or "arguments" not in function:
-        return None
-    if not item.keys() <= {"id", "type", "index", "function", "name", "arguments"}:
-        return None
-    arguments = function["arguments"]
+    arguments = function.get("arguments")
     text = arguments if isinstance(arguments, str) else json.dumps(arguments or {}, ensure_ascii=False)
     return {
         "id": str(item.get("id") or ""),
@@ -142,13 +123,9 @@ def _call(item: Json) -> dict[str, Json] | None:
 
 def _result(message: Message) -> Message:
     """A tool's answer: the id of its call if it has one, the function's name for pairing, and text."""
-    content, call_id = message.get("content"), message.get("tool_call_id")
-    document = _document(content) if isinstance(content, str) and not call_id else None
-    if isinstance(document, dict) and "tool_call_id" in document and "content" in document:
-        content, call_id = document["content"], document["tool_call_id"]
-    found: Message = {"role": "tool", "content": _text(content)}
-    if call_id:
-        found["tool_call_id"] = str(call_id)
+    found: Message = {"role": "tool", "content": _text(message.get("content"))}
+    if message.get("tool_call_id"):
+        found["tool_call_id"] = str(message["tool_call_id"])
     if message.get("name"):
         found["name"] = message["name"]
     return found
@@ -227,7 +204,12 @@ def _suited(messages: list[Message], provider: str) -> list[Message]:
     """What single providers insist on."""
     if provider in NEED_TEXT:
         messages = [
-            message for message in messages if message.get("tool_calls") or message["role"] == "tool" or _said(message)
+            message
+            for message in messages
+            if message.get("tool_calls")
+            or message.get("thinking_blocks")
+            or message["role"] == "tool"
+            or _said(message)
         ]
     if not messages:
         raise UpstreamError("messages: there is nothing to say", code="invalid_request", provider=provider)

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 
 from proxy.config.targets import UNCHANGED
 from proxy.errors import UpstreamError
 from proxy.models import Target
+from proxy.vendors import PREFIXES
 
 _SEGMENT = r"[A-Za-z0-9][A-Za-z0-9._~-]*"
 _VERSION = r"(?:@[A-Za-z0-9][A-Za-z0-9._-]*)?"
@@ -57,3 +59,19 @@ def check(target: Target) -> None:
             code="invalid_request",
             provider=target.provider,
         )
+
+
+def route(target: Target) -> Target:
+    """The target to call: `litellm` without a base of its own stands for the provider that its model begins with."""
+    if target.provider != "litellm" or target.api_base or target.settings.get(UNCHANGED):
+        return target
+    prefix, _, model = target.model.partition("/")
+    provider = PREFIXES.get(prefix)
+    if provider is None or not model or provider in ("litellm", "echo"):
+        known = ", ".join(sorted(set(PREFIXES) - {"litellm", "litellm_proxy", "echo"}))
+        raise UpstreamError(
+            f"model: without providers.litellm.api_base the model must be provider/model, with one of {known}",
+            code="invalid_request",
+            provider=target.provider,
+        )
+    return replace(target, provider=provider, model=model)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from itertools import product
 from typing import Any
 
 from proxy.models import Target, Usage
 from proxy.providers import values
 from proxy.providers.credentials import named
+
+LISTED: Mapping[str, tuple[str, ...]] = {"openai": ("text-completion-openai",), "cohere_chat": ("cohere",)}
+"""Under which further names LiteLLM lists a provider's models: those for texts, and those that embed."""
 
 PriceList = Callable[..., tuple[float, float]]
 """LiteLLM's `cost_per_token`."""
@@ -22,16 +26,15 @@ def cost(target: Target, counted: Any, usage: Usage, model: str | None, listed: 
         spent = usage.prompt_tokens * (target.input_cost_per_token or 0)
         return values.amount(spent + usage.completion_tokens * (target.output_cost_per_token or 0))
     prefix, own = named(target)
-    for name in (target.settings.get("base_model"), own, model):
-        if not name:
-            continue
+    names = [str(name) for name in (target.settings.get("base_model"), own, model) if name]
+    for name, listing in product(names, (prefix, *LISTED.get(prefix, ()))):
         try:
             paid = listed(
-                model=str(name),
-                custom_llm_provider=prefix,
+                model=name,
+                custom_llm_provider=listing,
                 prompt_tokens=usage.prompt_tokens,
                 completion_tokens=usage.completion_tokens,
-                usage_object=None if usage.estimated else counted,
+                usage_object=counted if hasattr(counted, "model_dump") and not usage.estimated else None,
             )
         except Exception:  # LiteLLM tells a model without a price by raising, and not always the same class
             continue

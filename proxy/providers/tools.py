@@ -66,13 +66,15 @@ def _tool(plan: Plan, described: Json) -> dict[str, Json]:
             described = json.loads(described)
         except ValueError:
             raise _wrong(plan, "functions", "holds text that is not JSON") from None
+    mark = described.get("cache_control") if isinstance(described, dict) and plan.claude else None
     if isinstance(described, dict) and isinstance(described.get("function"), dict):
         described = described["function"]
     if not isinstance(described, dict) or not isinstance(described.get("name"), str):
         raise _wrong(plan, "functions", "each function needs a name")
-    function = {key: value for key, value in described.items() if key != "type" and value is not None}
+    left = ("type", "cache_control")
+    function = {key: value for key, value in described.items() if key not in left and value is not None}
     function.setdefault("parameters", {"type": "object", "properties": {}})
-    return {"type": "function", "function": function}
+    return {"type": "function", "function": function} | ({"cache_control": mark} if mark else {})
 
 
 def _choice(plan: Plan) -> Json:

@@ -153,16 +153,6 @@ CALL = {"id": "call00001", "type": "function", "function": {"name": "get_weather
 ASKED = {"role": "user", "content": "Weather in Paris?"}
 RESULT = {"role": "tool", "tool_call_id": "call00001", "content": "sunny"}
 HISTORY = [ASKED, {"role": "assistant", "tool_calls": [CALL]}, RESULT]
-WRITTEN = [
-    ASKED,
-    {
-        "role": "assistant",
-        "content": '[{"id": "call00001", "type": "function", '
-        '"function": {"name": "get_weather", "arguments": {"city": "Paris"}}}]',
-    },
-    {"role": "tool", "content": '{"tool_call_id": "call00001", "content": "sunny"}'},
-]
-"""The same as a client writes it that can send a role and a text only."""
 NAMELESS = [
     ASKED,
     {"role": "assistant", "content": None, "function_call": {"name": "get_weather", "arguments": '{"city": "Paris"}'}},
@@ -356,7 +346,6 @@ ROWS: tuple[Row, ...] = (
         body=CHOSEN,
     ),
     Row("toolresult", params={"tools": [TOOL, CLOCK]}, messages=HISTORY, body=REMEMBERED),
-    Row("toolresult_written", params={"tools": [TOOL, CLOCK]}, messages=WRITTEN, body=REMEMBERED),
     Row("toolresult_nameless", params={"functions": [FUNCTION, CLOCK["function"]]}, messages=NAMELESS, body=REMEMBERED),
     Row("image", messages=[{"role": "user", "content": PICTURE}], body=SEEN),
     Row(

@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 from proxy.errors import UpstreamError
 from proxy.models import Choice, Chunk, Completion, Target, Usage
 from proxy.providers import answers, prices, values
-from proxy.providers.answers import Reader, finish_reason, tokens, whole
+from proxy.providers.answers import Reader, whole
+from proxy.providers.choices import blocks, finish_reason
+from proxy.providers.usage import estimate, tokens
 
 WORDS = {"stop", "length", "tool_calls", "content_filter", "function_call"}
 HALF = "\ud83d"
@@ -33,6 +35,7 @@ FUNCTION = st.fixed_dictionaries({}, optional={"name": TEXTS | ANYTHING, "argume
 CALL = st.fixed_dictionaries(
     {}, optional={"id": TEXTS | ANYTHING, "index": ANYTHING, "function": FUNCTION.map(lambda it: named(it)) | ANYTHING}
 )
+BLOCK = st.fixed_dictionaries({"type": st.just("thinking"), "thinking": ANYTHING})
 MESSAGE = st.fixed_dictionaries(
     {},
     optional={
@@ -40,6 +43,10 @@ MESSAGE = st.fixed_dictionaries(
         "reasoning_content": ANYTHING,
         "reasoning": ANYTHING,
         "provider_specific_fields": ANYTHING,
+        "refusal": ANYTHING,
+        "audio": ANYTHING,
+        "annotations": ANYTHING,
+        "thinking_blocks": ANYTHING | st.lists(BLOCK, max_size=2),
         "tool_calls": st.lists(CALL.map(lambda it: named(it)), max_size=2) | ANYTHING,
     },
 )
@@ -49,19 +56,24 @@ CHOICE = st.fixed_dictionaries(
         "index": ANYTHING,
         "finish_reason": TEXTS | ANYTHING,
         "logprobs": ANYTHING,
+        "text": TEXTS | ANYTHING,
         "message": MESSAGE.map(lambda it: named(it)) | ANYTHING,
         "delta": MESSAGE.map(lambda it: named(it)) | ANYTHING,
     },
+)
+USAGE = st.fixed_dictionaries(
+    {},
+    optional=dict.fromkeys(
+        ("prompt_tokens", "completion_tokens", "cost", "prompt_tokens_details", "completion_tokens_details"), ANYTHING
+    ),
 )
 ANSWER = st.fixed_dictionaries(
     {},
     optional={
         "model": ANYTHING,
+        "system_fingerprint": ANYTHING,
         "choices": st.lists(CHOICE.map(lambda it: named(it)), max_size=2) | ANYTHING,
-        "usage": st.fixed_dictionaries(
-            {}, optional={"prompt_tokens": ANYTHING, "completion_tokens": ANYTHING, "cost": ANYTHING}
-        ).map(lambda it: named(it))
-        | ANYTHING,
+        "usage": USAGE.map(lambda it: named(it)) | ANYTHING,
     },
 ).map(lambda it: named(it))
 
@@ -74,7 +86,7 @@ def check(choices: list[Choice], answer: Any) -> None:
     """The completion that these choices become can be written in every form that the gateway writes."""
     usage = getattr(answer, "usage", None)
     cost = prices.cost(Target("openrouter", "m"), usage, Usage(), answers.model(answer), lambda **_: (float("nan"), 0))
-    counted = tokens(usage) or answers.estimate([], choices)
+    counted = tokens(usage) or estimate([], choices)
     completion = Completion(choices, counted, model="m", provider="p", cost=cost)
     orjson.dumps(completion)
     json.dumps(orjson.loads(orjson.dumps(completion)), allow_nan=False).encode()
@@ -210,3 +222,47 @@ def test_plain_json_can_be_written_anywhere() -> None:
     plain = values.plain(odd)
     assert plain["\ufffd"] == [None, None, None, {"1": None}, True, None, 1.5, "x"]
     assert orjson.loads(json.dumps(plain, allow_nan=False)) == plain
+
+
+def piece(text: str = "", signature: str | None = None, index: int = 0) -> dict[str, Any]:
+    found = {"type": "thinking", "thinking": text, "index": index}
+    return found | ({"signature": signature} if signature else {})
+
+
+def test_thoughts_in_pieces_become_blocks() -> None:
+    hidden = {"type": "redacted_thinking", "data": "xx"}
+    pieces = [
+        piece("Two "),
+        piece("and two."),
+        piece(signature="a"),
+        hidden,
+        piece("So", index=2),
+        piece(signature="b"),
+    ]
+    assert blocks(pieces) == [
+        {"type": "thinking", "thinking": "Two and two.", "signature": "a"},
+        hidden,
+        {"type": "thinking", "thinking": "So", "signature": "b"},
+    ]
+    assert blocks("odd") == blocks(["odd"]) == []
+
+
+def test_further_fields_are_what_they_should_be() -> None:
+    odd = an_answer(content="x", refusal={"x": 1}, audio="x", annotations={"x": 1}, thinking_blocks="x")
+    assert whole(odd, "openai")[0].extra == {}
+    good = {"refusal": "no", "audio": {"id": "a"}, "annotations": [{"type": "t"}], "thinking_blocks": [{"type": "t"}]}
+    assert whole(an_answer(content=None, **good), "openai")[0].extra == good
+
+
+@pytest.mark.parametrize("odd", [None, "x", 5, {"cached_tokens": "x"}, {"cached_tokens": -1}, named({})])
+def test_details_that_are_none_are_zero(odd: Any) -> None:
+    usage = named({"prompt_tokens": 6, "completion_tokens": 5, "prompt_tokens_details": odd})
+    assert tokens(usage) == Usage(6, 5)
+
+
+def test_texts_are_read_like_messages() -> None:
+    choice = named({"index": 0, "text": "Hi", "finish_reason": "length", "logprobs": {"tokens": ["Hi"]}})
+    (found,) = whole(named({"choices": [choice]}), "openai")
+    assert (found.text, found.finish_reason, found.logprobs) == ("Hi", "length", {"tokens": ["Hi"]})
+    reader = Reader("openai")
+    assert reader.read(named({"choices": [choice]})) == [Chunk(text="Hi", logprobs={"tokens": ["Hi"]})]

@@ -22,6 +22,7 @@ from proxy.draft import Draft
 from proxy.errors import UpstreamError
 from proxy.models import Call, Chunk, Completion, CompletionRequest, Target, TraceContext
 from proxy.providers.litellm import LiteLLM
+from tests.providers.features import FEATURES
 from tests.providers.golden import HELLO, ROWS, Row, plain
 from tests.upstreams.connection import Request
 from tests.upstreams.fleet import MODELS, Fleet
@@ -176,7 +177,7 @@ def greeting(name: str) -> Reply:
 
 
 @ways
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.id)
+@pytest.mark.parametrize("row", [*ROWS, *FEATURES], ids=lambda row: row.id)
 @vendors
 async def test_request(fleet: Fleet, provider: LiteLLM, name: str, row: Row, way: str) -> None:
     fleet[name].script = SCENARIOS[row.script]
@@ -231,6 +232,103 @@ async def test_reasoning(fleet: Fleet, provider: LiteLLM, name: str, way: str) -
     heard = await ask(provider, fleet.target(name), way)
     assert heard.whole.text == "Four"
     assert heard.whole.choices[0].reasoning == "Two and two."
+
+
+@ways
+@pytest.mark.parametrize("name", ["anthropic", "aws_bedrock"])
+async def test_thinking_blocks(fleet: Fleet, provider: LiteLLM, name: str, way: str) -> None:
+    """Claude's thoughts come with the signature that it wants back."""
+    fleet[name].script = SCENARIOS["think"]
+    heard = await ask(provider, fleet.target(name), way)
+    (choice,) = heard.whole.choices
+    block = {"type": "thinking", "thinking": "Two and two.", "signature": "c2ln"}
+    assert choice.extra == {"thinking_blocks": [block]}
+    pieces = [piece for chunk in heard.chunks for piece in chunk.extra.get("thinking_blocks", ())]
+    assert [piece.get("signature") for piece in pieces if piece.get("signature")] == (
+        ["c2ln"] if way == "stream" else []
+    )
+
+
+FAMILY_BUT_MISTRAL = ["openai", "azure", "anyscale", "openrouter", "litellm", "groq", "fireworks"]
+
+
+@ways
+@pytest.mark.parametrize("script", ["refusal", "cited", "spoken"])
+@pytest.mark.parametrize("name", FAMILY_BUT_MISTRAL)
+async def test_what_else_a_message_holds(fleet: Fleet, provider: LiteLLM, name: str, script: str, way: str) -> None:
+    fleet[name].script = SCENARIOS[script]
+    reply = SCENARIOS[script].reply
+    assert reply is not None
+    heard = await ask(provider, fleet.target(name), way)
+    (choice,) = heard.whole.choices
+    assert (choice.text, choice.extra) == (reply.text, reply.extra)
+    if way == "stream":
+        draft = Draft()
+        for chunk in heard.chunks:
+            draft.add(chunk)
+        assert draft.choices()[0].extra == reply.extra
+        assert any(chunk.extra for chunk in heard.chunks)
+
+
+@ways
+@pytest.mark.parametrize("name", [*FAMILY_BUT_MISTRAL, "mistral", "anthropic", "vertexai", "aws_bedrock"])
+async def test_details_of_usage(fleet: Fleet, provider: LiteLLM, name: str, way: str) -> None:
+    fleet[name].script = SCENARIOS["details"]
+    usage = (await ask(provider, fleet.target(name), way)).whole.usage
+    assert (usage.prompt_tokens, usage.completion_tokens, usage.cached_tokens) == (16, 15, 4)
+    # Claude's thoughts are not counted apart
+    assert usage.reasoning_tokens == (0 if name in ("anthropic", "aws_bedrock") else 3)
+
+
+@ways
+@pytest.mark.parametrize("name", ["openai", "azure", "anyscale", "openrouter", "litellm", "fireworks"])
+async def test_log_probabilities(fleet: Fleet, provider: LiteLLM, name: str, way: str) -> None:
+    heard = await ask(provider, fleet.target(name), way, params={"logprobs": True, "top_logprobs": 1, "n": 2})
+    for choice in heard.whole.choices:
+        assert [each["token"] for each in choice.logprobs["content"]] == ["Hello", " from", f" {name}"]
+        assert [each["top_logprobs"][0]["logprob"] for each in choice.logprobs["content"]] == [-0.25] * 3
+    assert [choice.index for choice in heard.whole.choices] == [0, 1]
+    if way == "stream":
+        told = [chunk.logprobs["content"][0]["token"] for chunk in heard.chunks if chunk.index == 1]
+        assert told == ["Hello", " from", f" {name}"], "with the piece that they belong to"
+
+
+@ways
+@pytest.mark.parametrize("name", ["openai", "azure"])
+async def test_the_systems_fingerprint(fleet: Fleet, provider: LiteLLM, name: str, way: str) -> None:
+    assert (await ask(provider, fleet.target(name), way)).whole.system_fingerprint == "fp_1"
+
+
+SOUND: list[Json] = [
+    {
+        "role": "user",
+        "content": [
+            {"type": "text", "text": "Listen."},
+            {"type": "input_audio", "input_audio": {"data": "UklG", "format": "wav"}},
+        ],
+    },
+    {"role": "assistant", "audio": {"id": "audio_1"}},
+    {"role": "user", "content": "Go on."},
+]
+
+
+@pytest.mark.parametrize("name", ["openai", "azure", "openrouter", "litellm"])
+async def test_sound_passes(fleet: Fleet, provider: LiteLLM, name: str) -> None:
+    await ask(provider, fleet.target(name), "whole", SOUND)
+    sent = received(fleet, name)["messages"]
+    assert sent[0] == SOUND[0]
+    assert "audio" in sent[1]
+
+
+@pytest.mark.parametrize("name", ["anthropic", "aws_bedrock"])
+async def test_tools_are_marked_for_claudes_cache(fleet: Fleet, provider: LiteLLM, name: str) -> None:
+    tool = {"type": "function", "function": {"name": "f"}, "cache_control": {"type": "ephemeral"}}
+    await ask(provider, fleet.target(name), "whole", params={"tools": [tool]})
+    body = received(fleet, name)
+    if name == "anthropic":
+        assert body["tools"][0]["cache_control"] == {"type": "ephemeral"}
+    else:
+        assert body["toolConfig"]["tools"][1] == {"cachePoint": {"type": "default"}}
 
 
 @ways

@@ -31,6 +31,7 @@ def plan(
     accepts: bool = True,
     model: str = "",
     strict: bool = False,
+    demanded: frozenset[str] = frozenset(),
     stream: bool = False,
     **more: Json,
 ) -> Plan:
@@ -41,6 +42,7 @@ def plan(
         [{"role": "user", "content": "hi"}],
         stream=stream,
         strict=strict,
+        demanded=demanded,
     )
     prepare(found, lambda name, value: accepts)
     return found
@@ -105,11 +107,66 @@ def test_safe_prompt_is_mistrals(provider: str) -> None:
 
 
 def test_unknown_parameters_never_pass() -> None:
-    dangerous = ("api_base", "api_key", "custom_llm_provider", "mock_response", "fallbacks", "extra_headers", "client")
+    dangerous = ("api_base", "api_key", "custom_llm_provider", "mock_response", "fallbacks", "headers", "client")
     for name in dangerous:
         found = plan("openai", {name: "x"})
         assert name not in found.arguments
         assert name in found.dropped
+
+
+@pytest.mark.parametrize("provider", NAMES)
+def test_what_openai_shall_keep_is_for_openai(provider: str) -> None:
+    wanted: dict[str, Json] = {"store": False, "prompt_cache_key": "k", "safety_identifier": "s"}
+    found = plan(provider, wanted)
+    if provider in ("openai", "azure", "litellm"):
+        assert wanted.items() <= found.arguments.items()
+    else:
+        assert set(found.dropped) == set(wanted)
+
+
+OPENAIS = ("openai", "azure", "anyscale", "litellm", "openrouter")
+
+
+@pytest.mark.parametrize("provider", NAMES)
+def test_what_openai_makes_is_for_those_who_pass_it_on(provider: str) -> None:
+    wanted: dict[str, Json] = {
+        "prediction": {"type": "content", "content": "x"},
+        "modalities": ["text", "audio"],
+        "audio": {"voice": "alloy", "format": "wav"},
+        "verbosity": "low",
+    }
+    found = plan(provider, wanted)
+    if provider in OPENAIS:
+        assert wanted.items() <= found.arguments.items()
+    else:
+        assert set(found.dropped) == set(wanted)
+
+
+@pytest.mark.parametrize("provider", ["anthropic", "vertexai"])
+def test_a_claude_that_thinks_gets_room_for_it(provider: str) -> None:
+    budget = {"type": "enabled", "budget_tokens": 2000}
+    found = plan(provider, model="claude-sonnet-4-5", thinking=budget, temperature=0.5, top_k=5)
+    assert found.arguments["thinking"] == budget
+    assert found.arguments["max_tokens"] == 6096
+    assert set(found.dropped) == {"temperature", "top_k"}
+    assert plan(provider, model="claude-sonnet-4-5", reasoning_effort="high").arguments["max_tokens"] == 8192
+    assert plan(provider, model="claude-sonnet-4-5", thinking=budget, max_tokens=9).arguments["max_tokens"] == 9
+    assert plan(provider, model="claude-sonnet-4-5", thinking={"type": "disabled"}).arguments["max_tokens"] == 4096
+
+
+def test_the_number_of_a_texts_log_probabilities() -> None:
+    assert arguments("openai", logprobs=3) == {"logprobs": True, "top_logprobs": 3}
+    assert arguments("openai", logprobs=0) == {"logprobs": True}
+    assert arguments("openai", logprobs=3, top_logprobs=1) == {"logprobs": True, "top_logprobs": 1}
+    assert arguments("openai", logprobs=False) == {}
+    assert set(plan("anthropic", logprobs=3).dropped) == {"logprobs"}
+
+
+@pytest.mark.parametrize("provider", NAMES)
+def test_what_only_a_completion_model_has(provider: str) -> None:
+    found = plan(provider, suffix="x", echo=True, best_of=2)
+    assert found.dropped == dict.fromkeys(("suffix", "echo", "best_of"), "only a completion model has it")
+    assert plan(provider, suffix="", echo=False, best_of=1).dropped == {}
 
 
 def test_what_the_model_does_not_take_is_dropped() -> None:
@@ -133,6 +190,14 @@ def test_strict_refuses_what_would_be_dropped(provider: str) -> None:
     for name in sorted(NEVER[provider] & set(SAMPLING)):
         with pytest.raises(UpstreamError):
             plan(provider, {name: 3}, strict=True)
+
+
+def test_a_demanded_parameter_is_not_left_out() -> None:
+    for name, provider, accepts in (("n", "mistral", True), ("logprobs", "openai", False)):
+        with pytest.raises(UpstreamError, match=f"^{name}: ") as caught:
+            plan(provider, {name: 3, "no_such_thing": 1}, demanded=frozenset({name}), accepts=accepts)
+        assert caught.value.code == "unsupported_parameter"
+    assert "n" in plan("mistral", n=3, demanded=frozenset({"logprobs"})).dropped
 
 
 def test_strict_lets_neutral_values_pass() -> None:
@@ -252,4 +317,5 @@ def test_every_parameter_is_sent_or_noted_or_says_nothing(
         return
     assert found.params == {}
     assert found.arguments.keys() <= KNOWN | {"k", "stream", "extra_body"}
-    assert found.dropped.keys() <= {*params, "tool_choice", "max_tokens"}
+    added = {name for name in found.dropped if name.startswith(("extra_body.", "extra_headers."))}
+    assert found.dropped.keys() - added <= {*params, "tool_choice", "max_tokens", "top_logprobs"}

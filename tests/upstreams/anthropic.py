@@ -224,12 +224,11 @@ class Anthropic(Upstream):
         blocks += [{"type": "tool_use", "id": t.id, "name": t.name, "input": t.arguments} for t in reply.tools]
         body = self._message(request) | {"content": blocks, "stop_reason": FINISH[reply.finish]}
         if reply.usage is not None:
-            body["usage"] = {"input_tokens": reply.usage[0], "output_tokens": reply.usage[1]}
+            body["usage"] = _usage(reply, reply.usage[1])
         return body
 
     def frames(self, request: Request, reply: Reply) -> list[Frame]:
-        usage = reply.usage or (0, 0)
-        start = {"input_tokens": usage[0], "output_tokens": 1 if reply.usage else 0}
+        start = _usage(reply, 1 if reply.usage else 0)
         frames = [event("message_start", message=self._message(request) | {"usage": start})]
         frames.append(event("ping"))
         index = 0
@@ -259,7 +258,7 @@ class Anthropic(Upstream):
             )
             index += 1
         delta = {"stop_reason": FINISH[reply.finish], "stop_sequence": None}
-        frames.append(event("message_delta", delta=delta, usage={"output_tokens": usage[1]}))
+        frames.append(event("message_delta", delta=delta, usage={"output_tokens": (reply.usage or (0, 0))[1]}))
         return [*frames, event("message_stop")]
 
     def error_frame(self) -> Frame:
@@ -278,6 +277,13 @@ class Anthropic(Upstream):
             "stop_reason": None,
             "stop_sequence": None,
         }
+
+
+def _usage(reply: Reply, said: int) -> dict[str, Json]:
+    """What was read from the cache is counted by itself."""
+    prompt = (reply.usage or (0, 0))[0]
+    cache = {"cache_read_input_tokens": reply.cached, "cache_creation_input_tokens": 0} if reply.cached else {}
+    return {"input_tokens": prompt - reply.cached, **cache, "output_tokens": said}
 
 
 def event(kind: str, *, gain: bool = False, **data: Json) -> Frame:

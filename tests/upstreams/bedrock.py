@@ -1,4 +1,5 @@
-"""Bedrock's Converse and ConverseStream: AWS signature version 4, AWS's own service model, binary event-stream frames.
+"""Bedrock's Converse and ConverseStream, and InvokeModel for the models that embed: AWS signature version 4, AWS's own
+service model, binary event-stream frames.
 
 The signature is computed again by hand from the secret and compared. What a body may hold is asked of the service model
 that botocore ships, which AWS generates from the API itself.
@@ -13,20 +14,23 @@ import struct
 import zlib
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import Any
+from typing import Annotated, Any, Literal
 from urllib.parse import parse_qsl, quote, unquote
 
 import botocore.session
 from botocore.validate import ParamValidator
+from pydantic import Field
 
 from tests.upstreams.anthropic import newer_claude
 from tests.upstreams.connection import Json, Request
+from tests.upstreams.embeddings import vector
 from tests.upstreams.scenario import Reply
+from tests.upstreams.schema import Strict, flaw
 from tests.upstreams.server import Frame, Refusal, Upstream, dump, halves
 
 REGION = "us-east-1"
 ACCESS_KEY = "AKIATESTTESTTESTTEST"
-PATH = re.compile(r"/model/([^/]+)/(converse|converse-stream)")
+PATH = re.compile(r"/model/([^/]+)/(converse|converse-stream|invoke)")
 KINDS = {
     400: "ValidationException",
     401: "UnrecognizedClientException",
@@ -60,8 +64,30 @@ def _shape() -> Any:
     return model.operation_model("Converse").input_shape
 
 
+class Titan(Strict):
+    """The body of an Amazon Titan model, version 2: one text."""
+
+    inputText: Annotated[str, Field(min_length=1)]
+    dimensions: Literal[256, 512, 1024] | None = None
+    normalize: bool | None = None
+    embeddingTypes: list[Literal["float", "binary"]] | None = None
+
+
+class CohereEmbed(Strict):
+    """The body of a model of Cohere's on Bedrock."""
+
+    texts: Annotated[list[str], Field(min_length=1, max_length=96)]
+    input_type: Literal["search_document", "search_query", "classification", "clustering"]
+    truncate: Literal["NONE", "START", "END"] | None = None
+    embedding_types: list[Literal["float", "int8", "uint8", "binary", "ubinary"]] | None = None
+    output_dimension: Literal[256, 512, 1024, 1536] | None = None
+
+
+EMBEDDING: dict[str, type[Strict]] = {"amazon.titan-embed-text-v2:0": Titan, "cohere.embed-english-v3": CohereEmbed}
+
+
 class Bedrock(Upstream):
-    """`POST /model/{id}/converse` and `/converse-stream`."""
+    """`POST /model/{id}/converse`, `/converse-stream` and `/invoke`."""
 
     def __init__(self, name: str = "aws_bedrock") -> None:
         super().__init__(name)
@@ -90,6 +116,9 @@ class Bedrock(Upstream):
         body, model = request.json, self.model_of(request)
         if not isinstance(body, dict):
             raise self.refusal(400, message="The request body is no JSON object.")
+        if match[2] == "invoke":
+            self._check_embedding(request, model)
+            return
         report = ParamValidator().validate({**body, "modelId": model}, _shape())
         if report.has_errors():
             raise self.refusal(400, message=report.generate_report())
@@ -106,6 +135,14 @@ class Bedrock(Upstream):
                 message="The model returned the following errors: safe_prompt: Extra inputs are not permitted",
             )
         self._check_turns(body)
+
+    def _check_embedding(self, request: Request, model: str) -> None:
+        request.kind = "embedding"
+        if model.partition("~")[0] not in EMBEDDING:
+            raise self.refusal(400, message="The provided model identifier is invalid.")
+        wrong = flaw(EMBEDDING[model.partition("~")[0]], request.body)
+        if wrong is not None:
+            raise self.refusal(400, message=f"Malformed input request: #: {wrong.dotted}: {wrong.message}")
 
     def _check_turns(self, body: Json) -> None:
         messages = body.get("messages") or []
@@ -192,6 +229,8 @@ class Bedrock(Upstream):
     # the answer
 
     def whole(self, request: Request, reply: Reply) -> Json:
+        if request.kind == "embedding":
+            return _embedded(request.json, reply)
         content: list[Json] = []
         if reply.reasoning:
             thought = {"reasoningText": {"text": reply.reasoning, "signature": "c2ln"}}
@@ -212,7 +251,9 @@ class Bedrock(Upstream):
         frames = [event("messageStart", {"role": "assistant"})]
         index = 0
         for deltas in (
-            [{"reasoningContent": {"text": reply.reasoning}}] if reply.reasoning else [],
+            [{"reasoningContent": {"text": reply.reasoning}}, {"reasoningContent": {"signature": "c2ln"}}]
+            if reply.reasoning
+            else [],
             [{"text": piece} for piece in reply.pieces],
         ):
             if deltas:
@@ -244,7 +285,21 @@ def _usage(reply: Reply) -> dict[str, Json]:
     if reply.usage is None:
         return {}
     prompt, completion = reply.usage
-    return {"usage": {"inputTokens": prompt, "outputTokens": completion, "totalTokens": prompt + completion}}
+    counts = {"inputTokens": prompt - reply.cached, "outputTokens": completion, "totalTokens": prompt + completion}
+    return {"usage": counts | ({"cacheReadInputTokens": reply.cached} if reply.cached else {})}
+
+
+def _embedded(body: Json, reply: Reply) -> Json:
+    if "inputText" in body:
+        found = vector(body["inputText"], body.get("dimensions"))
+        return {
+            "embedding": found,
+            "embeddingsByType": {"float": found},
+            "inputTextTokenCount": (reply.usage or (0,))[0],
+        }
+    vectors = [vector(text, body.get("output_dimension")) for text in body["texts"]]
+    answer = {"id": "e1", "response_type": "embeddings_floats", "texts": body["texts"]}
+    return {**answer, "embeddings": {"float": vectors} if body.get("embedding_types") else vectors}
 
 
 def _gain(index: int, delta: Json) -> Frame:

@@ -41,7 +41,21 @@ class Image(Strict):
     image_url: ImageUrl
 
 
-Parts = Annotated[list[Annotated[Text | Image, Field(discriminator="type")]], Field(min_length=1)]
+class SoundData(Strict):
+    data: str
+    format: Literal["wav", "mp3"]
+
+
+class Sound(Strict):
+    type: Literal["input_audio"]
+    input_audio: SoundData
+
+
+class Spoken(Strict):
+    id: str
+
+
+Parts = Annotated[list[Annotated[Text | Image | Sound, Field(discriminator="type")]], Field(min_length=1)]
 Texts = Annotated[list[Text], Field(min_length=1)]
 
 
@@ -64,6 +78,7 @@ class Assistant(Strict):
     refusal: str | None = None
     tool_calls: Annotated[list[ToolCall], Field(min_length=1)] | None = None
     function_call: Called | None = None
+    audio: Spoken | None = None
 
 
 class Tool(Strict):
@@ -163,6 +178,25 @@ class OpenAIChat(Base):
     web_search_options: Data | None = None
     safety_identifier: str | None = None
     prompt_cache_key: str | None = None
+
+
+class MarkedText(Text):
+    cache_control: Data | None = None
+
+
+class LiteLLMUser(User):
+    content: str | list[Annotated[MarkedText | Image | Sound, Field(discriminator="type")]]  # type: ignore[assignment]
+
+
+LiteLLMMessage = Annotated[System | LiteLLMUser | Assistant | Tool | FunctionResult, Field(discriminator="role")]
+
+
+class LiteLLMChat(OpenAIChat):
+    """A LiteLLM proxy knows what the models behind it know."""
+
+    messages: Annotated[list[LiteLLMMessage], Field(min_length=1)]  # type: ignore[assignment]
+    thinking: Data | None = None
+    top_k: int | None = None
 
 
 class GroqChat(OpenAIChat):

@@ -1,4 +1,5 @@
-"""Cohere's chat API, version 2: events from `message-start` to `message-end`, which carries the usage.
+"""Cohere's API, version 2: embeddings, and a chat with events from `message-start` to `message-end`, which carries the
+usage.
 
 Cohere streams server-sent events. `framing = "lines"` has it write one JSON object a line instead, which is what its
 reference promises to clients that accept `application/json`.
@@ -11,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from tests.upstreams.connection import Json, Request
+from tests.upstreams.embeddings import vector
 from tests.upstreams.scenario import Reply
 from tests.upstreams.schema import Strict, flaw
 from tests.upstreams.server import Frame, Refusal, Upstream, dump, halves, sse
@@ -116,6 +118,16 @@ class Body(Strict):
     priority: int | None = None
 
 
+class Embed(Strict):
+    model: str
+    input_type: Literal["search_document", "search_query", "classification", "clustering", "image"]
+    texts: Annotated[list[str], Field(min_length=1, max_length=96)] | None = None
+    embedding_types: list[Literal["float", "int8", "uint8", "binary", "ubinary", "base64"]] | None = None
+    output_dimension: Literal[256, 512, 1024, 1536] | None = None
+    truncate: Literal["NONE", "START", "END"] | None = None
+    max_tokens: int | None = None
+
+
 WORDS = {
     401: "invalid api token",
     404: "model 'command-none' not found",
@@ -131,7 +143,7 @@ FINISH = {"stop": "COMPLETE", "length": "MAX_TOKENS", "tool_calls": "TOOL_CALL",
 
 
 class Cohere(Upstream):
-    """`POST /v2/chat`."""
+    """`POST /v2/chat` and `POST /v2/embed`."""
 
     framing: Literal["events", "lines"] = "events"
 
@@ -153,13 +165,16 @@ class Cohere(Upstream):
     def check(self, request: Request) -> None:
         if request.headers.get("authorization", "").lower() != f"bearer {self.key}".lower():
             raise self.refusal(401)
-        if request.method != "POST" or request.path != "/v2/chat":
+        if request.method != "POST" or request.path not in ("/v2/chat", "/v2/embed"):
             raise Refusal(404, {"message": "page not found"})
-        wrong = flaw(Body, request.body)
+        request.kind = "chat" if request.path == "/v2/chat" else "embedding"
+        wrong = flaw(Body if request.kind == "chat" else Embed, request.body)
         if wrong is not None and wrong.unknown:
             raise self.refusal(422, message=f"unknown field: parameter '{wrong.dotted}' is not a valid field")
         if wrong is not None:
             raise self.refusal(400, message=f"invalid request: {wrong.dotted}: {wrong.message}")
+        if request.kind == "embedding":
+            return
         body = request.json
         if body.get("tool_choice") and not body.get("tools"):
             raise self.refusal(400, message="invalid request: tool_choice requires tools.")
@@ -185,6 +200,8 @@ class Cohere(Upstream):
     # the answer
 
     def whole(self, request: Request, reply: Reply) -> Json:
+        if request.kind == "embedding":
+            return _embedded(request.json, reply)
         message: dict[str, Json] = {"role": "assistant"}
         content = [{"type": "thinking", "thinking": reply.reasoning}] if reply.reasoning else []
         if reply.text or not reply.tools:
@@ -239,6 +256,13 @@ class Cohere(Upstream):
 def _call(tool: Any) -> dict[str, Json]:
     function = {"name": tool.name, "arguments": dump(tool.arguments).decode()}
     return {"id": tool.id, "type": "function", "function": function}
+
+
+def _embedded(body: Json, reply: Reply) -> Json:
+    vectors = [vector(text, body.get("output_dimension")) for text in body["texts"]]
+    billed = {"billed_units": {"input_tokens": reply.usage[0]}} if reply.usage else {}
+    told = dict.fromkeys(body.get("embedding_types") or ("float",), vectors)
+    return {"id": "e1", "embeddings": told, "texts": body["texts"], "meta": {"api_version": {"version": "2"}, **billed}}
 
 
 def _usage(reply: Reply) -> dict[str, Json]:

@@ -25,13 +25,16 @@ T = TypeVar("T")
 
 @dataclass
 class Request:
-    """A request as it came. `abandoned` is set when the client hung up before it had the whole answer."""
+    """A request as it came. `kind` is what the vendor found that it asks for, as the gateway calls it. `abandoned` is
+    set when the client hung up before it had the whole answer.
+    """
 
     method: str
     target: str
     headers: dict[str, str]
     body: bytes
     stream: bool = False
+    kind: str = "chat"
     abandoned: threading.Event = field(default_factory=threading.Event, repr=False)
 
     @cached_property

@@ -26,13 +26,20 @@ class ToolUse:
 
 @dataclass(frozen=True)
 class Reply:
-    """What the model says: `pieces` are the deltas of a stream; `usage` is (prompt, completion) tokens or None."""
+    """What the model says: `pieces` are the deltas of a stream; `usage` is (prompt, completion) tokens or None.
+
+    Of the prompt `cached` tokens came from the vendor's cache, with `thought` of the completion's it thought. `extra`
+    is what else the message holds, by OpenAI's names; texts of it are streamed in halves.
+    """
 
     pieces: tuple[str, ...] = ()
     tools: tuple[ToolUse, ...] = ()
     reasoning: str = ""
     finish: Finish = "stop"
     usage: tuple[int, int] | None = (6, 5)
+    cached: int = 0
+    thought: int = 0
+    extra: dict[str, Any] = field(default_factory=dict)
 
     @property
     def text(self) -> str:
@@ -79,6 +86,10 @@ class Scenario:
 WEATHER = ToolUse("call00001", "get_weather", {"city": "Paris"})
 TIME = ToolUse("call00002", "get_time", {"zone": "Europe/Paris"})
 UNICODE = ("naïve ", "日本", "語 👩‍👩‍👧", " x\u2028y\u0085z ", "e\u0301 \U0001f600", "!")
+CITATION = {
+    "type": "url_citation",
+    "url_citation": {"url": "https://example.com/a", "title": "A", "start_index": 0, "end_index": 5},
+}
 HTML = b"<html><head><title>502 Bad Gateway</title></head><body><center>nginx</center></body></html>"
 
 SCENARIOS: dict[str, Scenario] = {
@@ -87,11 +98,16 @@ SCENARIOS: dict[str, Scenario] = {
     "tool2": Scenario(Reply(tools=(WEATHER, TIME), finish="tool_calls", usage=(6, 8))),
     "texttool": Scenario(Reply(("Let me", " look."), (WEATHER,), finish="tool_calls", usage=(6, 9))),
     "think": Scenario(Reply(("Four",), reasoning="Two and two.", usage=(6, 10))),
+    "details": Scenario(Reply(("Hello", " there"), usage=(16, 15), cached=4, thought=3)),
+    "refusal": Scenario(Reply(extra={"refusal": "I will not say that."})),
+    "cited": Scenario(Reply(("It is", " so."), extra={"annotations": [CITATION]})),
+    "spoken": Scenario(Reply(extra={"audio": {"id": "audio_1", "data": "UklG", "transcript": "Hi.", "expires_at": 1}})),
     "unicode": Scenario(Reply(UNICODE, usage=(6, 6))),
     "split": Scenario(Reply(UNICODE, usage=(6, 6)), split=1),
     "length": Scenario(Reply(("Once", " upon"), finish="length", usage=(6, 2))),
     "filtered": Scenario(Reply(("Once",), finish="content_filter", usage=(6, 1))),
     "empty": Scenario(Reply((), usage=(6, 1))),
+    "json": Scenario(Reply(('{"city": "Pa', 'ris"}'), usage=(6, 5))),
     "nousage": Scenario(Reply(("Hello", " there"), usage=None)),
     "gzip": Scenario(gzip=True),
     "comment": Scenario(comments=True),

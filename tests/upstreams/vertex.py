@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from pydantic import AliasChoices, ConfigDict, Field
 
 from tests.upstreams.connection import Json, Request
+from tests.upstreams.embeddings import vector
 from tests.upstreams.scenario import Reply
 from tests.upstreams.schema import Strict, flaw
 from tests.upstreams.server import Frame, Refusal, Upstream, sse
@@ -136,6 +137,43 @@ class Body(Proto):
     cached: str | None = either("cachedContent", "cached_content")
 
 
+class Instance(Proto):
+    content: Annotated[str, Field(min_length=1)]
+    task_type: Literal["RETRIEVAL_QUERY", "RETRIEVAL_DOCUMENT", "SEMANTIC_SIMILARITY", "CLASSIFICATION"] | None = None
+    title: str | None = None
+
+
+class PredictParameters(Proto):
+    """What a prediction takes besides; the API does not look at the rest, and LiteLLM repeats the instance's here."""
+
+    task_type: str | None = None
+    title: str | None = None
+    dimensions: int | None = either("outputDimensionality", "output_dimensionality")
+    truncate: bool | None = either("autoTruncate", "auto_truncate")
+
+
+class Predict(Proto):
+    """Texts to embed, for the models that answer predictions."""
+
+    instances: Annotated[list[Instance], Field(min_length=1)]
+    parameters: PredictParameters | None = None
+
+
+class EmbedContent(Proto):
+    """Content to embed, all of it in one vector."""
+
+    content: System
+    dimensions: int | None = either("outputDimensionality", "output_dimensionality")
+    task: str | None = either("taskType", "task_type")
+    title: str | None = None
+
+
+BODIES: dict[str, type[Proto]] = {
+    "generateContent": Body,
+    "streamGenerateContent": Body,
+    "predict": Predict,
+    "embedContent": EmbedContent,
+}
 STATUSES = {
     400: "INVALID_ARGUMENT",
     401: "UNAUTHENTICATED",
@@ -164,7 +202,7 @@ WORDS = {
 FINISH = {"stop": "STOP", "length": "MAX_TOKENS", "tool_calls": "STOP", "content_filter": "SAFETY"}
 PATH = re.compile(
     rf"/v1(?:beta1)?/projects/{PROJECT}/locations/{LOCATION}/publishers/google/models/([^/:]+)"
-    r":(generateContent|streamGenerateContent)"
+    r":(generateContent|streamGenerateContent|predict|embedContent)"
 )
 
 
@@ -239,7 +277,7 @@ class Vertex(Upstream):
         request.stream = match[2] == "streamGenerateContent"
         if request.stream and request.query.get("alt") != "sse":
             raise self.refusal(400, message="This server streams with alt=sse only.")
-        wrong = flaw(Body, request.body)
+        wrong = flaw(BODIES[match[2]], request.body)
         if wrong is not None and wrong.unknown:
             *where, name = wrong.loc
             place = f" at '{'.'.join(map(str, where))}'" if where else ""
@@ -248,6 +286,9 @@ class Vertex(Upstream):
             )
         if wrong is not None:
             raise self.refusal(400, message=f"Invalid value at '{wrong.dotted}': {wrong.message}")
+        if match[2] in ("predict", "embedContent"):
+            request.kind = "embedding"
+            return
         self._check_turns(request.json["contents"])
 
     def _check_turns(self, contents: list[Json]) -> None:
@@ -265,6 +306,8 @@ class Vertex(Upstream):
             raise self.refusal(400, message="Please ensure that function call turn is followed by a response turn.")
 
     def whole(self, request: Request, reply: Reply) -> Json:
+        if request.kind == "embedding":
+            return _embedded(request.json, reply)
         parts = _thoughts(reply)
         if reply.finish == "content_filter":
             # a whole answer that is stopped for safety holds none of it
@@ -306,8 +349,30 @@ def _usage(reply: Reply) -> dict[str, Json]:
     if reply.usage is None:
         return {}
     prompt, completion = reply.usage
-    counts = {"promptTokenCount": prompt, "candidatesTokenCount": completion, "totalTokenCount": prompt + completion}
+    counts = {"promptTokenCount": prompt, "totalTokenCount": prompt + completion}
+    counts |= {"candidatesTokenCount": completion - reply.thought}
+    counts |= {"thoughtsTokenCount": reply.thought} if reply.thought else {}
+    counts |= {"cachedContentTokenCount": reply.cached} if reply.cached else {}
     return {"usageMetadata": counts | {"trafficType": "ON_DEMAND"}}
+
+
+def _embedded(body: Json, reply: Reply) -> Json:
+    if "content" in body:
+        text = "".join(part["text"] for part in body["content"]["parts"])
+        counts = {"promptTokenCount": reply.usage[0], "totalTokenCount": reply.usage[0]} if reply.usage else {}
+        values = vector(text, body.get("outputDimensionality"))
+        return {"embedding": {"values": values}, "usageMetadata": counts, "truncated": False}
+    size = (body.get("parameters") or {}).get("outputDimensionality")
+    texts = [instance["content"] for instance in body["instances"]]
+    # the tokens of all texts are those of the first
+    counts_of = [(reply.usage or (0, 0))[0]] + [0] * (len(texts) - 1)
+    return {
+        "predictions": [
+            {"embeddings": {"values": vector(text, size), "statistics": {"token_count": count, "truncated": False}}}
+            for text, count in zip(texts, counts_of, strict=True)
+        ],
+        "metadata": {"billableCharacterCount": sum(map(len, texts))},
+    }
 
 
 def _unbase64(text: str) -> bytes:
