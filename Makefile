@@ -4,6 +4,10 @@ VENV := .venv
 PY := $(VENV)/bin/python
 RUNTIME := $(VENV)/.runtime
 DEVELOPMENT := $(VENV)/.development
+# One environment for each lock in locks/clients: what the original clients run in, since they exclude each other.
+CLIENTS := .clients
+NODE := $(CLIENTS)/node
+ENVIRONMENTS := $(patsubst locks/clients/%.lock,$(CLIENTS)/%/.installed,$(wildcard locks/clients/*.lock))
 ARGS ?=
 
 # The first Python of 3.11 to 3.14; `make PYTHON=/path/to/python3.12 install` names another.
@@ -11,19 +15,30 @@ SUPPORTED := import sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] < (3
 PYTHON ?= $(shell for python in python3.11 python3 python3.12 python3.13 python3.14 python; do \
 	"$$python" -c '$(SUPPORTED)' 2>/dev/null && echo "$$python" && break; done)
 UV ?= $(shell uv --version >/dev/null 2>&1 && echo uv)
-COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --override locks/overrides.txt \
-	--no-emit-index-url --no-header --no-annotate pyproject.toml
+COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+	--no-annotate
+PROJECT := --override locks/overrides.txt pyproject.toml
+NPM := bin/npm --ignore-scripts --no-audit --no-fund --loglevel error
 
 ifeq ($(UV),)
 PIP := $(PY) -m pip --disable-pip-version-check install --quiet
 COMPILED :=
+MAKE_CLIENT = $(PY) -m venv --clear --without-pip $(@D)
+PIP_CLIENT = $(PY) -m pip --disable-pip-version-check --python $(@D)/bin/python install --quiet
 else
 PIP := $(UV) pip install --quiet --python $(PY)
 COMPILED := --compile-bytecode
+MAKE_CLIENT = $(UV) venv --quiet --clear --python $(PY) $(@D)
+PIP_CLIENT = $(UV) pip install --quiet --python $(@D)/bin/python
 endif
 
+# npm notes where each package asks for money; a lock names no address.
+WITHOUT_FUNDING := const fs = require("fs"), path = process.argv[1], lock = JSON.parse(fs.readFileSync(path)); \
+	for (const one of Object.values(lock.packages)) delete one.funding; \
+	fs.writeFileSync(path, JSON.stringify(lock, null, 2) + "\n")
+
 .DEFAULT_GOAL := help
-.PHONY: help install serve test check format bench schema keys lock clean
+.PHONY: help install serve test clients check format bench schema keys lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,8 +48,11 @@ install: $(RUNTIME) ## Make .venv with parea-proxy in it
 serve: $(RUNTIME) ## Serve on 127.0.0.1:4000; options: make serve ARGS="--port 8080"
 	@$(VENV)/bin/parea-proxy serve $(ARGS)
 
-test: $(DEVELOPMENT) ## Run the tests; options: make test ARGS="-k config"
+test: $(DEVELOPMENT) clients ## Run the tests; options: make test ARGS="-k config"
 	$(PY) -m pytest $(ARGS)
+
+clients: $(DEVELOPMENT) ## Make .clients, the environments of the original clients, which the tests run
+	@$(MAKE) --silent --no-print-directory --jobs 3 $(ENVIRONMENTS) $(NODE)/.modules
 
 check: $(DEVELOPMENT) ## Lint, format, types, layers
 	$(VENV)/bin/ruff check .
@@ -58,11 +76,15 @@ keys: $(DEVELOPMENT) ## Write the list of LiteLLM's config keys anew
 	mv proxy/config/litellm.keys.json.new proxy/config/litellm.keys.json
 
 lock: ## Resolve the locks anew (needs uv); upgrade with: make lock ARGS=--upgrade
-	$(COMPILE) --group build $(ARGS) -o locks/requirements.lock
-	$(COMPILE) --group build --group dev $(ARGS) -o locks/development.lock
+	$(COMPILE) $(PROJECT) --group build $(ARGS) -o locks/requirements.lock
+	$(COMPILE) $(PROJECT) --group build --group dev $(ARGS) -o locks/development.lock
+	for names in locks/clients/*.in; do $(COMPILE) $$names $(ARGS) -o "$${names%.in}.lock" || exit; done
+	@$(MAKE) --silent --no-print-directory $(NODE)/.installed
+	cd $(NODE) && $(NPM) --prefix ../../locks/clients/node --package-lock-only --omit-lockfile-registry-resolved install
+	$(NODE)/bin/node -e '$(WITHOUT_FUNDING)' locks/clients/node/package-lock.json
 
-clean: ## Remove .venv, caches and builds; data stays
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage .bench
+clean: ## Remove .venv, .clients, caches and builds; data stays
+	rm -rf $(VENV) $(CLIENTS) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage .bench
 	find proxy tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(PY):
@@ -81,4 +103,15 @@ $(RUNTIME): locks/requirements.lock pyproject.toml | $(PY)
 
 $(DEVELOPMENT): locks/development.lock $(RUNTIME)
 	$(PIP) --no-deps --require-hashes -r locks/development.lock
+	@touch $@
+
+$(CLIENTS)/%/.installed: locks/clients/%.lock | $(PY)
+	@echo "making $(@D)"
+	$(MAKE_CLIENT)
+	$(PIP_CLIENT) --no-deps --only-binary :all: --require-hashes -r $<
+	@touch $@
+
+$(NODE)/.modules: locks/clients/node/package-lock.json $(NODE)/.installed
+	cp locks/clients/node/package.json locks/clients/node/package-lock.json $(NODE)
+	cd $(NODE) && $(NPM) ci
 	@touch $@

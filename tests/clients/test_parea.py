@@ -2,46 +2,21 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.clients import environment
 from tests.gateway import Local, rows
-from tests.upstreams.fleet import Fleet
-
-HERE = Path(__file__).parent
-DEPLOYMENT = {"model": "echo", "version": "7", "messages": [{"role": "user", "content": "Hello {{name}}"}]}
 
 
 @pytest.fixture(scope="module")
-def gateway(_fleet: Fleet, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Local]:
-    echo = {"model_name": "echo", "litellm_params": {"model": "echo/echo"}}
-    config = {"model_list": [echo], "providers": _fleet.providers, "deployments": {"p-hello": DEPLOYMENT}}
-    with Local(tmp_path_factory.mktemp("gateway"), config) as running:
-        yield running
-
-
-def run(gateway: Local, script: str, *arguments: str) -> str:
-    environ = {"PATH": os.environ["PATH"], "PAREA_BASE_URL": gateway.parea, "HOME": str(gateway.data)}
-    command = [sys.executable, str(HERE / script), *arguments]
-    done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=100)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-@pytest.fixture(scope="module")
-def seen(gateway: Local) -> dict[str, Any]:
-    # the client itself prints as well; the last line is the script's
-    found: dict[str, Any] = json.loads(run(gateway, "parea_script.py").splitlines()[-1])
-    return found
+def seen(gateway: Local, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    home = tmp_path_factory.mktemp("home")
+    return environment.seen(environment.DEVELOPMENT, "parea_script.py", home=home, PAREA_BASE_URL=gateway.parea)
 
 
 @pytest.mark.parametrize(
@@ -94,7 +69,11 @@ def test_a_function_that_raised_is_an_error(gateway: Local, seen: dict[str, Any]
     assert "on purpose" in row["error"]
 
 
-def test_a_long_cached_answer_arrives_whole_every_time(gateway: Local) -> None:
+def test_a_long_cached_answer_arrives_whole_every_time(gateway: Local, tmp_path: Path) -> None:
+    def replay(_: int) -> str:
+        script, arguments, environ = "replay_script.py", ["10", "200000"], {"PAREA_BASE_URL": gateway.parea}
+        return environment.run(environment.DEVELOPMENT, script, *arguments, home=tmp_path, **environ)
+
     with ThreadPoolExecutor(4) as pool:
-        outputs = list(pool.map(lambda _: run(gateway, "replay_script.py", "10", "200000"), range(4)))
+        outputs = list(pool.map(replay, range(4)))
     assert [output.splitlines()[-1] for output in outputs] == ["10"] * 4
