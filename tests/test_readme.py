@@ -139,12 +139,20 @@ def test_there_are_two_questions() -> None:
     assert sum(text.startswith("curl ") for text in COMMANDS) == 2
 
 
-def test_the_original_client_is_answered(checkout: Checkout) -> None:
-    (program,) = [text for language, text in BLOCKS if language == "python"]
+CLIENTS = {"openai": r"You said: Hello", "parea": r"You said: Hello 0\.0 [0-9a-f-]{36}"}
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_the_original_clients_are_answered(checkout: Checkout, client: str) -> None:
+    (program,) = [text for language, text in BLOCKS if language == "python" and f"from {client} import" in text]
+    (export,) = [text for text in COMMANDS if text.startswith(f"export {client.upper()}_BASE_URL=")]
     (checkout.folder / "program.py").write_text(program)
-    (export,) = [text for text in COMMANDS if text.startswith("export ")]
     printed = checkout.run(f"{export}python program.py")
-    assert re.fullmatch(r"You said: Hello 0\.0 [0-9a-f-]{36}", printed.splitlines()[-1])
+    assert re.fullmatch(CLIENTS[client], printed.splitlines()[-1])
+
+
+def test_every_program_is_run() -> None:
+    assert sum(language == "python" for language, _ in BLOCKS) == len(CLIENTS)
 
 
 @pytest.mark.parametrize("command", [text for text in COMMANDS if text.startswith(".venv/")], ids=str.strip)
