@@ -9,10 +9,13 @@ from __future__ import annotations
 import hashlib
 import os
 import random
+import re
 import string
 import time
 
 LETTERS = string.digits + string.ascii_letters
+
+_DATAPOINT = re.compile(r"data_[0-9A-Za-z]{21}")
 
 # Ids need to differ, not to be unguessable; one call of the system for each would cost more than all else here.
 _random = random.Random(os.urandom(32))
@@ -52,11 +55,10 @@ def sample_id(datapoint: str, index: int) -> str:
 
 def sample_of(data_id: str) -> tuple[str, int] | None:
     """The datapoint and the index that a `sample_id` was made of, 0 for a datapoint itself; None for any other id."""
-    body, check, index = data_id[:-4], data_id[-4:-2], data_id[-2:]
-    if len(data_id) != 26 or check != _check(body) or not set(index) <= set(LETTERS):
+    if not _DATAPOINT.fullmatch(data_id) or data_id[-4:-2] != _check(data_id[:-4]):
         return None
-    high, low = (LETTERS.index(letter) for letter in index)
-    return f"{body}{check}00", high * len(LETTERS) + low
+    high, low = map(LETTERS.index, data_id[-2:])
+    return f"{data_id[:-2]}00", high * len(LETTERS) + low
 
 
 def _check(body: str) -> str:

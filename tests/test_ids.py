@@ -62,6 +62,7 @@ def test_an_id_that_others_made_is_no_sample() -> None:
         "data_1",
         datapoint[:-1] + "-",
         datapoint + "0",
+        "\ud800" * 26,
         *(derived_id("data", f"{n}") for n in "ab"),
     ]
     assert [sample_of(other) for other in others] == [None] * len(others)

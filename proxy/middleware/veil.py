@@ -15,9 +15,12 @@ from proxy.models import Json
 HIDDEN = "(withheld)"
 
 SECRET = re.compile(
-    r"(.*[-_.])?(keys?|apikeys?|tokens?|secrets?|credentials?|passwords?|auth|authorization|signature|cookies?)([-_.].*)?",
+    r"(.*[-_.])?(keys?|apikeys?|tokens?|secrets?|credentials?|passwords?|auth|authorization|signature|cookies?)([-_.].*)?"
+    r"|(.*[-_])?base([-_]ur[il])?",
     re.IGNORECASE,
 )
+"""Credentials, and the addresses of vendors, which may hold some."""
+
 HARMLESS = frozenset({"prompt_cache_key"})
 """What only looks like it."""
 

@@ -346,7 +346,9 @@ async def concurrent() -> None:
         "stream_error": lambda: stream_error(project="nobody", inputs=ADA),
         "failed_stream": lambda: noticed(client.complete_stream(project="support", model_config=failing, inputs=ADA)),
         "failed_chat_stream": lambda: noticed(
-            client.chat_stream(project="support", messages=HI, model_config={**CHAT, "model": failing["model"]})
+            client.chat_stream(
+                project="support", messages=HI, model_config={**CHAT, "model": failing["model"]}, inputs=ADA
+            )
         ),
         "broken_stream": lambda: text(
             client.complete_stream(project="support", model_config={**VENDOR, "model": "gpt-4o-mini~cut"}, inputs=ADA)

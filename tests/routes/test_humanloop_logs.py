@@ -149,6 +149,7 @@ def test_a_completion_by_the_id_of_a_project_that_was_named_is_of_it(humanloop: 
     assert humanloop.read(first)["project"] == project_id
     if by == "log":
         assert humanloop.log(project=by, output="x")["project_id"] == project_id
+        assert humanloop.read(first)["project"] == by
     else:
         humanloop.ask("POST", "/completion", {"project": by, **INLINE})
     page = humanloop.ask("GET", "/logs", project_id=project_id)
