@@ -5,7 +5,7 @@
 
 The pipeline of a completion, outermost first:
 
-    trace -> assign -> resolve -> render -> cache -> route -> provider
+    place -> trace -> assign -> resolve -> render -> cache -> route -> provider
 
 The port opens before FastAPI and LiteLLM are imported; both are loaded in slices between requests, and only who needs
 them waits.
@@ -35,6 +35,7 @@ from proxy.loader import load as load_module
 from proxy.middleware.assign import assign
 from proxy.middleware.cache import cache
 from proxy.middleware.omit import omit, omit_fields, restrict
+from proxy.middleware.place import place
 from proxy.middleware.render import render
 from proxy.middleware.resolve import resolve
 from proxy.middleware.route import route
@@ -91,6 +92,7 @@ class Gateway:
         self.providers: Mapping[str, Provider] = {"echo": echo, "": lite}
         self.handler = chain(
             route(self.providers, timeout=config.router.timeout, num_retries=config.router.num_retries),
+            place(self.log),
             trace(self.write),
             steps(restrict(self.policy), assign(config), resolve(config), render),
             cache(self.cache, load_key(data / "cache.key")),

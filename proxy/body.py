@@ -17,6 +17,9 @@ from pydantic import BaseModel, ValidationError
 from proxy.errors import BadRequest, Unprocessable
 
 MAX_DEPTH = 200
+OBJECT = "Input should be an object"
+"""What pydantic says in the words of Python and with the name of a class."""
+
 UNNAMED = "*"
 """Stands for a name of the client's own, such as a key of an object that may have any: it is a value like others."""
 
@@ -44,7 +47,11 @@ def validated(model: type[Model], value: Any, *where: str | int) -> Model:
     except ValidationError as error:
         raise Unprocessable(
             [
-                {"type": item["type"], "loc": ["body", *where, *_place(model, value, item["loc"])], "msg": item["msg"]}
+                {
+                    "type": item["type"],
+                    "loc": ["body", *where, *_place(model, value, item["loc"])],
+                    "msg": OBJECT if item["type"] in ("model_type", "dict_type") else item["msg"],
+                }
                 for item in error.errors(include_url=False, include_context=False, include_input=False)
             ]
         ) from None

@@ -62,7 +62,7 @@ class _Group(click.Group):
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, "--version", "-V", prog_name="parea-proxy", message="%(prog)s %(version)s")
 def main() -> None:
-    """A local LLM gateway that speaks the Parea completion API and calls every provider through LiteLLM.
+    """A local LLM gateway: the APIs of OpenAI, Anthropic, Parea, Humanloop and Scale, for every provider of LiteLLM's.
 
     It runs without any configuration: every provider whose key is in the environment (OPENAI_API_KEY, ...) can be
     called, and the model `default` is the first of them, or the offline provider `echo` if there is none.
@@ -208,8 +208,8 @@ def traces(
 ) -> None:
     """List the latest traces, or show one as a tree.
 
-    Without TRACE_ID, one line for each trace, newest first. With it, that row and every row below it; the beginning of
-    an id will do if no other of the latest traces begins so.
+    Without TRACE_ID, one line for each trace, newest first. With it, that row and every row below it, or every row of
+    the session with that id; the beginning of an id will do if no other of the latest traces begins so.
 
     \b
     Examples:
@@ -229,7 +229,7 @@ def traces(
     if as_json:
         _print_json([report.row(record) for record in rows])
     elif tree:
-        report.show_tree(rows)
+        report.show_tree(rows, str(trace_id))
     else:
         report.show_list(rows, page.total)
 

@@ -150,6 +150,7 @@ class UpstreamError(GatewayError):
         "model_not_found": 404,
         "rate_limited": 429,
         "bad_answer": 502,
+        "redirected": 502,
         "truncated": 502,
         "unreachable": 502,
         "upstream_failed": 502,

@@ -62,7 +62,8 @@ class Front:
             await app(scope, receive, send)
         else:
             refused = self._refuse(path, NotAllowed("Method Not Allowed"))
-            await answer(send, refused, [(b"allow", ", ".join(methods).encode())])
+            headers = [(b"allow", ", ".join(methods).encode()), (b"x-should-retry", b"false")]
+            await answer(send, refused, headers)
 
     async def rest(self) -> App:
         """The application behind, loaded at most once at a time; who stops waiting does not stop the loading."""

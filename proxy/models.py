@@ -59,8 +59,9 @@ ALL = LogPolicy()
 class TraceContext:
     """Where a call stands in the log: its place in the tree and the labels it carries.
 
-    `parent_trace_id` is None for the root of a tree, and then `root_trace_id` is the trace id itself. `extra` is what a
-    dialect records besides.
+    `parent_trace_id` is None for the root of a tree, and then `root_trace_id` is the trace id itself. Without `rooted`
+    the client named a parent and no root, and the parent's root is to be looked up. A `claimed` trace id is the
+    client's own choice and may have been used before. `extra` is what a dialect records besides.
     """
 
     trace_id: str
@@ -77,14 +78,16 @@ class TraceContext:
     target: str | None = None
     eval_metric_ids: list[int] | None = None
     extra: dict[str, Json] = field(default_factory=dict)
+    rooted: bool = True
+    claimed: bool = False
 
 
 @dataclass(slots=True)
 class CompletionRequest:
     """What a client asked for, in the gateway's own words, whichever dialect it spoke.
 
-    `messages` is None when they shall come from the deployment; `history` goes before them. A text to complete is one
-    message of the user's, and of texts to embed each is one. `params` holds only what the client meant (no nulls).
+    `messages` is None when they shall come from the deployment; `history` goes before them. Of texts to complete
+    or to embed each is one message of the user's. `params` holds only what the client meant (no nulls).
     `inputs` fill `{{name}}` in the messages; with `strict_inputs` each name must have one. A request's own messages are
     no templates without any input, unless the client's API was made for them (`templates`). `turns` go on after the
     messages and never are. `environment` asks for what the trace's project has deployed there, `""` being its default

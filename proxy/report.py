@@ -126,9 +126,14 @@ def _deployed(config: Config) -> Table:
 
 
 def tree_rows(log: Reader, trace_id: str) -> list[Record]:
-    """The row called `trace_id`, or the only recent one whose id begins so, and the rows below it."""
+    """The row called `trace_id`, or the only recent one whose id begins so, and the rows below it.
+
+    Where a tree or a session has that id and no row of its own, all its rows.
+    """
     record = log.get(trace_id)
     if record is None:
+        if members := log.members(trace_id):
+            return members
         recent = log.search(TraceQuery(page_size=_NEWEST)).roots
         found = [one for one in recent if one.trace_id.startswith(trace_id)]
         if len(found) != 1:
@@ -161,19 +166,25 @@ def show_list(records: list[Record], total: int) -> None:
     console.print(Text(f"{len(records)} of {total}", style="dim"))
 
 
-def show_tree(records: list[Record]) -> None:
-    """The first record with all others below their parents; what has no parent here hangs under the first."""
-    root, *rest = records
-    branches = {root.trace_id: Tree(_line(root))}
-    waiting = {record.trace_id: record for record in rest if record.trace_id != root.trace_id}
+def show_tree(records: list[Record], trace_id: str) -> None:
+    """The first record with all others below their parents; what has no parent here hangs under the first.
+
+    Where it is not the one that `trace_id` names, it hangs with the others under a line for what has that id.
+    """
+    root = records[0]
+    waiting = {record.trace_id: record for record in records}
+    branches: dict[str, Tree] = {}
+    if root.trace_id.startswith(trace_id):
+        top = branches[root.trace_id] = Tree(_line(waiting.pop(root.trace_id)))
+    else:
+        top = Tree(Text.assemble((_clean(trace_id), "bold"), ("  no row of its own", "dim")))
     while waiting:
         ready = [one for one in waiting.values() if one.parent_trace_id in branches]
         orphans = [one for one in waiting.values() if one.parent_trace_id not in waiting]
         for record in ready or orphans or waiting.values():
-            parent = branches.get(record.parent_trace_id or "", branches[root.trace_id])
-            branches[record.trace_id] = parent.add(_line(record))
+            branches[record.trace_id] = branches.get(record.parent_trace_id or "", top).add(_line(record))
         waiting = {name: one for name, one in waiting.items() if name not in branches}
-    _console().print(branches[root.trace_id])
+    _console().print(top)
 
 
 def _line(record: Record) -> Text:

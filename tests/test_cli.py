@@ -357,6 +357,25 @@ def test_traces_shows_one_as_a_tree() -> None:
     assert [row["trace_id"] for row in below] == ["kid-1", "kid-2"]
 
 
+@pytest.mark.parametrize("name", ["elsewhere", "talk"])
+def test_traces_shows_a_tree_or_a_session_without_a_row_of_its_own(name: str) -> None:
+    place = {"root_trace_id": "elsewhere", "session_id": "talk"}
+    stored(
+        Path("log"),
+        record("kid-1", parent_trace_id="span", name="plan", **place),
+        record("kid-2", parent_trace_id="kid-1", name="tool", **place),
+        record("kid-3", parent_trace_id="span", name="end", **place),
+        record("other"),
+    )
+    lines = run("traces", name, "--data", "log").stdout.splitlines()
+    assert lines == [
+        f"{name}  no row of its own",
+        "├── plan    -  kid-1",
+        "│   └── tool    -  kid-2",
+        "└── end    -  kid-3",
+    ]
+
+
 @pytest.mark.parametrize("name", ["absent", "%", ""])
 def test_traces_of_an_unknown_id(name: str) -> None:
     stored(Path("log"), record("root-1"), record("root-2"))

@@ -22,7 +22,13 @@ ECHO = {"model_name": "echo", "litellm_params": {"model": "echo/echo"}}
 
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Local]:
-    config = {"model_list": [ECHO], "general_settings": {"master_key": KEY}, "server": {"max_body": 10_000}}
+    hello = {"model": "echo", "messages": [{"role": "user", "content": "Hello {{name}}"}]}
+    config = {
+        "model_list": [ECHO],
+        "deployments": {"p-hello": hello},
+        "general_settings": {"master_key": KEY},
+        "server": {"max_body": 10_000},
+    }
     with Local(tmp_path_factory.mktemp("gateway"), config) as running:
         yield running
 
@@ -133,6 +139,33 @@ def test_an_unknown_model(gateway: Local, path: str, shape: Callable[[dict[str, 
     assert response.status_code == 404
     assert shape(response.json())
     assert re.search("no-such-model|no such project", response.text)
+
+
+# a deployment, by the clients that cannot leave messages out
+
+DEPLOYED: list[tuple[str, dict[str, Any], Callable[[dict[str, Any]], str]]] = [
+    ("/v1/chat/completions", {"messages": []}, lambda answer: str(answer["choices"][0]["message"]["content"])),
+    ("/v1/completions", {"prompt": ""}, lambda answer: str(answer["choices"][0]["text"])),
+    ("/v1/responses", {"input": ""}, lambda answer: str(answer["output"][0]["content"][0]["text"])),
+    ("/v1/messages", {"messages": [], "max_tokens": 5}, lambda answer: str(answer["content"][0]["text"])),
+    ("/v4/beta/completions", {"prompt": ""}, lambda answer: str(answer["choices"][0]["text"])),
+    ("/v4/beta/chat/completions", {"messages": []}, lambda answer: str(answer["choices"][0]["message"]["content"])),
+    ("/v5/completions", {"prompt": ""}, lambda answer: str(answer["choices"][0]["text"])),
+    ("/v5/chat/completions", {"messages": []}, lambda answer: str(answer["choices"][0]["message"]["content"])),
+]
+
+
+@pytest.mark.parametrize(("path", "body", "read"), DEPLOYED, ids=[path for path, _, _ in DEPLOYED])
+def test_a_deployed_prompt_by_every_api(
+    gateway: Local, path: str, body: dict[str, Any], read: Callable[[dict[str, Any]], str]
+) -> None:
+    asked = {"model": "deployment/p-hello", "inputs": {"name": "Ada"}, **body}
+    response = httpx.post(gateway.url + path, json=asked, headers=SENT)
+    assert response.status_code == 200, response.text
+    assert read(response.json()) == "You said: Hello Ada"
+    missing = httpx.post(gateway.url + path, json={**asked, "inputs": {}}, headers=SENT)
+    assert missing.status_code == 400
+    assert "name" in missing.text
 
 
 # a new API

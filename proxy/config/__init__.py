@@ -122,6 +122,7 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Config:
         for i, route in enumerate(found)
         if route.reason
     ]
+    warnings += _misspelt_modes(document, file)
     return Config(
         name=document.name,
         models=_models(found),
@@ -147,6 +148,21 @@ def _text(path: Path) -> str:
         raise ConfigError(f"{path}: is no UTF-8 text") from None
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror or 'no such file'}") from None
+
+
+MODES = ("chat", "completion", "embedding", "responses")
+"""The words of LiteLLM's for models that are called here; it has others for what is not."""
+
+
+def _misspelt_modes(document: Document, file: File) -> list[ConfigWarning]:
+    """A `mode` that nearly is one: a completion model would quietly be asked as a chat model is."""
+    found = []
+    for index, entry in enumerate(file.model_list):
+        mode, place = entry.model_info.mode, ("model_list", index, "model_info", "mode")
+        if mode is not None and mode not in MODES and (hint := nearest(mode, MODES)):
+            line = document.lines[place]
+            found.append(ConfigWarning(f"model_list[{index}].model_info.mode", f"is no mode that is known{hint}", line))
+    return found
 
 
 def _models(found: list[Route]) -> dict[str, tuple[Target, ...]]:

@@ -55,11 +55,13 @@ NAMES: dict[str, bytes] = {
 }
 """Each control in a body and its header, if it has one."""
 
-TRACEPARENT = re.compile(r"[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]{2}(-.*)?")
+TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]{2}(-.*)?")
 """https://www.w3.org/TR/trace-context/#traceparent-header"""
 
 LONGEST = 512
-"""Characters of an id or a name."""
+"""Characters of a name."""
+
+LONGEST_ID = 200
 
 _WORDS = {"true": True, "1": True, "false": False, "0": False}
 _OMIT = {
@@ -95,8 +97,9 @@ class Controls:
         `end_user` and `name` are what the API itself has said, for want of a control. Raises `BadRequest`.
         """
         found = _Found(headers, body)
-        trace_id = found.text("trace_id") or new_id()
-        parent, root = found.text("parent_trace_id"), found.text("root_trace_id")
+        claimed = found.id("trace_id")
+        trace_id = claimed or new_id()
+        parent, root = found.id("parent_trace_id"), found.id("root_trace_id")
         given = TRACEPARENT.fullmatch(_decoded(headers.get(b"traceparent", b"")))
         if given is not None and parent is None and root is None:
             root, parent = given[1], given[2]
@@ -108,7 +111,9 @@ class Controls:
                 trace_id=trace_id,
                 parent_trace_id=parent,
                 root_trace_id=root or parent or trace_id,
-                session_id=found.text("session_id"),
+                rooted=bool(root or parent is None),
+                claimed=claimed is not None,
+                session_id=found.id("session_id"),
                 name=found.text("trace_name") or name,
                 project_name=found.text("project_name"),
                 end_user=found.text("end_user_identifier") or end_user,
@@ -154,6 +159,9 @@ class _Found:
     def text(self, name: str) -> str | None:
         return self.read(name, _text)
 
+    def id(self, name: str) -> str | None:
+        return self.read(name, _id)
+
 
 def _text(value: Json) -> str | None:
     if not isinstance(value, str):
@@ -161,6 +169,14 @@ def _text(value: Json) -> str | None:
     if len(value) > LONGEST:
         raise ValueError(f"should be at most {LONGEST} characters")
     return value or None
+
+
+def _id(value: Json) -> str | None:
+    """An id comes back in a header, so it is what one can hold."""
+    text = _text(value)
+    if text is not None and not (text.isascii() and text.isprintable() and len(text) <= LONGEST_ID):
+        raise ValueError(f"should be at most {LONGEST_ID} characters of printable ASCII")
+    return text
 
 
 def _flag(value: Json) -> bool:
@@ -171,10 +187,14 @@ def _flag(value: Json) -> bool:
 
 
 def _omitted(value: Json) -> tuple[bool, bool]:
-    word = _WORDS.get(value.lower(), value.lower()) if isinstance(value, str) else value
-    if not isinstance(word, str | bool) or word not in _OMIT:
+    words = (
+        [_WORDS.get(word, word) for word in re.split(r"[\s,]+", value.lower().strip())]
+        if isinstance(value, str)
+        else [value]
+    )
+    if not all(isinstance(word, str | bool) and word in _OMIT for word in words):
         raise ValueError("should be inputs, outputs, all or none")
-    return _OMIT[word]
+    return any(_OMIT[word][0] for word in words), any(_OMIT[word][1] for word in words)
 
 
 def _rate(value: Json) -> float:

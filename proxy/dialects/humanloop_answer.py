@@ -16,6 +16,7 @@ import math
 from collections.abc import Iterator
 from itertools import zip_longest
 
+from proxy.dialects.humanloop_schema import PARAMETERS
 from proxy.ids import derived_id, sample_id
 from proxy.models import Call, Choice, Chunk, Completion, Json, ToolCall
 from proxy.vendors import asked
@@ -28,6 +29,9 @@ TOKENS = 20
 
 LARGEST_INPUTS = 32 * 1024
 """Bytes of inputs, as JSON, that the last event of a sample may carry."""
+
+TELLABLE = PARAMETERS - {"n", "best_of"}
+"""The parameters that a provider is sent as they are; how many samples at a time is the gateway's decision."""
 
 REASONS = {"tool_calls": "tool_call", "function_call": "tool_call"}
 """Humanloop's words for why a sample ended; the others are OpenAI's."""
@@ -167,15 +171,15 @@ def _as_text(call: Call) -> bool:
 
 
 def _provider_request(call: Call) -> dict[str, Json]:
-    """What the provider was asked, in OpenAI's words; never an address, a header or a key."""
+    """What the provider was asked, in OpenAI's words; never an address, a header or a key, nor a field that nobody here
+    knows.
+    """
     request = call.request
     messages = [*request.history, *(request.messages or ())]
-    sent = {name: value for name, value in request.params.items() if name not in call.dropped}
-    sent.pop("extra_headers", None)
-    further = sent.pop("extra_body", None) or {}
+    sent = {name: value for name, value in request.params.items() if name in TELLABLE and name not in call.dropped}
     prompt = {"prompt": messages[-1]["content"]} if _as_text(call) and messages else {"messages": messages}
     model = call.targets[0].model if call.targets else request.model
-    return {**further, "model": model, **prompt, **sent}
+    return {"model": model, **prompt, **sent}
 
 
 def _provider_response(call: Call, completion: Completion) -> dict[str, Json]:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 from pydantic import SecretStr
 
+from proxy.dialects import humanloop_extras
 from proxy.dialects.controls import Controls
 from proxy.dialects.humanloop_schema import (
     PROVIDERS,
@@ -47,6 +48,7 @@ def call_of(wire: Asked, headers: Mapping[bytes, bytes], body: Mapping[str, Json
     config = wire.config if isinstance(wire, CompletionInline | ChatInline) else None
     kind = _kind(wire, config)
     template, turns = _messages(wire)
+    params, unsent = humanloop_extras.completed(_params(wire, config, kind), config.other if config else None)
     request = CompletionRequest(
         dialect="humanloop",
         trace=_place(wire, controls.trace.tags, config),
@@ -57,7 +59,7 @@ def call_of(wire: Asked, headers: Mapping[bytes, bytes], body: Mapping[str, Json
         environment=(wire.environment or "") if isinstance(wire, Deployed) else None,
         messages=template,
         turns=turns,
-        params=_params(wire, config, kind),
+        params=params,
         inputs=wire.inputs or {},
         strict_inputs=True,
         policy=controls.policy if wire.save is not False else controls.policy.narrowed(LogPolicy(False, False)),
@@ -65,7 +67,8 @@ def call_of(wire: Asked, headers: Mapping[bytes, bytes], body: Mapping[str, Json
         cache=controls.cache,
     )
     keys, dropped = _keys(wire.provider_api_keys or {})
-    call = Call(request=request, api_keys=keys, dropped=dropped)
+    request.trace.end_user = request.trace.end_user or params.get("user")
+    call = Call(request=request, api_keys=keys, dropped=dropped | unsent)
     if config is not None:
         call.config_id = request.trace.extra["model_config_id"] = config_id(body["model_config"])
     call.told = {"inputs": wire.return_inputs is not False, "logprobs": wire.logprobs}
@@ -102,6 +105,7 @@ def _place(wire: Asked, tags: list[str], config: ModelConfig | None) -> TraceCon
     return TraceContext(
         trace_id=trace_id,
         root_trace_id=session or parent or trace_id,
+        rooted=bool(session or parent is None),
         parent_trace_id=parent or session,
         session_id=session,
         project_name=wire.project or None,
@@ -166,8 +170,6 @@ def _configured(config: ModelConfig) -> dict[str, Json]:
     found = {name: value for name in SAMPLING if (value := getattr(config, name)) is not None}
     if config.max_tokens not in (None, -1):
         found["max_tokens"] = config.max_tokens
-    if config.other:
-        found["extra_body"] = config.other
     if isinstance(config, ChatConfig) and config.tools:
         tools = [tool.model_dump(include=set(TOOL), exclude_none=True) for tool in config.tools]
         found |= as_tools(tools, None)

@@ -66,7 +66,18 @@ def _format(value: dict[str, Any]) -> Json:
     return {name: given for name, given in value.items() if given is not None}
 
 
+def _tool(value: dict[str, Any]) -> Json:
+    function = value.get("function")
+    if isinstance(function, dict) and isinstance(function.get("name"), str):
+        return value
+    raise PydanticCustomError(
+        "tool", "should be {example}", {"example": '{"type": "function", "function": {"name": ...}}'}
+    )
+
+
 Name = Annotated[str, Field(max_length=512)]
+Number = int | float
+Samples = Annotated[int, Field(ge=1, le=MAX_SAMPLES)]
 ToolChoice = Annotated[str | dict[str, Any], AfterValidator(_choice)]
 ResponseFormat = Annotated[dict[str, Any], AfterValidator(_format)]
 
@@ -111,6 +122,49 @@ class ToolSchema(Wire):
     other: dict[str, Any] | None = None
 
 
+class Other(Wire):
+    """Further parameters of the provider's: those that the gateway knows by OpenAI's names, and any it does not."""
+
+    max_tokens: int | None = Field(None, ge=1)
+    max_completion_tokens: int | None = Field(None, ge=1)
+    temperature: Number | None = None
+    top_p: Number | None = None
+    top_k: int | None = None
+    stop: str | list[str] | None = None
+    presence_penalty: Number | None = None
+    frequency_penalty: Number | None = None
+    seed: int | None = None
+    n: Samples | None = Field(None, description="The same as `num_samples`, where that is not given")
+    best_of: Samples | None = None
+    logprobs: bool | Annotated[int, Field(ge=0)] | None = None
+    top_logprobs: int | None = Field(None, ge=0)
+    logit_bias: dict[str, Number] | None = None
+    user: Name | None = None
+    suffix: str | None = None
+    echo: bool | None = None
+    response_format: ResponseFormat | None = None
+    tools: list[Annotated[dict[str, Any], AfterValidator(_tool)]] | None = None
+    tool_choice: ToolChoice | None = None
+    parallel_tool_calls: bool | None = None
+    reasoning_effort: str | None = None
+    verbosity: str | None = None
+    service_tier: str | None = None
+    modalities: list[str] | None = None
+    audio: dict[str, Any] | None = None
+    prediction: dict[str, Any] | None = None
+    thinking: dict[str, Any] | None = None
+    web_search_options: dict[str, Any] | None = None
+    store: bool | None = None
+    prompt_cache_key: str | None = None
+    prompt_cache_retention: str | None = None
+    safety_identifier: str | None = None
+    safe_prompt: bool | None = None
+
+
+PARAMETERS = frozenset(Other.model_fields)
+"""What the gateway knows to be a parameter, by OpenAI's names."""
+
+
 class ModelConfig(Wire):
     """A model configuration that comes with its request."""
 
@@ -125,7 +179,7 @@ class ModelConfig(Wire):
     stop: str | list[str] | None = None
     presence_penalty: float | None = None
     frequency_penalty: float | None = None
-    other: dict[str, Any] | None = Field(None, description="Further parameters of the provider's")
+    other: Other | None = Field(None, description="Further parameters of the provider's")
     seed: int | None = None
     response_format: ResponseFormat | None = None
 
@@ -156,7 +210,7 @@ class Asked(Wire):
     provider_api_keys: dict[str, SecretStr | None] | None = Field(
         None, json_schema_extra={"properties": {name: {} for name in PROVIDERS}}
     )
-    num_samples: int | None = Field(None, ge=1, le=MAX_SAMPLES)
+    num_samples: Samples | None = None
     stream: bool | None = None
     user: Name | None = Field(None, description="The end user")
     seed: int | None = None

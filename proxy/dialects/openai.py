@@ -127,11 +127,11 @@ def _chat(said: Body, call: Call) -> None:
 def _text(said: Body, call: Call) -> None:
     _stream(said, call)
     call.request.kind = "text"
-    prompt = _prompt(said.pop("prompt", None))
-    if prompt is None:
+    prompts = _prompts(said.pop("prompt", None))
+    if prompts is None or (prompts == [""] and (call.request.model or "").startswith(DEPLOYMENT)):
         _deployed(call.request.model, "prompt")
     else:
-        call.request.messages = [{"role": "user", "content": prompt}]
+        call.request.messages = [{"role": "user", "content": prompt} for prompt in prompts]
 
 
 def _embedding(said: Body, call: Call) -> None:
@@ -148,14 +148,14 @@ def _stream(said: Body, call: Call) -> None:
     call.told["usage"] = bool((said.pop("stream_options", None) or {}).get("include_usage"))
 
 
-def _prompt(given: Json) -> str | None:
-    if given is None or isinstance(given, str):
-        return given
-    if len(given) == 1 and isinstance(given[0], str):
-        return given[0]
-    if given and all(isinstance(one, str) for one in given):
-        raise BadRequest("prompt: one prompt to a request: send each by itself", param="prompt")
-    raise BadRequest("prompt: should be text, or a list of one text; token ids are not taken", param="prompt")
+def _prompts(given: Json) -> list[str] | None:
+    """The texts to complete, each by itself."""
+    if given is None:
+        return None
+    prompts: list[Json] = [given] if isinstance(given, str) else given
+    if not prompts or not all(isinstance(one, str) for one in prompts):
+        raise BadRequest("prompt: should be text, or a list of texts; token ids are not taken", param="prompt")
+    return prompts
 
 
 def _deployed(model: str | None, field: str) -> None:

@@ -128,7 +128,7 @@ class TextBody(Sampling):
     prompt: Annotated[
         str | list[Any] | None,
         either("text"),
-        Field(description="A text, or a list of one. Token ids belong to a model, so they are not taken."),
+        Field(description="A text, or several, each completed by itself. Token ids are of one model, so not taken."),
     ] = None
     suffix: str | None = None
     echo: bool | None = None

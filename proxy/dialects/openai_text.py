@@ -3,6 +3,8 @@
 Any model may have completed the text. A chat model's log probabilities are written the older way: lists beside each
 other, with the place of each token in the choice's text. A prompt that shall be repeated before its completion
 (`echo`) is put there for a chat model; a completion model does it itself, and has log probabilities for it.
+
+Of several prompts each has `n` choices: those of the first come first.
 """
 
 from __future__ import annotations
@@ -18,7 +20,6 @@ KIND = "text_completion"
 
 def whole(call: Call, completion: Completion) -> dict[str, Json]:
     """The whole answer."""
-    prompt = _repeated(call)
     return {
         **head(call, completion, KIND),
         "choices": [
@@ -29,6 +30,7 @@ def whole(call: Call, completion: Completion) -> dict[str, Json]:
                 "finish_reason": choice.finish_reason,
             }
             for choice in completion.choices
+            for prompt in [_repeated(call, choice.index)]
         ],
         "usage": counted(completion.usage),
     }
@@ -67,20 +69,24 @@ def logprobs(found: Json, start: int = 0) -> Json:
     }
 
 
-def _repeated(call: Call) -> str:
-    """The prompt, if it shall be repeated and the model does not do so itself."""
-    request = call.request
+def _repeated(call: Call, index: int) -> str:
+    """The prompt of choice `index`, if it shall be repeated and the model does not do so itself."""
+    request, target = call.request, call.targets[0] if call.targets else None
     if not request.params.get("echo") or not request.messages:
         return ""
-    if call.targets and asked(call.targets[0], request.kind) == "text":
+    if target is not None and asked(target, request.kind) == "text":
         return ""
-    content = request.messages[-1].get("content")
+    place = -1
+    if request.kind == "text" and len(request.messages) > 1:
+        n = {**(target.params if target is not None else {}), **request.params}.get("n") or 1
+        place = index // n
+    content = request.messages[place].get("content")
     return content if isinstance(content, str) else ""
 
 
 def _told(call: Call, places: dict[int, int], index: int, text: str, found: Json) -> dict[str, Json]:
     """A choice that gained `text`; `places` has how much text of each choice was told before."""
-    prompt = "" if index in places else _repeated(call)
+    prompt = "" if index in places else _repeated(call, index)
     start = places.get(index, len(prompt))
     places[index] = start + len(text)
     return {"text": prompt + text, "index": index, "logprobs": logprobs(found, start), "finish_reason": None}

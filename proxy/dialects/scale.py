@@ -112,7 +112,7 @@ class Scale:
             trace=controls.trace,
             kind=self._kind,
             model=wire.model,
-            messages=_messages(wire),
+            messages=_messages(wire) or None,
             params={**_params(wire), **_further(wire, further)},
             inputs=controls.inputs,
             policy=controls.policy,
@@ -191,8 +191,9 @@ def _messages(wire: RequestSchema) -> list[Message]:
     if isinstance(wire, ChatSchema):
         return conversation(wire.messages, wire.memory_strategy.k if wire.memory_strategy else None)
     assert isinstance(wire, PromptSchema)
-    prompt = wire.prompt if isinstance(wire.prompt, str) else wire.prompt[0]
-    return [{"role": "user", "content": prompt}]
+    prompts = [wire.prompt] if isinstance(wire.prompt, str) else wire.prompt
+    # The clients cannot leave the prompt out: an empty one is that of the deployment.
+    return [{"role": "user", "content": prompt} for prompt in prompts if prompt or not wire.deployed]
 
 
 def _params(wire: RequestSchema) -> dict[str, Json]:

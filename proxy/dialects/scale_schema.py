@@ -1,8 +1,8 @@
 """The bodies of Scale's completion routes: the parameters of its document, by the names its clients send.
 
 `scale-gp` sends the v4 bodies, `scale-gp-beta` the v5 ones; they differ in `logprobs` of a text completion, which is
-true or false in the former and a count in the latter. What a body holds besides is accepted, as their server does, and
-left in `model_extra`. A null says as much as nothing.
+true or false in the former and a count in the latter, and in `prompt`, of which only the latter has several. What a
+body holds besides is accepted, as their server does, and left in `model_extra`. A null says as much as nothing.
 """
 
 from __future__ import annotations
@@ -110,6 +110,11 @@ class RequestSchema(BaseModel):
         None, description="Further headers of the vendor's request; none of credentials or of the connection"
     )
 
+    @property
+    def deployed(self) -> bool:
+        """Whether a deployment is asked for, whose prompt stands where the request has none."""
+        return self.model.startswith("deployment/")
+
     def contradiction(self) -> tuple[str, str] | None:
         """The field that does not go with the others, and why, or None."""
         if self.best_of is not None and self.stream:
@@ -141,17 +146,19 @@ class FlaggedSchema(RequestSchema):
 class PromptSchema(RequestSchema):
     """What makes a text completion of it."""
 
-    prompt: str | Annotated[list[str], Field(min_length=1)] = Field(description="The text to complete")
+    prompt: str | Annotated[list[str], Field(min_length=1)] = Field(
+        description="The text to complete; at /v5 also several, each completed by itself"
+    )
     echo: bool | None = Field(None, description="Whether to begin the completion with the prompt")
-
-    def contradiction(self) -> tuple[str, str] | None:
-        if isinstance(self.prompt, list) and len(self.prompt) > 1:
-            return "prompt", "one request completes one text: send a request for each"
-        return super().contradiction()
 
 
 class TextSchema(FlaggedSchema, PromptSchema):
-    """The body of `POST /v4/beta/completions`."""
+    """The body of `POST /v4/beta/completions`, which has one prompt."""
+
+    def contradiction(self) -> tuple[str, str] | None:
+        if isinstance(self.prompt, list) and len(self.prompt) > 1:
+            return "prompt", "one request completes one text: send a request for each, or ask /v5/completions"
+        return super().contradiction()
 
 
 class CountedTextSchema(PromptSchema):
@@ -187,7 +194,9 @@ class ScaleMessageSchema(BaseModel):
 class ChatSchema(FlaggedSchema):
     """The body of `POST /v4/beta/chat/completions` and `POST /v5/chat/completions`."""
 
-    messages: list[ScaleMessageSchema] = Field(min_length=1, description="The conversation, as OpenAI writes it")
+    messages: list[ScaleMessageSchema] = Field(
+        description="The conversation, as OpenAI writes it; empty beside a deployment, which has its own"
+    )
     memory_strategy: ScaleMemorySchema | None = None
     chat_template: str | None = Field(None, description="For vLLM: a Jinja template of its conversations")
     chat_template_kwargs: dict[str, Any] | None = None
@@ -196,3 +205,8 @@ class ChatSchema(FlaggedSchema):
     functions: list[dict[str, Any]] | None = Field(None, description="The same as `tools`, by the older name")
     function_call: str | dict[str, Any] | None = None
     store: bool | None = Field(None, description="Whether the vendor shall keep the answer")
+
+    def contradiction(self) -> tuple[str, str] | None:
+        if not self.messages and not self.deployed:
+            return "messages", "should have at least one message"
+        return super().contradiction()

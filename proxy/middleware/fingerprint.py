@@ -1,9 +1,10 @@
 """The cache key: a digest of everything that decides what would be sent, and where to.
 
 What must stay true: two calls have the same fingerprint if and only if their canonical requests are equal, and a
-canonical request has no credential in it. Canonical means: history and messages joined, the target's default parameters
-filled in, objects without order, and numbers as they are written, save that a parameter of whole value is the same with
-or without its `.0` (dialects differ in which they make of `1`; a provider reads one number). `true` is not `1`.
+canonical request has no credential in it. Canonical means: history and messages joined, though several
+texts to complete stay apart, the target's default parameters filled in, objects without order, and numbers as they are
+written, save that a parameter of whole value is the same with or without its `.0` (dialects differ in which they make
+of `1`; a provider reads one number). `true` is not `1`.
 
 Not part of it: ids, names, tags, metadata, inputs (they are in the messages by now), log policy, streaming, retries,
 timeouts.
@@ -19,7 +20,7 @@ from collections.abc import Mapping
 import orjson
 from pydantic import SecretStr
 
-from proxy.models import Call, Json, Kind, Target
+from proxy.models import Call, CompletionRequest, Json, Kind, Target
 from proxy.vendors import asked
 
 VERSION = 2
@@ -45,7 +46,7 @@ def fingerprint(call: Call, secret: bytes) -> bytes | None:
     canonical = [
         VERSION,
         [_target(target, request.params, request.kind) for target in call.targets],
-        [*request.history, *(request.messages or ())],
+        _messages(request),
         _owner(call.api_keys, secret),
     ]
     try:
@@ -53,6 +54,14 @@ def fingerprint(call: Call, secret: bytes) -> bytes | None:
     except TypeError:
         return None
     return hashlib.blake2b(written, digest_size=32).digest()
+
+
+def _messages(request: CompletionRequest) -> Json:
+    """The conversation. One text to complete is one, as a chat model gets it; of several each is one by itself."""
+    messages = request.messages or []
+    if request.kind == "text" and len(messages) > 1:
+        return [[*request.history, message] for message in messages]
+    return [*request.history, *messages]
 
 
 def _target(target: Target, params: Mapping[str, Json], kind: Kind) -> Json:

@@ -17,7 +17,7 @@ HARMLESS = frozenset(
     {
         *("children", "depth", "execution_order", "evaluation_metric_names", "apply_eval_frac", "organization_id"),
         *("reference_id", "parent_reference_id", "session_reference_id", "source_datapoint_id", "model_config_id"),
-        *("environment", "save"),
+        *("environment", "save", "trial_id", "provider_latency", "prompt_cost", "output_cost"),
     }
 )
 """What a client logs besides, and quotes neither inputs nor outputs."""

@@ -41,7 +41,7 @@ def resolve(config: Config) -> Step:
             call.deployment_version, call.config_id = deployment.version, deployment.config_id
             request = call.request = _merged(request, deployment)
         if not (request.messages or request.history or request.turns):
-            raise BadRequest("there are no messages: give messages, or a deployment that has some", param="messages")
+            raise BadRequest(_nothing_asked(request), param="messages")
         names = [(request.model, request.provider), *((name, None) for name in request.fallbacks)]
         call.targets = tuple(_keyed(_target(config, name, provider), call.api_keys) for name, provider in names)
 
@@ -60,6 +60,13 @@ def deployment_of(config: Config, deployment_id: str) -> Deployment:
             f"no deployment {_short(deployment_id)} in the config (there are: {known})", param="deployment_id"
         )
     return found
+
+
+def _nothing_asked(request: CompletionRequest) -> str:
+    if request.deployment_id is None:
+        return "there are no messages: give messages, or a deployment that has some"
+    named = _short(request.deployment_id)
+    return f"deployment {named} has no messages or prompt of its own, and the request gives none"
 
 
 def _named(config: Config, request: CompletionRequest) -> CompletionRequest:

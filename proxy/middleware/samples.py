@@ -7,6 +7,9 @@ made up for in the same way, so a client always gets as many answers as it asked
 
 `best_of` is a completion model's own; elsewhere the answers are asked for with their log probabilities and chosen here.
 
+Several texts to complete are a call of this kind each, side by side and told as one in the same way: the answers to the
+first come first. A completion model would take the list as it is, but no chat model does, and one way is enough.
+
 What must stay true: the first call that fails ends all, and whoever closes the merged stream closes every call at once,
 without waiting for any; nothing is awaited on the way out.
 """
@@ -41,6 +44,8 @@ def sampled(provider: Provider, call: Call, target: Target) -> AsyncGenerator[Ev
     Raises `BadRequest` when it asks for what cannot be given, and whatever the provider raises.
     """
     params = {**target.params, **call.request.params}
+    if call.request.kind == "text" and len(call.request.messages or ()) > 1:
+        return _prompts(provider, call, target, params)
     if call.request.kind == "embedding" or params.keys().isdisjoint({"n", "best_of"}):
         return provider.complete(call, target)
     n, best_of = _number(params, "n"), _number(params, "best_of")
@@ -71,6 +76,41 @@ def _asking(call: Call, params: Mapping[str, Json], *demanded: str) -> Call:
     """The call with other parameters, of which those `demanded` must not be left out."""
     request = replace(call.request, params=dict(params))
     return replace(call, request=request, demanded=call.demanded.union(demanded))
+
+
+def _prompts(provider: Provider, call: Call, target: Target, params: Mapping[str, Json]) -> AsyncGenerator[Event, None]:
+    """The answers to several texts to complete: a sampled call for each."""
+    prompts = call.request.messages or []
+    n, best_of = _number(params, "n"), _number(params, "best_of")
+    if len(prompts) * max(n, best_of) > MOST:
+        message = f"prompt: one request may ask for {MOST} answers, of all prompts together: send fewer prompts"
+        raise BadRequest(message, param="prompt")
+    # What is noted of each apart is not the whole call's; all else (`dropped`) is, and is noted there at once.
+    calls = [replace(call, request=replace(call.request, messages=[prompt]), remarks={}) for prompt in prompts]
+    return _joined(call, calls, [sampled(provider, alone, target) for alone in calls], n, target.provider)
+
+
+async def _joined(
+    call: Call, calls: Sequence[Call], sources: Sequence[AsyncGenerator[Event, None]], n: int, provider: str
+) -> AsyncGenerator[Event, None]:
+    """The events of all `sources` as those of `call`. Each has the next `n` indices, which clients count on."""
+    answers: dict[int, Completion] = {}
+    async with aclosing(merged(dict(enumerate(sources)), provider)) as arriving:
+        async for place, event in arriving:
+            if isinstance(event, Completion):
+                kept = [choice for choice in event.choices if choice.index < n]
+                if len(kept) < n:
+                    message = f"{provider} gave {len(kept)} answers of the {n} that were asked for"
+                    raise UpstreamError(message, code="bad_answer", provider=provider)
+                moved = [replace(choice, index=place * n + choice.index) for choice in kept]
+                answers[place] = replace(event, choices=moved)
+            elif event.index < n:
+                yield replace(event, index=place * n + event.index)
+    chosen = [alone.remarks["best_of"] for alone in calls if "best_of" in alone.remarks]
+    if chosen:
+        # Of each prompt its own list, in the order of the prompts.
+        call.remarks["best_of"] = {**chosen[0], "chosen": [one["chosen"] for one in chosen]}
+    yield summed([answers[place] for place in range(len(sources))])
 
 
 async def _several(provider: Provider, call: Call, target: Target, n: int) -> AsyncGenerator[Event, None]:

@@ -34,6 +34,8 @@ class Echo:
         if call.request.stream:
             for piece in pieces:
                 yield Chunk(text=piece)
+            if choice.tool_calls:
+                yield Chunk(tool_calls=choice.tool_calls)
         usage = Usage(
             sum(len(_text(message).split()) for message in messages), max(len(pieces), len(choice.tool_calls))
         )
@@ -77,13 +79,18 @@ def _vector(text: str, size: int) -> list[float]:
     return [number / length for number in numbers]
 
 
-def _demanded(tools: list[Json], choice: Json) -> str | None:
-    names = [tool["function"]["name"] for tool in tools]
+def _demanded(tools: Json, choice: Json) -> str | None:
+    tools = tools if isinstance(tools, list) else []
     if choice == "required":
-        return next(iter(names), None)
-    if isinstance(choice, dict):
-        return str(choice.get("function", {}).get("name"))
-    return None
+        return next(filter(None, map(_named, tools)), None)
+    return _named(choice)
+
+
+def _named(value: Json) -> str | None:
+    """The function that a tool or a choice names; what has another form names none."""
+    function = value.get("function") if isinstance(value, dict) else None
+    name = function.get("name") if isinstance(function, dict) else None
+    return name if isinstance(name, str) else None
 
 
 def _text(message: Message) -> str:

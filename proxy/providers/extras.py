@@ -35,13 +35,20 @@ ARGUMENTS: Mapping[str, frozenset[str]] = {
 
 LITELLMS = re.compile(
     r"(api|aws|vertex|azure|litellm|mock)_.*|.*base_url|custom_llm_provider|organization|client|headers|timeout"
-    r"|(.*_)?fallbacks|model_list|(num|max)_retries|(additional_)?drop_params|allowed_openai_params|.*callbacks?",
+    r"|(.*_)?(api_?keys?|secrets?|credentials?|passwords?|authorization)"
+    r"|(.*_)?fallbacks|model_list|(num|max)_retries|(additional_)?drop_params|allowed_openai_params|.*callbacks?"
+    r"|(user|router)_.*|model_info|cache|caching|no-log|guardrails"
+    r"|.*ur[il]s?|api-?base|.*endpoint|.*proxy|proxies|server|host|tokens?",
+    re.IGNORECASE,
 )
-"""LiteLLM's own arguments, which a LiteLLM further up would take from a body: addresses, keys, retries, callbacks."""
+"""LiteLLM's own arguments, which a LiteLLM further up would take from a body: addresses, keys, retries, callbacks, a
+router of the client's. And what is an address or a credential by its name: no vendor takes one from a body.
+"""
 
 _REFUSED = re.compile(
     r"host|cookie2?|set-cookie|connection|keep-alive|te|trailers?|transfer-encoding|upgrade|expect|via|forwarded"
-    r"|accept(-.*)?|content-.*|proxy-.*|x-forwarded-.*|x-amz-.*|openai-(organization|project)"
+    r"|accept(-.*)?|content-.*|.*proxy.*|.*forwarded-.*|x-amz-.*|openai-(organization|project)"
+    r"|.*(ur[il]|host|target|rewrite|override)([-_].*)?"
     r"|(.*[-_])?(keys?|apikey|tokens?|secrets?|credentials?|passwords?|auth|authorization|signature)([-_].*)?",
     re.IGNORECASE,
 )

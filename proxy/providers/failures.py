@@ -177,13 +177,14 @@ def translate(
     # it was escaped.
     raw = blotted(str(cause), secrets)[:READ] or type(cause).__name__
     if seen.refusal is not None:
+        code = "redirected" if seen.refusal == "redirect" else "bad_answer"
         return UpstreamError(
-            f"{provider}: {REFUSALS[seen.refusal]}", code="bad_answer", provider=provider, upstream_status=seen.status
+            f"{provider}: {REFUSALS[seen.refusal]}", code=code, provider=provider, upstream_status=seen.status
         )
-    known = reworded(raw) if seen.status is None else None
+    code = _code(cause, raw, seen, began)
+    known = reworded(raw, cause, code, sent=seen.sent) if seen.status is None else None
     if known is not None:
         return UpstreamError(f"{provider} {known[1]}", code=known[0], provider=provider)
-    code = _code(cause, raw, seen, began)
     own = code in OUR_WORDS and (seen.status is None or seen.status < 300)
     text = scrub(quoted(raw) if own else readable(raw), secrets)[:LONGEST]
     return UpstreamError(

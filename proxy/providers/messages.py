@@ -20,6 +20,7 @@ from collections.abc import Sequence
 
 from proxy.errors import UpstreamError
 from proxy.models import Json, Message
+from proxy.providers import parts
 
 NO_RESULT = "(no result)"
 """What answers a call that the conversation left unanswered."""
@@ -47,8 +48,9 @@ Calls = list[dict[str, Json]]
 
 def prepare(messages: Sequence[Message], provider: str, *, claude: bool = False) -> list[Message]:
     """The conversation in the form that `provider` accepts; `claude` says that its model is spoken to in Claude's
-    words. Raises `UpstreamError` when there is nothing to say.
+    words. Raises `UpstreamError` when there is nothing to say, or a part of it that nobody could be told.
     """
+    parts.check(messages, provider)
     marked = claude or provider in MARKED
     plain = [_plain(message, provider, claude=claude, marked=marked) for message in messages]
     return _suited(_paired(plain), provider)

@@ -1,7 +1,8 @@
 """What may be sent to whom: from OpenAI's parameter names to the arguments of one call.
 
 The rules are rows where they can be (`NEVER`, `NEUTRAL`) and small functions where they cannot (tools in `tools.py`,
-what a request adds by hand in `extras.py`, the text endpoint in `texts.py`, JSON modes here). What must stay true:
+the form of the answer in `formats.py`, what a request adds by hand in `extras.py`, the text endpoint in `texts.py`).
+What must stay true:
 
 * Only parameters of `KNOWN` reach LiteLLM: its other arguments choose addresses, keys, callbacks and fallbacks.
 * Neutral values count as absent, because clients send them with every request and half the models refuse them.
@@ -17,7 +18,7 @@ from typing import Any
 
 from proxy.errors import UpstreamError
 from proxy.models import Json, Kind, Message
-from proxy.providers import extras, tools
+from proxy.providers import extras, formats, tools
 
 SAMPLING = (
     "temperature",
@@ -111,8 +112,6 @@ FORCED: Mapping[str, frozenset[str]] = {
 MAX_TOKENS = 4096
 """For Claude's own API, which demands a limit: LiteLLM would send the model's whole output limit."""
 
-JSON_LINE = "Answer with one JSON object and nothing else."
-
 Accepts = Callable[[str, Json], bool]
 """Whether the model takes a parameter with this value (LiteLLM's knowledge of models)."""
 
@@ -168,7 +167,7 @@ def prepare(plan: Plan, accepts: Accepts) -> None:
     _temperature(plan)
     _lengths(plan)
     _logprobs(plan)
-    _response_format(plan)
+    formats.prepare(plan)
     _safe_prompt(plan)
     for name in [name for name in (*SAMPLING, *FEATURES) if name in plan.params]:
         _sampling(plan, name, accepts)
@@ -240,33 +239,6 @@ def _logprobs(plan: Plan) -> None:
         plan.params["logprobs"] = True
         if wanted > 0:
             plan.params.setdefault("top_logprobs", wanted)
-
-
-def _response_format(plan: Plan) -> None:
-    """JSON modes: Claude and Bedrock are asked in words, Cohere in its own shape, the rest in OpenAI's."""
-    wanted = plan.params.pop("response_format", None)
-    kind = wanted.get("type") if isinstance(wanted, dict) else wanted
-    if wanted is None or kind == "text":
-        return
-    if not isinstance(wanted, dict) or kind not in ("json_object", "json_schema"):
-        plan.drop("response_format", "must be an object of type text, json_object or json_schema")
-    elif kind == "json_object" and (plan.claude or plan.provider in ("aws_bedrock", "anthropic")):
-        plan.dropped["response_format"] = "asked for in a system message: the provider has no JSON mode"
-        plan.messages[:] = [{"role": "system", "content": JSON_LINE}, *plan.messages]
-    elif plan.provider in ("cohere", "groq"):
-        # LiteLLM refuses it for Cohere, and fakes the stream when it sees it for Groq
-        shape = _cohere_format(wanted) if plan.provider == "cohere" else wanted
-        plan.arguments.setdefault("extra_body", {})["response_format"] = shape
-    else:
-        plan.arguments["response_format"] = wanted
-        plan.forced.add("response_format")
-
-
-def _cohere_format(wanted: Mapping[str, Json]) -> dict[str, Json]:
-    described = wanted.get("json_schema")
-    if not isinstance(described, dict):
-        return {"type": "json_object"}
-    return {"type": "json_object", "json_schema": described.get("schema", described)}
 
 
 def _safe_prompt(plan: Plan) -> None:

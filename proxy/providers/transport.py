@@ -38,13 +38,16 @@ REFUSALS: Mapping[Refusal, str] = {
 
 @dataclass(slots=True)
 class Exchange:
-    """What was seen on the wire during one call: `status` is None until an answer began."""
+    """What was seen on the wire during one call: `status` is None until an answer began, and `sent` false until the
+    first request was made.
+    """
 
     limit: int
     organization: str | None = None
     status: int | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     refusal: Refusal | None = None
+    sent: bool = True
 
     def refuse(self, refusal: Refusal, request: httpx.Request) -> httpx.HTTPError:
         """Remember the refusal; the error is one that every client above takes for a broken connection."""
@@ -57,7 +60,7 @@ _exchange: ContextVar[Exchange | None] = ContextVar("proxy_exchange", default=No
 
 def begin(limit: int, organization: str | None = None) -> Exchange:
     """The exchange of the call that is about to be made in this context; `organization` is what OpenAI may be told."""
-    exchange = Exchange(limit, organization)
+    exchange = Exchange(limit, organization, sent=False)
     _exchange.set(exchange)
     return exchange
 
@@ -88,6 +91,7 @@ def guarded(send: Send) -> Send:
         for name in FROM_ENVIRONMENT:
             if name in request.headers and request.headers[name] != exchange.organization:
                 del request.headers[name]
+        exchange.sent = True
         response = await send(transport, request)
         exchange.status = response.status_code
         exchange.headers = response.headers

@@ -61,14 +61,58 @@ REWORDED: tuple[tuple[re.Pattern[str], str, str], ...] = tuple(
             "invalid_request",
             "was not asked: an image is neither an https address nor a data: URL in base64",
         ),
+        (
+            r"does not support file content",
+            "invalid_request",
+            "was not asked: it takes no files; send their pages as images, or their text",
+        ),
+        (
+            r"file_data (or|and) file_id",
+            "invalid_request",
+            "was not asked: a file among the messages needs file_data or a file_id",
+        ),
+        (
+            r"Failed to parse tool call arguments",
+            "invalid_request",
+            "was not asked: the arguments of a tool call among the messages are not JSON",
+        ),
+        (r"Unmapped reasoning effort", "invalid_request", "was not asked: reasoning_effort is none that it has"),
     )
 )
 """What LiteLLM says before anything is sent, by its words; its advice would be about itself: (words, code, ours)."""
 
 
-def reworded(raw: str) -> tuple[str, str] | None:
-    """The code and our words for a refusal of LiteLLM's own, if it is one of those that nobody here could follow."""
-    return next(((code, sentence) for words, code, sentence in REWORDED if words.search(raw[:LEAD])), None)
+UNSENDABLE = "was not asked: a message, a tool or a parameter has not the form that it should have"
+
+BROAD = frozenset({"APIConnectionError", "InternalServerError", "APIError"})
+"""What LiteLLM makes of any exception that it does not know."""
+
+WIRE = frozenset({"aiohttp", "anyio", "botocore", "google", "httpcore", "httpx", "requests", "urllib3"})
+"""The libraries whose exceptions tell of a connection."""
+
+
+def reworded(raw: str, error: BaseException, code: str, *, sent: bool) -> tuple[str, str] | None:
+    """The code and our words for a refusal of LiteLLM's own, if it is one of those that nobody here could follow.
+
+    Where nothing was `sent` and no connection failed, LiteLLM could not read what it was given; its words then are
+    pieces of the request, or Python's.
+    """
+    for words, finer, sentence in REWORDED:
+        if words.search(raw[:LEAD]):
+            return finer, sentence
+    if sent or type(error).__name__ == "ImageFetchError":
+        return None
+    broken = code == "unreachable" and type(error).__name__ in BROAD and not _of_the_wire(error)
+    return ("invalid_request", UNSENDABLE) if broken or code == "invalid_request" else None
+
+
+def _of_the_wire(error: BaseException | None) -> bool:
+    """Whether a failure of a connection is behind an exception."""
+    while error is not None:
+        if isinstance(error, OSError) or type(error).__module__.partition(".")[0] in WIRE:
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def readable(raw: str) -> str:

@@ -22,7 +22,8 @@ from proxy.routes import openapi
 from proxy.routes.strict import StrictRoute
 
 DESCRIPTION = (
-    "A local LLM gateway: the APIs of Parea, OpenAI, Humanloop and Scale in front of every provider LiteLLM can call."
+    "A local LLM gateway: the APIs of OpenAI, Anthropic, Parea, Humanloop and Scale in front of every provider that"
+    " LiteLLM can call."
 )
 
 

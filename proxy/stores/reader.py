@@ -59,6 +59,16 @@ class Reader:
             reached.extend(found)
         return [record for record in records if record.trace_id in below and record.trace_id != trace_id]
 
+    def members(self, name: str) -> list[Record]:
+        """The rows of a tree, or of a session, by its id, oldest first."""
+        with self._connection() as connection:
+            rows = connection.execute(
+                f"SELECT {SELECTED} FROM traces WHERE root_trace_id = :name OR session_id = :name"
+                " ORDER BY start_timestamp, rowid",
+                {"name": without_nul(name)},
+            ).fetchall()
+        return [decode(row) for row in rows]
+
     def search(self, query: TraceQuery) -> TracePage:
         """Raises `BadRequest` for an operator, field or value that cannot be searched."""
         condition, values = search.where(query, self._now())

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -235,3 +236,15 @@ providers:
 def test_the_environment_of_the_process_is_not_consulted(written: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(os.environ, "OPENAI_API_KEY", "k")
     assert config(written, "").providers["openai"].api_key is None
+
+
+@pytest.mark.parametrize(
+    ("mode", "told"), [("complete", True), ("completions", True), ("completion", False), ("rerank", False)]
+)
+def test_a_mode_that_nearly_is_one_is_told(tmp_path: Path, mode: str, told: bool) -> None:
+    entry = {"model_name": "m", "litellm_params": {"model": "echo/echo"}, "model_info": {"mode": mode}}
+    path = tmp_path / "config.yaml"
+    path.write_text(json.dumps({"model_list": [entry]}))
+    warnings = load(path, {}).warnings
+    assert [warning.key for warning in warnings] == ["model_list[0].model_info.mode"] * told
+    assert all("did you mean" in warning.message for warning in warnings)

@@ -37,8 +37,21 @@ def test_headers_place_the_call_in_a_tree() -> None:
     assert (trace.trace_id, trace.parent_trace_id, trace.root_trace_id, trace.session_id) == ("t", "p", "r", "s")
 
 
-def test_a_parent_without_a_root_is_the_root() -> None:
-    assert controls({"x-parent-trace-id": "p"}).trace.root_trace_id == "p"
+def test_a_parent_without_a_root_is_the_root_until_the_log_knows_better() -> None:
+    trace = controls({"x-parent-trace-id": "p"}).trace
+    assert (trace.root_trace_id, trace.rooted) == ("p", False)
+
+
+@pytest.mark.parametrize(
+    "headers", [{}, {"x-parent-trace-id": "p", "x-root-trace-id": "r"}, {"traceparent": f"00-{'a' * 32}-{'b' * 16}-01"}]
+)
+def test_otherwise_the_root_is_known(headers: dict[str, str]) -> None:
+    assert controls(headers).trace.rooted
+
+
+@pytest.mark.parametrize(("headers", "claimed"), [({}, False), ({"x-trace-id": "t"}, True)])
+def test_an_id_of_the_clients_is_a_claim(headers: dict[str, str], claimed: bool) -> None:
+    assert controls(headers).trace.claimed is claimed
 
 
 def test_a_call_that_is_its_own_parent_is_a_root() -> None:
@@ -66,7 +79,15 @@ def test_ids_that_are_said_win_over_traceparent() -> None:
 
 
 @pytest.mark.parametrize(
-    "value", ["", "x", f"00-{'0' * 32}-00f067aa0ba902b7-01", f"00-{'a' * 32}-{'0' * 16}-01", TRACEPARENT.upper()]
+    "value",
+    [
+        "",
+        "x",
+        f"00-{'0' * 32}-00f067aa0ba902b7-01",
+        f"00-{'a' * 32}-{'0' * 16}-01",
+        TRACEPARENT.upper(),
+        f"ff{TRACEPARENT[2:]}",
+    ],
 )
 def test_a_traceparent_that_is_none_is_ignored_as_its_standard_says(value: str) -> None:
     assert controls({"traceparent": value}).trace.parent_trace_id is None
@@ -81,6 +102,7 @@ def test_a_traceparent_that_is_none_is_ignored_as_its_standard_says(value: str) 
         ("inputs", LogPolicy(False, True)),
         ("Outputs", LogPolicy(True, False)),
         ("none", LogPolicy()),
+        ("inputs, outputs", LogPolicy(False, False)),
         (False, LogPolicy()),
     ],
 )
@@ -132,7 +154,11 @@ def test_what_the_api_says_itself_stands_where_no_control_does() -> None:
         ({"x-log-sample-rate": "nan"}, {}, "x-log-sample-rate"),
         ({"x-cache": "maybe"}, {}, "x-cache"),
         ({"x-metadata": "[1]"}, {}, "x-metadata"),
-        ({"x-trace-id": "x" * 513}, {}, "x-trace-id"),
+        ({"x-trace-id": "x" * 201}, {}, "x-trace-id"),
+        ({"x-trace-name": "x" * 513}, {}, "x-trace-name"),
+        ({"x-log-omit": "inputs, all but one"}, {}, "x-log-omit"),
+        ({}, {"trace_id": "a\r\nb"}, "trace_id"),
+        ({}, {"session_id": "caf\u00e9"}, "session_id"),
         ({}, {"trace_id": 5}, "trace_id"),
         ({}, {"metadata": {"tags": {}}}, "metadata.tags"),
         ({}, {"log_omit": []}, "log_omit"),

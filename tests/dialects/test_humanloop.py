@@ -197,10 +197,10 @@ def test_the_logarithm_of_nothing_is_null() -> None:
 
 
 def test_a_completion_model_is_told_of_as_one() -> None:
-    call = ready(decoded("completion", {"model_config": {"model": "m", "prompt_template": "Once", "other": {"k": 1}}}))
+    call = ready(decoded("completion", {"model_config": {"model": "m", "prompt_template": "Once", "seed": 1}}))
     call.targets = (Target("openai", "gpt-3.5-turbo-instruct"),)
     body = json.loads(DIALECTS["completion"].encode(call, COMPLETION).body)
-    assert body["provider_request"] == {"model": "gpt-3.5-turbo-instruct", "prompt": "Once", "k": 1}
+    assert body["provider_request"] == {"model": "gpt-3.5-turbo-instruct", "prompt": "Once", "seed": 1}
     (response,) = body["provider_responses"]
     assert (response["object"], response["choices"][0]["text"]) == ("text_completion", " Hello\nAda \n")
 
@@ -210,6 +210,22 @@ def test_what_was_not_sent_is_not_told_as_sent() -> None:
     call.dropped["seed"] = "no such parameter"
     body = json.loads(DEPLOYED.encode(call, COMPLETION).body)
     assert body["provider_request"].keys() == {"model", "messages", "suffix"}
+
+
+def test_only_known_parameters_are_told_as_sent() -> None:
+    other = {"min_p": 0.1, "api_base": "http://evil", "api_key": "sk-EVIL", "user_config": "sk-EVIL", "top_k": 2}
+    call = ready(
+        decoded("completion", {"model_config": {"model": "m", "prompt_template": "x", "other": other | {"n": 3}}})
+    )
+    call.request.params["extra_headers"] = {"x-team": "sk-EVIL"}
+    call.dropped["extra_body.user_config"] = "not a field that can be added"
+    answer = DIALECTS["completion"].encode(call, COMPLETION).body
+    messages = [{"role": "user", "content": "x"}]
+    body = json.loads(answer)
+    assert body["provider_request"] == {"model": "gpt-4o-mini", "messages": messages, "top_k": 2}
+    assert body["num_samples"] == 3
+    assert b"EVIL" not in answer
+    assert b"evil" not in answer
 
 
 @pytest.mark.parametrize(

@@ -18,8 +18,9 @@ CONFIG: dict[str, Any] = {
     "deployments": {
         "greet": {"model": "echo/echo", "prompt": "Greet {{name}}, {{ age }}."},
         "chat": {"model": "echo/echo", "messages": [{"role": "system", "content": "You help {{name}}."}]},
+        "bare": {"model": "echo/echo"},
     },
-    "projects": {"support": {"environments": {"production": "greet", "talk": "chat"}}},
+    "projects": {"support": {"environments": {"production": "greet", "talk": "chat", "void": "bare"}}},
 }
 INPUTS = {"name": "Ada", "age": 36}
 
@@ -145,7 +146,7 @@ def test_what_there_is_not_is_refused_with_what_there_is(gateway: Local) -> None
     assert (unknown.status_code, unknown.json()["detail"]["type"]) == (404, "not_found_error")
     assert "support" in unknown.json()["detail"]["message"]
     environment = post(gateway, "completion-deployed", project="support", environment="nope")
-    assert "production, talk" in environment.json()["detail"]["message"]
+    assert "production, talk, void" in environment.json()["detail"]["message"]
     path = post(gateway, "completions-deployed")
     assert (path.status_code, path.json()["detail"]["code"]) == (404, 404)
 
@@ -245,6 +246,16 @@ def test_a_key_of_the_requests_reaches_its_provider_and_nothing_else(gateway: Lo
     assert row["notes"]["dropped"].keys() == {"provider_api_keys.openai_azure_endpoint", "provider_api_keys.ai21"}
     assert "canary" not in response.text
     assert not [row for row in rows(gateway.data) if "canary-" in json.dumps(row)]
+
+
+def test_a_deployment_without_a_prompt_says_so(gateway: Local) -> None:
+    response = post(gateway, "completion-deployed", project="support", environment="void")
+    detail = response.json()["detail"]
+    assert (response.status_code, detail["origin"]) == (400, "Humanloop")
+    assert detail["message"] == "deployment 'bare' has no messages or prompt of its own, and the request gives none"
+    said = [{"role": "user", "content": "hi"}]
+    (sample,) = answered(gateway, "chat-deployed", project="support", environment="void", messages=said)["data"]
+    assert sample["output"] == "You said: hi"
 
 
 def test_parameters_reach_the_provider(gateway: Local, fleet: Fleet) -> None:

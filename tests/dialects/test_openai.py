@@ -64,6 +64,13 @@ def refused(path: str, body: Json) -> dict[str, Any]:
     return dict(envelope["error"])
 
 
+@pytest.mark.parametrize("prompt", ["a", ["a"], ["a", "b", "a"]])
+def test_of_several_prompts_each_is_a_message(prompt: str | list[str]) -> None:
+    request = decode(TEXT, {"model": "m", "prompt": prompt}).request
+    assert request.messages == [{"role": "user", "content": text} for text in prompt]
+    assert request.kind == "text"
+
+
 @pytest.mark.parametrize(
     ("path", "body", "param", "code"),
     [
@@ -86,8 +93,9 @@ def refused(path: str, body: Json) -> dict[str, Any]:
         (CHAT, {"model": "m", "messages": [USER], "log_omit": "canary"}, "log_omit", None),
         (TEXT, {"model": "m"}, "prompt", "missing_required_parameter"),
         (TEXT, {"model": "m", "prompt": 1}, "prompt", "invalid_type"),
-        (TEXT, {"model": "m", "prompt": ["canary", "canary"]}, "prompt", None),
+        (TEXT, {"model": "m", "prompt": ["canary", 1]}, "prompt", None),
         (TEXT, {"model": "m", "prompt": [1, 2]}, "prompt", None),
+        (TEXT, {"model": "m", "prompt": [[1, 2], [3]]}, "prompt", None),
         (TEXT, {"model": "m", "prompt": []}, "prompt", None),
         (TEXT, {"model": "m", "prompt": "hi", "logprobs": True}, "logprobs", "invalid_type"),
         (EMBEDDING, {"model": "m"}, "input", "missing_required_parameter"),

@@ -179,6 +179,73 @@ def test_a_text(client: openai.OpenAI) -> None:
     assert "".join(chunk.choices[0].text for chunk in stream) == "one twoYou said: one two"
 
 
+@pytest.mark.usefixtures("fleet")
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        ("echo", ["You said: one", "You said: two three"]),
+        (f"anthropic/{MODELS['anthropic']}", ["Hello from anthropic"] * 2),
+        ("gpt-3.5-turbo-instruct", None),
+    ],
+)
+@pytest.mark.parametrize("n", [1, 2])
+def test_several_texts(client: openai.OpenAI, gateway: Local, model: str, said: list[str] | None, n: int) -> None:
+    """Of a completion model what it says of each prompt alone is what it says of it in the list."""
+    prompts = ["one", "two three"]
+    asked: Any = {"model": model, "echo": True, "n": n}
+    if said is None:
+        alone = [client.completions.create(**{**asked, "n": 1}, prompt=prompt).choices[0].text for prompt in prompts]
+        assert [text.startswith(prompt) for text, prompt in zip(alone, prompts, strict=True)] == [True, True]
+    else:
+        alone = [prompt + text for prompt, text in zip(prompts, said, strict=True)]
+    expected = [text for text in alone for _ in range(n)]
+    trace_id = f"prompts-{model.rpartition('/')[2]}-{n}"
+    answer = client.completions.create(**asked, prompt=prompts, extra_headers={"x-trace-id": trace_id})
+    assert [(choice.index, choice.text) for choice in answer.choices] == list(enumerate(expected))
+    row = gateway.row(trace_id)
+    # the row has what the provider said, which of a chat model is without the prompt
+    bare = [text for text in said or alone for _ in range(n)]
+    assert row["output"] == bare
+    assert answer.usage is not None
+    assert (row["total_tokens"], row["notes"]["kind"]) == (answer.usage.total_tokens, "text")
+    told, ended = [""] * (2 * n), list[int]()
+    for chunk in client.completions.create(**asked, prompt=prompts, stream=True):
+        for choice in chunk.choices:
+            told[choice.index] += choice.text
+            ended += [choice.index] if choice.finish_reason else []
+    assert (told, sorted(ended)) == (expected, list(range(2 * n)))
+
+
+def test_a_completion_model_is_asked_for_each_text(client: openai.OpenAI, fleet: Fleet) -> None:
+    client.completions.create(model="gpt-3.5-turbo-instruct", prompt=["one", "two"], n=2)
+    sent = [(request.target, request.json["prompt"], request.json["n"]) for request in fleet["openai"].requests]
+    assert sorted(sent) == [("/v1/completions", "one", 2), ("/v1/completions", "two", 2)]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("prompt", [["a"] * 65, [[1, 2], [3]]])
+def test_too_many_texts_and_tokens_are_refused(client: openai.OpenAI, prompt: Any, stream: bool) -> None:
+    with pytest.raises(openai.BadRequestError) as caught:
+        client.completions.create(model="echo", prompt=prompt, n=2, stream=stream)
+    assert caught.value.param == "prompt"
+
+
+def test_a_list_of_texts_is_cached_apart_from_a_conversation(client: openai.OpenAI) -> None:
+    texts, cached = ["red", "blue"], {"cache": True}
+    messages: Any = [{"role": "user", "content": text} for text in texts]
+    seen: list[Any] = [
+        client.completions.with_raw_response.create(model="echo", prompt=texts, extra_body=cached),
+        client.chat.completions.with_raw_response.create(model="echo", messages=messages, extra_body=cached),
+        client.completions.with_raw_response.create(model="echo", prompt=texts, extra_body=cached),
+        client.completions.with_raw_response.create(model="echo", prompt="red", extra_body=cached),
+        client.chat.completions.with_raw_response.create(model="echo", messages=messages[:1], extra_body=cached),
+    ]
+    assert [raw.headers["x-cache"] for raw in seen] == ["miss", "miss", "hit", "miss", "hit"]
+    answer = seen[2].parse()
+    assert isinstance(answer, openai.types.Completion)
+    assert [choice.text for choice in answer.choices] == ["You said: red", "You said: blue"]
+
+
 @pytest.mark.parametrize("encoding", ["float", "base64", openai.omit])
 def test_embeddings(client: openai.OpenAI, encoding: Any) -> None:
     answer = client.embeddings.create(model="text-embedding-3-small", input=["one", "two"], encoding_format=encoding)

@@ -113,3 +113,35 @@ def test_the_prompt_is_repeated_where_the_model_does_not(model: str, text: str) 
     assert (answer["text"], answer["logprobs"]["text_offset"]) == (text, [len(text) - len(" upon")])
     (chunk,) = openai_text.chunks(call(model, echo=True), Chunk(" upon"))
     assert chunk["choices"][0]["text"] == text
+
+
+@pytest.mark.parametrize("params", [{}, {"n": 1}, {"n": 3}])
+@pytest.mark.parametrize("default", [{}, {"n": 2}])
+def test_each_choice_repeats_its_own_prompt(params: dict[str, Any], default: dict[str, Any]) -> None:
+    n = {**default, **params}.get("n", 1)
+    prompts = ["Once", "Twice", "Thrice"]
+
+    def listed() -> Call:
+        asked = call(echo=True)
+        asked.request.messages = [{"role": "user", "content": prompt} for prompt in prompts]
+        asked.request.params |= params
+        asked.targets = (Target("openai", CHAT_MODEL, params=default),)
+        return asked
+
+    expected = [f"{prompt} upon" for prompt in prompts for _ in range(n)]
+    whole = completion(*(Choice(index, " upon") for index in range(3 * n)))
+    assert [choice["text"] for choice in openai_text.whole(listed(), whole)["choices"]] == expected
+    asked, texts = listed(), [""] * (3 * n)
+    events: list[Event] = [*(Chunk(" upon", index=index) for index in reversed(range(3 * n))), whole]
+    for event in events:
+        for part in openai_text.chunks(asked, event):
+            for choice in part["choices"]:
+                texts[choice["index"]] += choice["text"]
+    assert texts == expected
+
+
+def test_a_conversation_of_a_deployment_repeats_its_last_message() -> None:
+    asked = call(echo=True)
+    asked.request.kind = "chat"
+    asked.request.messages = [{"role": "system", "content": "Be"}, {"role": "user", "content": "Once"}]
+    assert openai_text.whole(asked, completion(Choice(0, " upon")))["choices"][0]["text"] == "Once upon"

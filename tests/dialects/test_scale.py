@@ -94,7 +94,14 @@ def test_a_timeout_is_seconds(given: Any, sent: float | None) -> None:
 
 
 def test_one_prompt_may_stand_in_a_list() -> None:
-    assert decode(COUNTED, prompt=["hi"]).request.messages == [{"role": "user", "content": "hi"}]
+    for dialect in (TEXT, COUNTED):
+        assert decode(dialect, prompt=["hi"]).request.messages == [{"role": "user", "content": "hi"}]
+
+
+def test_the_newer_client_may_send_several_prompts() -> None:
+    request = decode(COUNTED, prompt=["hi", "ho"]).request
+    assert request.messages == [{"role": "user", "content": "hi"}, {"role": "user", "content": "ho"}]
+    assert request.kind == "text"
 
 
 def test_log_probabilities_may_be_asked_for_by_their_older_name() -> None:

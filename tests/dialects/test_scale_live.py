@@ -64,6 +64,20 @@ def test_a_whole_answer(gateway: Local, path: str) -> None:
     )
 
 
+def test_several_prompts_to_the_newer_client(gateway: Local) -> None:
+    asked: dict[str, Any] = {"prompt": ["a", "b"], "n": 2, "echo": True}
+    expected = ["aYou said: a"] * 2 + ["bYou said: b"] * 2
+    answer = post(gateway, "/v5/completions", **asked).json()
+    assert [(choice["index"], choice["text"]) for choice in answer["choices"]] == list(enumerate(expected))
+    told = [""] * 4
+    for chunk in chunks(post(gateway, "/v5/completions", **asked, stream=True)):
+        for choice in chunk["choices"]:
+            told[choice["index"]] += choice["text"]
+    assert told == expected
+    refused = post(gateway, "/v4/beta/completions", **asked)
+    assert (refused.status_code, refused.json()["detail"][0]["loc"]) == (422, ["body", "prompt"])
+
+
 @pytest.mark.parametrize("path", PATHS)
 def test_a_stream_ends_with_its_body(gateway: Local, path: str) -> None:
     answer = post(gateway, path, stream=True, stream_options={"include_usage": True})

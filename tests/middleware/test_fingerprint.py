@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from proxy.middleware.fingerprint import fingerprint
-from proxy.models import Call, LogPolicy, Target, TraceContext
+from proxy.models import Call, Kind, LogPolicy, Target, TraceContext
 from tests.middleware.calls import TARGET, make_call
 
 SECRET = b"secret"
@@ -194,3 +194,19 @@ def test_a_deeply_nested_request_has_no_fingerprint() -> None:
     for _ in range(5000):
         nested = [nested]
     assert fingerprint(changed(params={"tools": nested}), SECRET) is None
+
+
+def prompts(*texts: str, kind: Kind = "text", **more: Any) -> Call:
+    return changed(kind=kind, messages=[{"role": "user", "content": text} for text in texts], **more)
+
+
+def test_several_texts_to_complete_are_no_conversation() -> None:
+    assert digest(prompts("a", "b")) != digest(prompts("a", "b", kind="chat"))
+    assert digest(prompts("a", "b")) == digest(prompts("a", "b"))
+    assert digest(prompts("a", "b")) != digest(prompts("b", "a"))
+    history = [{"role": "user", "content": "a"}]
+    assert digest(prompts("b", "c", history=history)) != digest(prompts("a", "b", "c"))
+
+
+def test_one_text_to_complete_is_what_a_chat_model_gets() -> None:
+    assert digest(prompts("a")) == digest(prompts("a", kind="chat"))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -111,6 +112,12 @@ def test_what_is_missing_is_named(config: Config, missing: str) -> None:
     given: dict[str, Any] = {"model": "fast", missing: None}
     with pytest.raises(BadRequest, match=missing):
         resolved(config, **given)
+
+
+def test_a_deployment_that_asks_nothing_is_named(config: Config) -> None:
+    config = replace(config, deployments={"empty": replace(config.deployments["p"], id="empty", messages=[])})
+    with pytest.raises(BadRequest, match="^deployment 'empty' has no messages or prompt of its own"):
+        resolved(config, deployment_id="empty", messages=None)
 
 
 def test_history_alone_is_a_conversation(config: Config) -> None:

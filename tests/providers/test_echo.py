@@ -9,7 +9,7 @@ from contextlib import aclosing
 
 import pytest
 
-from proxy.models import Call, Completion, CompletionRequest, Event, Json, Kind, Target, TraceContext
+from proxy.models import Call, Chunk, Completion, CompletionRequest, Event, Json, Kind, Target, TraceContext
 from proxy.providers.echo import DIMENSIONS, Echo
 
 
@@ -57,3 +57,31 @@ async def test_base64() -> None:
     (numbers,) = await embedded("a")
     (packed,) = await embedded("a", encoding_format="base64")
     assert struct.unpack(f"<{DIMENSIONS}f", base64.b64decode(packed)) == pytest.approx(numbers)
+
+
+TOOL = {"type": "function", "function": {"name": "look"}}
+
+
+@pytest.mark.parametrize("choice", ["required", TOOL])
+async def test_a_call_that_is_demanded_is_made(choice: Json) -> None:
+    for stream in (False, True):
+        *chunks, completion = await ask("chat", "hi", stream=stream, tools=[TOOL], tool_choice=choice)
+        assert isinstance(completion, Completion)
+        (call,) = completion.tool_calls
+        assert (call.name, call.arguments) == ("look", "{}")
+        assert [chunk.tool_calls for chunk in chunks if isinstance(chunk, Chunk)] == [[call]] * stream
+
+
+@pytest.mark.parametrize("choice", ["none", "auto", {"function": "look"}, {"function": {"name": 5}}, {}, ["look"], 5])
+async def test_a_choice_of_another_form_demands_none(choice: Json) -> None:
+    (completion,) = await ask("chat", "hi", tools=[TOOL], tool_choice=choice)
+    assert isinstance(completion, Completion)
+    assert (completion.tool_calls, completion.text) == ([], "You said: hi")
+
+
+async def test_tools_of_another_form_cannot_be_called() -> None:
+    odd: Json
+    for odd in ("look", [5, {"function": "look"}, {}], {}):
+        (completion,) = await ask("chat", "hi", tools=odd, tool_choice="required")
+        assert isinstance(completion, Completion)
+        assert completion.tool_calls == []

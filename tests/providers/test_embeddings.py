@@ -223,7 +223,7 @@ FAILURES = [
     ("e429after", "rate_limited"),
     ("e500", "upstream_failed"),
     ("badjson", "bad_answer"),
-    ("redirect", "bad_answer"),
+    ("redirect", "redirected"),
     ("gzip", "bad_answer"),
     ("reset", "unreachable"),
     ("hang", "timeout"),

@@ -38,6 +38,14 @@ FORBIDDEN_FIELDS: dict[str, Json] = {
     "extra_headers": {"authorization": "x"},
     "client": "x",
     "timeout": 1,
+    "user_config": {"model_list": []},
+    "no-log": True,
+    "cache": {"no-cache": True},
+    "baseURL": "http://127.0.0.1:1",
+    "endpointUrl": "http://127.0.0.1:1",
+    "apiBase": "http://127.0.0.1:1",
+    "proxies": {"http": "http://127.0.0.1:1"},
+    "token": "x",
 }
 FORBIDDEN_HEADERS = {
     "Authorization": "Bearer other",
@@ -59,6 +67,11 @@ FORBIDDEN_HEADERS = {
     "bad name": "x",
     "x-broken": "a\r\nb: c",
     "x-number": 5,
+    "helicone-target-url": "http://127.0.0.1:1",
+    "x-host": "127.0.0.1",
+    "x-original-url": "/",
+    "x-rewrite-url": "/",
+    "x-http-method-override": "DELETE",
 }
 
 

@@ -233,3 +233,48 @@ def test_a_key_in_an_address_goes() -> None:
 )
 def test_retry_after(headers: dict[str, str], seconds: float | None) -> None:
     assert retry_after(headers) == seconds
+
+
+@pytest.mark.parametrize(
+    ("sent", "cause", "code"),
+    [
+        (False, TypeError("'int' object is not subscriptable"), "invalid_request"),
+        (True, TypeError("'int' object is not subscriptable"), "unreachable"),
+        (False, OSError("no route"), "unreachable"),
+        (False, httpx.ConnectError("refused"), "unreachable"),
+    ],
+)
+def test_what_cannot_be_sent_is_the_requests_fault(sent: bool, cause: Exception, code: str) -> None:
+    error = kind("APIConnectionError")(f"litellm.APIConnectionError: {cause}")
+    error.__context__ = cause
+    translated = translate(error, "anthropic", Exchange(1, sent=sent))
+    assert (translated.code, translated.retryable) == (code, code == "unreachable")
+    assert "subscriptable" not in translated.message
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        KeyError("image_url"),
+        TypeError('can only concatenate str (not "int") to str'),
+        kind("BadRequestError")("litellm.BadRequestError: Got={'type': 'file', 'file': {'secret': 1}}"),
+        kind("BadRequestError")("Failed to parse tool call arguments for tool 'f'. Arguments: secret"),
+    ],
+    ids=["key", "type", "repr", "arguments"],
+)
+def test_what_litellm_could_not_read_is_told_in_our_words(error: Exception) -> None:
+    translated = translate(error, "anthropic", Exchange(1, sent=False))
+    assert (translated.code, translated.status, translated.retryable) == ("invalid_request", 400, False)
+    assert translated.message.startswith("anthropic was not asked: ")
+    assert not any(word in translated.message for word in ("{", "image_url", "concatenate", "secret"))
+
+
+def test_a_bad_key_that_was_never_sent_stays_one() -> None:
+    error = kind("APIConnectionError")("litellm.APIConnectionError: could not deserialize key data")
+    assert translate(error, "vertexai", Exchange(1, sent=False)).code == "authentication"
+
+
+def test_a_redirect_is_not_retried() -> None:
+    error = translate(kind("APIConnectionError")("x"), "openai", Exchange(1, status=307, refusal="redirect"))
+    assert (error.code, error.status, error.retryable, error.upstream_status) == ("redirected", 502, False, 307)
+    assert "set api_base to the final address" in error.message

@@ -400,7 +400,7 @@ FAILURES: tuple[Failure, ...] = (
     Failure("deep", "bad_answer", upstream=200),
     Failure("array", "bad_answer", upstream=200),
     Failure("nothing", "bad_answer", upstream=200),
-    Failure("redirect", "bad_answer", upstream=307),
+    Failure("redirect", "redirected", upstream=307),
     Failure("gzip", "bad_answer", upstream=200),
     Failure("reset", "unreachable"),
     Failure("close", "unreachable"),
@@ -518,7 +518,7 @@ async def test_redirects_are_not_followed(fleet: Fleet, provider: LiteLLM, name:
     other = fleet["groq" if name == "openai" else "openai"]
     fleet[name].script = Scenario(status=status, raw=b"", headers={"location": f"{other.url}/v1/chat/completions"})
     error, _ = await fail(provider, fleet.target(name), way)
-    assert (error.code, error.upstream_status) == ("bad_answer", status)
+    assert (error.code, error.upstream_status) == ("redirected", status)
     assert other.requests == []
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from proxy.errors import UpstreamError
 from proxy.models import Json
-from proxy.providers.parameters import JSON_LINE, KNOWN, NEVER, SAMPLING, Plan, claude_version, prepare
+from proxy.providers.parameters import KNOWN, NEVER, SAMPLING, Plan, claude_version, prepare
 from proxy.vendors import VENDORS
 
 MODELS = {
@@ -202,25 +202,6 @@ def test_a_demanded_parameter_is_not_left_out() -> None:
 
 def test_strict_lets_neutral_values_pass() -> None:
     assert plan("anthropic", strict=True, frequency_penalty=0, n=1, top_p=1.0).dropped == {}
-
-
-@pytest.mark.parametrize("provider", ["anthropic", "aws_bedrock"])
-def test_json_is_asked_for_in_words(provider: str) -> None:
-    found = plan(provider, response_format={"type": "json_object"})
-    assert "response_format" not in found.arguments
-    assert found.messages[0] == {"role": "system", "content": JSON_LINE}
-    assert "system message" in found.dropped["response_format"]
-
-
-def test_json_modes_of_the_others() -> None:
-    schema = {"type": "json_schema", "json_schema": {"name": "s", "schema": {"type": "object"}}}
-    assert arguments("openai", response_format=schema) == {"response_format": schema}
-    assert arguments("cohere", response_format=schema) == {
-        "extra_body": {"response_format": {"type": "json_object", "json_schema": {"type": "object"}}}
-    }
-    assert arguments("groq", response_format=schema) == {"extra_body": {"response_format": schema}}
-    assert arguments("openai", response_format={"type": "text"}) == {}
-    assert "response_format" in plan("openai", response_format="xml").dropped
 
 
 @pytest.mark.parametrize(

@@ -219,7 +219,7 @@ FAILURES = [
     ("badjson", "bad_answer", 200, ""),
     ("nan", "bad_answer", 200, ""),
     ("array", "bad_answer", 200, ""),
-    ("redirect", "bad_answer", 307, ""),
+    ("redirect", "redirected", 307, ""),
     ("gzip", "bad_answer", 200, ""),
     ("reset", "unreachable", None, ""),
     ("close", "unreachable", None, ""),

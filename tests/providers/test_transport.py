@@ -92,7 +92,8 @@ async def test_redirects_are_not_followed(
         head = f"HTTP/1.1 {status} Moved\r\nlocation: {second.url}/elsewhere\r\ncontent-length: 0\r\n\r\n".encode()
         async with serving(Server(head)) as first:
             error = await fail(provider, replace(fleet.target(name), api_base=first.url), stream)
-        assert (error.code, error.upstream_status) == ("bad_answer", status)
+        assert (error.code, error.upstream_status) == ("redirected", status)
+        assert not error.retryable
         assert "redirect" in error.message
         assert first.connections == 1
         assert second.connections == 0

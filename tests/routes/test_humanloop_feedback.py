@@ -38,6 +38,11 @@ def test_feedback_comes_back_as_it_was_given(humanloop: Humanloop) -> None:
     assert [{**one, "id": ""} for one in humanloop.read(data_id)["feedback"]] == [{**answer, "id": ""}]
 
 
+def test_feedback_on_nothing_is_refused(humanloop: Humanloop) -> None:
+    (wrong,) = humanloop.ask("POST", "/feedback", [], status=422)["detail"]
+    assert wrong == {"loc": ["body"], "msg": "List should have at least 1 item", "type": "too_short"}
+
+
 def test_what_is_given_again_replaces_and_labels_stand_side_by_side(humanloop: Humanloop) -> None:
     data_id = humanloop.log(feedback={"type": "rating", "value": "bad"})["id"]
     assert given(humanloop, data_id) == [("rating", "bad")]

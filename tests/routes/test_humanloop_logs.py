@@ -27,6 +27,7 @@ FULL: dict[str, Any] = {
     "reference_id": "full",
     "messages": [{"role": "user", "content": "hi"}],
     "output": " out ",
+    "raw_output": "raw",
     "output_message": {"role": "assistant", "content": " out "},
     "judgment": True,
     "config": {
@@ -43,6 +44,11 @@ FULL: dict[str, Any] = {
     "created_at": "2026-11-20T10:00:00Z",
     "stdout": "printed",
     "duration": 1.5,
+    "provider_latency": 0.3,
+    "finish_reason": "eos",
+    "tool_choice": {"type": "function", "function": {"name": "f"}},
+    "trial_id": "t1",
+    "status": "x",
     "user": "ann@example.org",
     "prompt_tokens": 3,
     "output_tokens": 4,
@@ -71,6 +77,12 @@ def test_a_datapoint_comes_back_as_it_was_logged(humanloop: Humanloop) -> None:
     assert (row["cost"], row["model"], row["status"]) == (0.75, "gpt-4o", "success")
     assert row["configuration"]["model_params"] == {"temp": 1.0}
     assert row["extra"]["unknown"] == ["shoe_size"]
+
+
+def test_what_is_not_logged_beside_the_output_follows_from_it(humanloop: Humanloop) -> None:
+    read = humanloop.read(humanloop.log(output="out", duration=1.5, tool_choice="auto")["id"])
+    assert (read["raw_output"], read["provider_latency"], read["tool_choice"]) == ("out", 1.5, "auto")
+    assert read.keys().isdisjoint({"finish_reason", "trial_id", "status"})
 
 
 def test_a_key_that_comes_along_is_not_kept(humanloop: Humanloop) -> None:
@@ -188,11 +200,17 @@ def test_save_false_keeps_nothing_then_or_later(tmp_path: Path) -> None:
             save=False,
             reference_id="quiet",
             prompt_tokens=5,
+            duration=1.5,
+            provider_latency=0.3,
+            raw_output="unspeakable",
+            tool_choice="unspeakable",
+            status="unspeakable",
             **secret,
         )
         humanloop.ask("PATCH", f"/logs/{made['id']}", {"output": "unspeakable", "error": "unspeakable", "duration": 2})
         read = humanloop.read(made["id"])
         assert (read["save"], read["reference_id"], read["prompt_tokens"], read["duration"]) == (False, "quiet", 5, 2)
+        assert (read["provider_latency"], "raw_output" in read) == (0.3, False)
         assert gateway.row(made["id"])["status"] == "error"
     held = [path for path in gateway.data.rglob("*") if path.is_file() and b"unspeakable" in path.read_bytes()]
     assert held == []

@@ -68,7 +68,8 @@ class FeedbackResponse(BaseModel):
 FeedbackBody = Annotated[
     Sent[FeedbackRequest],
     PlainValidator(
-        lambda body: sent(FeedbackRequest, body), json_schema_input_type=FeedbackRequest | list[FeedbackRequest]
+        lambda body: sent(FeedbackRequest, body),
+        json_schema_input_type=FeedbackRequest | Annotated[list[FeedbackRequest], Field(min_length=1)],
     ),
     Body(),
 ]
@@ -83,6 +84,8 @@ def add(routes: APIRouter, log: TraceLog, update: Update) -> None:
         response_model=FeedbackResponse | list[FeedbackResponse],
     )
     async def feedback(body: FeedbackBody) -> JSONResponse:
+        if not body.items:
+            raise Unprocessable([{"loc": ["body"], "msg": "List should have at least 1 item", "type": "too_short"}])
         check([(["body", place] if body.several else ["body"], item) for place, item in enumerate(body.items)])
         # All of them are found before any is written, so a body is recorded as a whole or refused as one.
         places = await asyncio.gather(*[_place(log, item.data_id) for item in body.items])

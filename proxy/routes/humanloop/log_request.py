@@ -24,8 +24,9 @@ from proxy.routes.humanloop.feedback import FeedbackGiven
 
 KEPT = (
     *("reference_id", "parent_reference_id", "session_reference_id", "source", "source_datapoint_id", "environment"),
-    *("save", "judgment", "stdout", "output_message", "prompt_cost", "output_cost"),
-    *("provider_request", "provider_response"),
+    *("save", "judgment", "stdout", "raw_output", "output_message", "prompt_cost", "output_cost"),
+    *("provider_request", "provider_response", "provider_latency", "finish_reason", "tool_choice"),
+    *("trial_id", "status"),
 )
 """The fields without a column, which are kept as they were sent."""
 
@@ -56,6 +57,17 @@ class LoggedConfig(Wire):
     tools: list[dict[str, Any]] | None = None
 
 
+class ChosenFunction(Wire):
+    name: str
+
+
+class ToolChoice(Wire):
+    """A tool choice that names the tool, in the form that the clients read."""
+
+    type: Literal["function"]
+    function: ChosenFunction
+
+
 class LogRequest(Wire):
     """One datapoint."""
 
@@ -71,6 +83,7 @@ class LogRequest(Wire):
     inputs: dict[str, Any] | None = None
     messages: list[MessageWire] | None = None
     output: str | None = None
+    raw_output: str | None = Field(None, description="The output as the model gave it")
     output_message: MessageWire | None = None
     judgment: Judgment | None = None
     metadata: dict[str, Any] | None = None
@@ -83,6 +96,11 @@ class LogRequest(Wire):
     error: str | None = None
     stdout: str | None = None
     duration: Amount | None = Field(None, description="Seconds")
+    provider_latency: Amount | None = Field(None, description="Seconds of the duration that the provider took")
+    finish_reason: str | None = None
+    tool_choice: str | ToolChoice | None = None
+    trial_id: str | None = None
+    status: str | None = None
     user: str | None = None
     prompt_tokens: Count | None = None
     output_tokens: Count | None = None

@@ -20,7 +20,8 @@ NEVER = "1970-01-01T00:00:00+00:00"
 
 EXTRA = (
     *("session_reference_id", "parent_reference_id", "reference_id", "source", "source_datapoint_id", "judgment"),
-    *("stdout", "output_message", "prompt_cost", "output_cost", "provider_request", "provider_response"),
+    *("stdout", "raw_output", "output_message", "prompt_cost", "output_cost", "provider_request", "provider_response"),
+    *("provider_latency", "finish_reason", "tool_choice", "trial_id", "status"),
 )
 """The fields that a row keeps as they were sent."""
 
@@ -71,6 +72,9 @@ class LogResponse(BaseModel):
     provider_response: dict[str, Any] | None = None
     user: str | None = None
     finish_reason: str | None = None
+    tool_choice: str | dict[str, Any] | None = None
+    trial_id: str | None = None
+    status: str | None = None
 
 
 def moments(record: Record) -> tuple[str, str]:
@@ -117,7 +121,7 @@ async def to_log(row: Record, config: Config, directory: Directory, index: int |
         "tokens": record.total_tokens,
         "user": record.end_user,
         "finish_reason": REASONS.get(reason, reason) if isinstance(reason, str) else None,
-        **{name: record.extra.get(name) for name in EXTRA},
+        **{name: record.extra[name] for name in EXTRA if name in record.extra},
     }
     return {name: value for name, value in shown.items() if value is not None}
 
