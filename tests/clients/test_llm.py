@@ -5,7 +5,6 @@ the plugin llm-lmstudio, which lists the models of a server by itself.
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 import yaml
@@ -44,30 +43,26 @@ COMMANDS = {
 
 
 @pytest.fixture(scope="module")
-def home(gateway: Local, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("llm")
-    models = [{"model_id": name, "api_base": f"{gateway.url}/v1", **more} for name, more in MODELS.items()]
-    (folder / "extra-openai-models.yaml").write_text(yaml.safe_dump(models))
-    # what `llm logs off` does: its database is not made for commands that run at the same time
-    (folder / "logs-off").touch()
-    return folder
-
-
-@pytest.fixture(scope="module")
-def session(gateway: Local, home: Path, _fleet: Fleet) -> Session:
-    """What each command prints; several run at a time, since most of a second goes into the start of each."""
+def session(gateway: Local, tmp_path_factory: pytest.TempPathFactory, _fleet: Fleet) -> Session:
+    """What each command prints. Several run at a time, since most of a second goes into the start of each; each has a
+    folder of its own, since two at once cannot make one database.
+    """
     _fleet.reset()
     _fleet["groq"].script = [SCENARIOS["tool"], Scenario()]
-    program = str(environment.program("tools", "llm"))
-    environ = {"HOME": str(home), "LLM_USER_PATH": str(home), "LMSTUDIO_API_BASE": gateway.url}
+    program, address = str(environment.program("tools", "llm")), f"{gateway.url}/v1"
+    models = yaml.safe_dump([{"model_id": name, "api_base": address, **more} for name, more in MODELS.items()])
+    homes = tmp_path_factory.mktemp("llm")
 
-    def run(arguments: list[str]) -> str:
-        address = f"{gateway.url}/v1"
-        command = [program, *(address if argument == "ADDRESS" else argument for argument in arguments)]
+    def run(name: str) -> str:
+        home = homes / name
+        home.mkdir()
+        (home / "extra-openai-models.yaml").write_text(models)
+        environ = {"HOME": str(home), "LLM_USER_PATH": str(home), "LMSTUDIO_API_BASE": gateway.url}
+        command = [program, *(address if argument == "ADDRESS" else argument for argument in COMMANDS[name])]
         return environment.output(command, "", home, environ).strip()
 
     with ThreadPoolExecutor(3) as pool:
-        printed = dict(zip(COMMANDS, pool.map(run, COMMANDS.values()), strict=True))
+        printed = dict(zip(COMMANDS, pool.map(run, COMMANDS), strict=True))
     return Session(printed, _fleet["openai"].requests + _fleet["groq"].requests)
 
 
