@@ -1,4 +1,4 @@
-"""From LiteLLM's answers and stream chunks to the gateway's, by reading attributes; nothing here imports LiteLLM.
+"""From answers and stream chunks in OpenAI's form, as the wire or LiteLLM gives them, to the gateway's.
 
 What must stay true:
 
@@ -10,7 +10,7 @@ What must stay true:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -25,7 +25,7 @@ LONGEST_NAME = 200
 
 
 class Reader:
-    """Reads one streamed answer, chunk by chunk, and knows at the end whether it was a whole one."""
+    """Reads one answer, chunk by chunk or in one piece, and knows at the end whether it was a whole one."""
 
     def __init__(self, provider: str) -> None:
         self.draft = Draft()
@@ -35,19 +35,21 @@ class Reader:
         self.began = False
         self._provider = provider
         self._reasons: dict[int, str] = {}
+        self._whole: list[Choice] | None = None
 
-    def read(self, part: Any) -> list[Chunk]:
-        """The chunks that one of LiteLLM's holds: one for each choice that gained something."""
+    def read(self, part: Mapping[str, Any]) -> list[Chunk]:
+        """The chunks that one of the provider's holds: one for each choice that gained something."""
         chunks = []
         with _readable(self._provider):
-            listed = choices.items(getattr(part, "choices", None))
-            if listed:  # Azure's last chunk has none, and the deployment's name for the model
-                self.model = model(part) or self.model
-            self.fingerprint = fingerprint(part) or self.fingerprint
-            self.usage = getattr(part, "usage", None) or self.usage
-            for position, choice in enumerate(listed):
-                index = values.index(getattr(choice, "index", None), position)
-                reason = getattr(choice, "finish_reason", None)
+            listed = choices.items(part.get("choices"))
+            if listed and self.model is None:  # Azure's last chunk has none, and the deployment's name for the model
+                self.model = model(part)
+            self.fingerprint = self.fingerprint or fingerprint(part)
+            self.usage = part.get("usage") or self.usage
+            for position, given in enumerate(listed):
+                choice = values.fields(given)
+                index = values.index(choice.get("index"), position)
+                reason = choice.get("finish_reason")
                 if reason:
                     self._reasons[index] = reason if isinstance(reason, str) else "stop"
                 chunk = choices.piece(choice, index)
@@ -57,11 +59,23 @@ class Reader:
                     chunks.append(chunk)
         return chunks
 
+    def take(self, answer: Mapping[str, Any]) -> None:
+        """Read an answer that came in one piece."""
+        with _readable(self._provider):
+            listed = choices.items(answer.get("choices"))
+            self._whole = [choices.whole(choice, position) for position, choice in enumerate(listed)]
+        self.model, self.fingerprint, self.usage = model(answer), fingerprint(answer), answer.get("usage")
+        self.began = any(said.text or said.tool_calls or said.reasoning or said.extra for said in self._whole)
+        if not self._whole or not (self.began or tokens(self.usage)):
+            raise empty(self._provider)
+
     def finish(self, received: str | None, *, counted: bool) -> list[Choice]:
         """The whole answer. `received` is the finish reason that the provider sent, `counted` whether its usage came.
 
-        Raises `UpstreamError` for an answer that was cut short, or was none.
+        Raises `UpstreamError` for a stream that was cut short, or was none.
         """
+        if self._whole is not None:
+            return self._whole
         if not self.began and not counted:
             raise empty(self._provider)
         if received is None:
@@ -72,17 +86,6 @@ class Reader:
             if "thinking_blocks" in choice.extra:
                 choice.extra = {**choice.extra, "thinking_blocks": choices.blocks(choice.extra["thinking_blocks"])}
         return found
-
-
-def whole(answer: Any, provider: str) -> list[Choice]:
-    """The choices of an answer that came in one piece. Raises `UpstreamError` when it is none."""
-    with _readable(provider):
-        listed = choices.items(getattr(answer, "choices", None))
-        found = [choices.whole(choice, position) for position, choice in enumerate(listed)]
-    said = any(choice.text or choice.tool_calls or choice.reasoning or choice.extra for choice in found)
-    if not found or not (said or tokens(getattr(answer, "usage", None))):
-        raise empty(provider)
-    return found
 
 
 @contextmanager
@@ -97,14 +100,14 @@ def _readable(provider: str) -> Iterator[None]:
         ) from None
 
 
-def model(answer: Any) -> str | None:
+def model(answer: Mapping[str, Any]) -> str | None:
     """The name that the provider gives its model, if it is one: fit for a price list, and for nothing else."""
-    return named(getattr(answer, "model", None))
+    return named(answer.get("model"))
 
 
-def fingerprint(answer: Any) -> str | None:
+def fingerprint(answer: Mapping[str, Any]) -> str | None:
     """What the provider calls the system that answered, if it does."""
-    return named(getattr(answer, "system_fingerprint", None))
+    return named(answer.get("system_fingerprint"))
 
 
 def named(found: Any) -> str | None:

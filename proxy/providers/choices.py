@@ -1,4 +1,4 @@
-"""One choice of an answer, from the attributes of LiteLLM's objects, or of OpenAI's for texts, to the gateway's.
+"""One choice of an answer, from the JSON of OpenAI's form to the gateway's.
 
 What must stay true: every field is read through `values.py`, so that whatever a provider sends, what leaves here can be
 written as JSON and its finish reasons are OpenAI's.
@@ -52,37 +52,35 @@ def items(listed: Any) -> Sequence[Any]:
 
 def whole(choice: Any, position: int) -> Choice:
     """A whole choice: of a conversation, which has a message, or of a text, which is one."""
-    said = getattr(choice, "message", None) or _text(choice)
+    found = values.fields(choice)
+    said = _said(found, "message")
     if said is None:
         raise values.Unreadable
-    text, thought = values.content(getattr(said, "content", None))
+    text, thought = values.content(said.get("content"))
     calls = _calls(said)
-    reason = getattr(choice, "finish_reason", None)
+    reason = found.get("finish_reason")
     return Choice(
-        index=values.index(getattr(choice, "index", None), position),
+        index=values.index(found.get("index"), position),
         text=text,
         tool_calls=calls,
         finish_reason=finish_reason(reason if isinstance(reason, str) else None, calls),
-        reasoning=values.reasoning(getattr(said, "reasoning_content", None))
-        or values.reasoning(getattr(said, "reasoning", None))
-        or thought,
-        logprobs=_logprobs(getattr(choice, "logprobs", None)),
+        reasoning=_reasoning(said, "reasoning_content", "reasoning") or thought,
+        logprobs=_logprobs(found.get("logprobs")),
         extra=_extra(said),
     )
 
 
-def piece(choice: Any, index: int) -> Chunk:
+def piece(choice: Mapping[str, Any], index: int) -> Chunk:
     """What a choice of a stream's chunk brings."""
-    delta = getattr(choice, "delta", None) or _text(choice)
-    special = getattr(delta, "provider_specific_fields", None)
-    thinking = special.get("thinking") if isinstance(special, Mapping) else None
-    text, thought = values.content(getattr(delta, "content", None))
+    delta = _said(choice, "delta") or values.NONE
+    text, thought = values.content(delta.get("content"))
+    thinking = values.fields(delta.get("provider_specific_fields")).get("thinking")
     return Chunk(
         text=text,
         tool_calls=_calls(delta),
-        reasoning=values.reasoning(getattr(delta, "reasoning_content", None)) or values.reasoning(thinking) or thought,
+        reasoning=_reasoning(delta, "reasoning_content", "reasoning") or values.reasoning(thinking) or thought,
         index=index,
-        logprobs=_logprobs(getattr(choice, "logprobs", None)),
+        logprobs=_logprobs(choice.get("logprobs")),
         extra=_extra(delta),
     )
 
@@ -104,54 +102,58 @@ def blocks(pieces: Json) -> list[Json]:
     return found
 
 
-class _Text:
-    """What the choice of a text says, in the form of a message."""
-
-    def __init__(self, content: Any) -> None:
-        self.content = content
-
-
-def _text(choice: Any) -> _Text | None:
-    text = getattr(choice, "text", None)
-    return None if text is None else _Text(text)
+def _said(choice: Mapping[str, Any], name: str) -> Mapping[str, Any] | None:
+    """The message of a choice, or the text of one in the form of a message."""
+    said = choice.get(name)
+    if said:
+        return values.fields(said)
+    text = choice.get("text")
+    return None if text is None else {"content": text}
 
 
-def _calls(said: Any) -> list[ToolCall]:
-    return [_call(call, position) for position, call in enumerate(items(getattr(said, "tool_calls", None)))]
+def _reasoning(said: Mapping[str, Any], *names: str) -> str:
+    """The reasoning, by whichever of its names."""
+    for name in names:
+        if (given := said.get(name)) and (found := values.reasoning(given)):
+            return found
+    return ""
 
 
-def _call(call: Any, position: int) -> ToolCall:
-    function = getattr(call, "function", None)
+def _calls(said: Mapping[str, Any]) -> list[ToolCall]:
+    listed = said.get("tool_calls")
+    return [_call(values.fields(call), position) for position, call in enumerate(items(listed))] if listed else []
+
+
+def _call(call: Mapping[str, Any], position: int) -> ToolCall:
+    function = values.fields(call.get("function"))
     return ToolCall(
-        id=values.text(getattr(call, "id", None)),
-        name=values.text(getattr(function, "name", None)),
-        arguments=values.text(getattr(function, "arguments", None)),
-        index=values.index(getattr(call, "index", None), position),
+        id=values.text(call.get("id")),
+        name=values.text(function.get("name")),
+        arguments=values.text(function.get("arguments")),
+        index=values.index(call.get("index"), position),
     )
 
 
-def _extra(said: Any) -> dict[str, Json]:
+def _extra(said: Mapping[str, Any]) -> dict[str, Json]:
     """The further fields of a message that say something, as JSON."""
-    found = {name: _json(getattr(said, name, None)) for name in EXTRA}
-    return {name: value for name, value in found.items() if value and isinstance(value, EXTRA[name])}
+    return {
+        name: found
+        for name, kind in EXTRA.items()
+        if (given := said.get(name)) and (found := _json(given)) and isinstance(found, kind)
+    }
 
 
 def _json(value: Any) -> Json:
-    """A field as JSON: LiteLLM has objects for some, and for the items of others."""
-    return values.plain([_dumped(each) for each in value] if isinstance(value, list) else _dumped(value))
+    """A field as JSON, without what is not told."""
+    return values.plain([_told(each) for each in value] if isinstance(value, list) else _told(value))
 
 
-def _dumped(value: Any) -> Any:
-    """An object's fields without those that are not told."""
-    if hasattr(value, "model_dump"):
-        value = value.model_dump(warnings=False)
+def _told(value: Any) -> Any:
     return {name: each for name, each in value.items() if each is not None} if isinstance(value, Mapping) else value
 
 
 def _logprobs(found: Any) -> dict[str, Json] | None:
     """The log probabilities as JSON, if they are an object that says something."""
-    if hasattr(found, "model_dump"):
-        found = found.model_dump(warnings=False)
     if not isinstance(found, dict) or not any(found.values()):
         return None
     plain: dict[str, Json] = values.plain(found)

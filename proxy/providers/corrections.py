@@ -1,6 +1,6 @@
 """Corrects how LiteLLM reads answers, until it does so itself: two vendors', content that comes in parts, refusals.
 
-The classes are LiteLLM's own, which are handed in: only `providers/litellm.py` imports it. What must stay true: a
+The classes are LiteLLM's own, which are handed in: only `providers/engine.py` imports it. What must stay true: a
 stream that breaks off never looks like a whole one, no piece of an answer is lost without a word, and finish reasons
 and usage are the vendor's.
 """

@@ -98,13 +98,14 @@ async def ask(send: Send, plan: Plan) -> tuple[list[Json], Any, str | None]:
     alone = plan.model.startswith(ALONE)
     batches = [[text] for text in texts] if alone else [texts]
     found: list[Json] = []
-    counts: list[_Count] = []
+    counts: list[dict[str, Json]] = []
     model = None
     for batch in batches:
         answer = await send(input=batch)
         found += _vectors(plan, _of(answer, "data"), len(batch))
         usage = _of(answer, "usage")
-        counts.append(_Count(_of(usage, "prompt_tokens"), _of(usage, "cost")))
+        # a usage that has nothing but a prompt; OpenRouter tells its cost with it
+        counts.append({name: _of(usage, name) for name in ("prompt_tokens", "cost")})
         model = answers.named(_of(answer, "model"))
     return found, counts[0] if len(counts) == 1 else _sum(counts), model
 
@@ -193,19 +194,10 @@ def _unpacked(plan: Plan, text: str) -> list[float]:
     return list(numbers)
 
 
-class _Count:
-    """The usage of an answer, which has nothing but a prompt. OpenRouter tells its cost with it."""
-
-    def __init__(self, prompt: Any, cost: Any = None) -> None:
-        self.prompt_tokens = prompt
-        self.completion_tokens = 0
-        self.cost = cost
-
-
-def _sum(counts: Sequence[_Count]) -> _Count | None:
+def _sum(counts: Sequence[dict[str, Json]]) -> dict[str, Json] | None:
     """The usage of several answers; None unless the vendor counted all of them."""
-    prompts = [values.count(each.prompt_tokens) for each in counts]
-    return _Count(sum(each or 0 for each in prompts)) if all(prompts) else None
+    prompts = [values.count(each["prompt_tokens"]) for each in counts]
+    return {"prompt_tokens": sum(each or 0 for each in prompts)} if all(prompts) else None
 
 
 def _refused(plan: Plan, message: str) -> UpstreamError:

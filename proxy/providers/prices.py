@@ -13,13 +13,13 @@ from proxy.providers.credentials import named
 LISTED: Mapping[str, tuple[str, ...]] = {"openai": ("text-completion-openai",), "cohere_chat": ("cohere",)}
 """Under which further names LiteLLM lists a provider's models: those for texts, and those that embed."""
 
-PriceList = Callable[..., tuple[float, float]]
-"""LiteLLM's `cost_per_token`."""
+PriceList = Callable[..., float]
+"""`Engine.price`."""
 
 
 def cost(target: Target, counted: Any, usage: Usage, model: str | None, listed: PriceList) -> float | None:
     """None when nobody knows a price. `counted` is the provider's usage, `model` the name that its answer gave."""
-    told = values.amount(getattr(counted, "cost", None)) if target.provider == "openrouter" else None
+    told = values.amount(values.fields(counted).get("cost")) if target.provider == "openrouter" else None
     if told is not None:
         return told
     if target.input_cost_per_token is not None or target.output_cost_per_token is not None:
@@ -34,9 +34,9 @@ def cost(target: Target, counted: Any, usage: Usage, model: str | None, listed: 
                 custom_llm_provider=listing,
                 prompt_tokens=usage.prompt_tokens,
                 completion_tokens=usage.completion_tokens,
-                usage_object=counted if hasattr(counted, "model_dump") and not usage.estimated else None,
+                usage=None if usage.estimated else counted,
             )
         except Exception:  # LiteLLM tells a model without a price by raising, and not always the same class
             continue
-        return values.amount(sum(paid))
+        return values.amount(paid)
     return None

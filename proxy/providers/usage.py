@@ -6,7 +6,7 @@ What must stay true: a count is the provider's own or marked as an estimate, and
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from proxy.models import Choice, Json, Message, Usage
@@ -15,25 +15,14 @@ from proxy.providers import values
 
 def tokens(usage: Any) -> Usage | None:
     """The provider's count, or None when it gave none that is one: no prompt has zero tokens."""
-    prompt = values.count(getattr(usage, "prompt_tokens", None))
-    said = values.count(getattr(usage, "completion_tokens", None) or 0)
+    told = values.fields(usage)
+    prompt = values.count(told.get("prompt_tokens"))
+    said = values.count(told.get("completion_tokens") or 0)
     if not prompt or said is None:
         return None
-    cached = _detail(usage, "prompt_tokens_details", "cached_tokens")
-    thought = _detail(usage, "completion_tokens_details", "reasoning_tokens")
-    return Usage(prompt, said, cached_tokens=cached, reasoning_tokens=thought)
-
-
-def _detail(usage: Any, group: str, name: str) -> int:
-    """A number among the details of a count; those that are not told are none."""
-    details = getattr(usage, group, None)
-    found = details.get(name) if isinstance(details, Mapping) else getattr(details, name, None)
-    return values.count(found) or 0
-
-
-def counted(parts: Iterable[Any]) -> bool:
-    """Whether the provider itself sent usage with its stream; LiteLLM makes one up otherwise."""
-    return any(tokens(getattr(part, "usage", None)) for part in parts)
+    cached = values.fields(told.get("prompt_tokens_details")).get("cached_tokens")
+    thought = values.fields(told.get("completion_tokens_details")).get("reasoning_tokens")
+    return Usage(prompt, said, cached_tokens=values.count(cached) or 0, reasoning_tokens=values.count(thought) or 0)
 
 
 def estimate(messages: Sequence[Message], choices: Sequence[Choice]) -> Usage:

@@ -21,6 +21,7 @@ INDICES = 2**20
 DEEPEST = 50
 """Levels of nesting that are kept of a JSON value that is passed on."""
 
+NONE: Mapping[str, Any] = {}
 
 ODD = "a field of the answer holds what it cannot hold"
 
@@ -30,6 +31,11 @@ class Unreadable(ValueError):
 
     def __init__(self) -> None:
         super().__init__(ODD)
+
+
+def fields(value: Any) -> Mapping[str, Any]:
+    """The fields of an object; what is none has none."""
+    return value if isinstance(value, Mapping) else NONE
 
 
 def text(value: Any) -> str:

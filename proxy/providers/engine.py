@@ -1,0 +1,139 @@
+"""LiteLLM itself: imported in slices beside the requests (`loader.py`), silenced, and corrected.
+
+The only file that imports it. What must stay true: nothing waits for the import but who needs it; it is set up once in
+a process, with no network, no `.env` files and no environment's say; its clients go through the guard.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import httpx
+
+from proxy.errors import NotReady
+from proxy.loader import load
+from proxy.providers import clients, corrections, modules, silence
+from proxy.providers.transport import SyncGuard, guarded
+
+ENVIRONMENT = {
+    "LITELLM_OFFLINE_MODE": "true",
+    "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+    "LITELLM_LOCAL_ANTHROPIC_BETA_HEADERS": "True",
+    "LITELLM_MODE": "PRODUCTION",
+    "LITELLM_LOG": "ERROR",
+    # the guard stands in the aiohttp transport
+    "DISABLE_AIOHTTP_TRANSPORT": "False",
+    "LITELLM_HTTP2": "False",
+}
+"""What LiteLLM reads while it is imported: no network, no `.env` files, no debug log."""
+
+
+class Engine:
+    """LiteLLM while it is loaded, and after."""
+
+    def __init__(self) -> None:
+        self._loading: asyncio.Task[Any] | None = None
+
+    def start(self) -> asyncio.Task[Any]:
+        """Begin to load LiteLLM, if nobody has yet. The task's result is the module."""
+        if self._loading is None:
+            self._loading = asyncio.create_task(_import(), name="import litellm")
+        return self._loading
+
+    async def loaded(self) -> Any:
+        """LiteLLM, once it is there. A caller that is cancelled leaves the load to the others. Raises `NotReady`."""
+        loading = self.start()
+        if not loading.done():
+            await asyncio.wait({loading})
+        reason = _failure(loading)
+        if reason is not None:
+            raise NotReady(reason)
+        return loading.result()
+
+    def reason(self) -> str | None:
+        """Why calls cannot be made yet; None when they can."""
+        if self._loading is None:
+            return "LiteLLM is not loaded: nobody has started it"
+        if not self._loading.done():
+            return "LiteLLM is being loaded"
+        return _failure(self._loading)
+
+    def price(self, *, usage: Mapping[str, Any] | None, **named: Any) -> float:
+        """What LiteLLM's list says of the cost in US dollars; `usage` is the provider's own. Raises for no price."""
+        litellm = self.start().result()
+        counted = litellm.Usage(**usage) if usage is not None else None
+        return float(sum(litellm.cost_per_token(**named, usage_object=counted)))
+
+    async def close(self) -> None:
+        """Let go of every connection of LiteLLM's; a load that is under way ends."""
+        if self._loading is None:
+            return
+        self._loading.cancel()
+        await asyncio.gather(self._loading, return_exceptions=True)
+        if not self._loading.cancelled() and self._loading.exception() is None:
+            await clients.close(self._loading.result())
+
+
+async def _import() -> Any:
+    """LiteLLM, ready for calls. What it is set up with belongs to the process: only the first import does it."""
+    os.environ.update(ENVIRONMENT)
+    first = "litellm" not in sys.modules
+    litellm = await load("litellm", *modules.LATER)
+    if first:
+        _set_up(litellm)
+    return litellm
+
+
+def _set_up(litellm: Any) -> None:
+    """Silent, without counting tokens or logging by itself, behind the guard, with its readings corrected."""
+    from litellm.llms.cohere.common_utils import CohereV2ModelResponseIterator
+    from litellm.llms.custom_httpx import aiohttp_transport
+    from litellm.llms.custom_httpx.http_handler import get_ssl_configuration
+    from litellm.llms.vertex_ai.gemini import vertex_and_google_ai_studio_gemini as gemini
+
+    silence.install()
+    litellm.suppress_debug_info = True
+    litellm.disable_hf_tokenizer_download = True
+    litellm.sync_transport = SyncGuard(verify=get_ssl_configuration())
+    litellm.module_level_client.client = httpx.Client(transport=litellm.sync_transport)
+    transport = aiohttp_transport.LiteLLMAiohttpTransport
+    transport.handle_async_request = guarded(transport.handle_async_request)
+    litellm.utils.get_token_counter_new = lambda: _no_count
+    litellm.utils.dispatch_success_logging = litellm.utils.update_response_metadata = _nothing
+    litellm.encoding = _NoTokens()
+    litellm.main._get_encoding = _NoTokens
+    litellm.CohereV2ChatConfig = corrections.cohere(litellm.CohereV2ChatConfig, CohereV2ModelResponseIterator)
+    corrections.in_parts(litellm.Message, litellm.CustomStreamWrapper)
+    gemini.ModelResponseIterator = corrections.gemini(gemini.ModelResponseIterator)
+
+
+def _no_count(*_: Any, **__: Any) -> int:
+    """In place of LiteLLM's token counter, whose tables take 110 MB and stall the loop to make up an unused usage."""
+    return 0
+
+
+class _NoTokens:
+    """In place of LiteLLM's tokenizer, for the same reason: what it counts for vendors that count nothing is none."""
+
+    def encode(self, *_: Any, **__: Any) -> tuple[int, ...]:
+        return ()
+
+    encode_ordinary = encode
+
+
+def _nothing(*_: Any, **__: Any) -> None:
+    """In place of LiteLLM's logging of a success to callbacks, of which there are none, and its own reckoning of the
+    cost: a third of what a call costs the event loop's thread.
+    """
+
+
+def _failure(loading: asyncio.Task[Any]) -> str | None:
+    """Why a finished load did not succeed."""
+    if loading.cancelled():
+        return "LiteLLM was not loaded: the gateway is shutting down"
+    error = loading.exception()
+    return None if error is None else f"LiteLLM cannot be imported: {type(error).__name__}: {error}"
