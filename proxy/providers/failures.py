@@ -15,7 +15,7 @@ import re
 from collections.abc import Iterable, Mapping
 
 from proxy.errors import UpstreamError
-from proxy.providers.transport import REFUSALS, Exchange, retry_after
+from proxy.providers.exchange import REFUSALS, Exchange, retry_after
 from proxy.providers.values import ODD
 from proxy.providers.wording import LONGEST, READ, blotted, quoted, readable, reworded, scrub
 

@@ -4,56 +4,21 @@
 whichever client library it uses and whenever its client was made.
 Redirects are refused here, below the clients that would follow them with the prompt
 and the key; encoded bodies are refused because a small one can unpack into any amount of memory.
-
-`Exchange` is the truth about one call: the status and headers of the last answer and what the guard refused. LiteLLM
-invents statuses (500 for a reset connection, 503 for a 500) and loses `retry-after` for most vendors; the exchange
-has both as they came.
 """
 
 from __future__ import annotations
 
 import functools
-import math
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextvars import ContextVar
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import httpx
 
-FROM_ENVIRONMENT = ("openai-organization", "openai-project")
-"""Headers that OpenAI's library takes from the environment and sends to every server that it is pointed at."""
+from proxy.providers.exchange import FROM_ENVIRONMENT, Exchange, Refusal, refusal
 
 UNKNOWN_LIMIT = 64 * 2**20
 """Bytes allowed in an answer that belongs to no call."""
-
-Refusal = Literal["redirect", "encoding", "size"]
-
-REFUSALS: Mapping[Refusal, str] = {
-    "redirect": "the provider answered with a redirect, which is not followed; set api_base to the final address",
-    "encoding": "the provider's answer is compressed although that was not asked for",
-    "size": "the provider's answer is larger than allowed (server.max_response)",
-}
-
-
-@dataclass(slots=True)
-class Exchange:
-    """What was seen on the wire during one call: `status` is None until an answer began, and `sent` false until the
-    first request was made.
-    """
-
-    limit: int
-    organization: str | None = None
-    status: int | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
-    refusal: Refusal | None = None
-    sent: bool = True
-
-    def refuse(self, refusal: Refusal, request: httpx.Request) -> httpx.HTTPError:
-        """Remember the refusal; the error is one that every client above takes for a broken connection."""
-        self.refusal = refusal
-        return httpx.ReadError(REFUSALS[refusal], request=request)
-
 
 _exchange: ContextVar[Exchange | None] = ContextVar("proxy_exchange", default=None)
 
@@ -63,18 +28,6 @@ def begin(limit: int, organization: str | None = None) -> Exchange:
     exchange = Exchange(limit, organization, sent=False)
     _exchange.set(exchange)
     return exchange
-
-
-def retry_after(headers: Mapping[str, Any]) -> float | None:
-    """Seconds to wait, as the provider's headers say."""
-    for name, scale in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
-        try:
-            seconds = float(headers.get(name, "")) * scale
-        except ValueError:
-            continue
-        if math.isfinite(seconds) and seconds >= 0:
-            return seconds
-    return None
 
 
 Send = Callable[[Any, httpx.Request], Awaitable[httpx.Response]]
@@ -95,10 +48,10 @@ def guarded(send: Send) -> Send:
         response = await send(transport, request)
         exchange.status = response.status_code
         exchange.headers = response.headers
-        refusal = _refusal(response, exchange.limit)
-        if refusal is not None:
+        why = refusal(response.status_code, response.headers, exchange.limit)
+        if why is not None:
             await response.aclose()
-            raise exchange.refuse(refusal, request)
+            raise _refused(exchange, why, request)
         assert isinstance(response.stream, httpx.AsyncByteStream)
         body: httpx.AsyncByteStream = CappedStream(response.stream, exchange, request)
         if response.headers.get("content-type", "").startswith("text/event-stream"):
@@ -118,23 +71,18 @@ class SyncGuard(httpx.HTTPTransport):
         exchange = Exchange(UNKNOWN_LIMIT)
         request.headers["accept-encoding"] = "identity"
         response = super().handle_request(request)
-        refusal = _refusal(response, exchange.limit)
-        if refusal is not None:
+        why = refusal(response.status_code, response.headers, exchange.limit)
+        if why is not None:
             response.close()
-            raise exchange.refuse(refusal, request)
+            raise _refused(exchange, why, request)
         assert isinstance(response.stream, httpx.SyncByteStream)
         response.stream = CappedSyncStream(response.stream, exchange, request)
         return response
 
 
-def _refusal(response: httpx.Response, limit: int) -> Refusal | None:
-    """What is wrong with an answer already from its head."""
-    if response.has_redirect_location:
-        return "redirect"
-    if response.headers.get("content-encoding", "identity").strip().lower() not in ("identity", ""):
-        return "encoding"
-    length = response.headers.get("content-length", "")
-    return "size" if length.isdecimal() and int(length) > limit else None
+def _refused(exchange: Exchange, why: Refusal, request: httpx.Request) -> httpx.HTTPError:
+    """The refusal as an error that every client above takes for a broken connection."""
+    return httpx.ReadError(str(exchange.refuse(why)), request=request)
 
 
 class CappedStream(httpx.AsyncByteStream):
@@ -150,7 +98,7 @@ class CappedStream(httpx.AsyncByteStream):
         async for piece in self._body:
             left -= len(piece)
             if left < 0:
-                raise self._exchange.refuse("size", self._request)
+                raise _refused(self._exchange, "size", self._request)
             yield piece
 
     async def aclose(self) -> None:
@@ -201,7 +149,7 @@ class CappedSyncStream(httpx.SyncByteStream):
         for piece in self._body:
             left -= len(piece)
             if left < 0:
-                raise self._exchange.refuse("size", self._request)
+                raise _refused(self._exchange, "size", self._request)
             yield piece
 
     def close(self) -> None:

@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.errors import UpstreamError
+from proxy.providers.exchange import Exchange, retry_after
 from proxy.providers.failures import CLASSES, STATUSES, named, translate
 from proxy.providers.litellm import LiteLLM
-from proxy.providers.transport import Exchange, retry_after
 from proxy.providers.wording import HIDDEN, quoted, readable, scrub
 
 pytestmark = [

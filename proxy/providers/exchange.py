@@ -1,0 +1,120 @@
+"""What is known of one call to a provider: what the wire said, what was refused of it, and how the wire can fail.
+
+`Exchange` is the truth about one call: the status and headers of the last answer and what the guard refused. LiteLLM
+invents statuses (500 for a reset connection, 503 for a 500) and loses `retry-after` for most vendors; the exchange
+has both as they came.
+
+The errors are what `pool` raises, and each knows the code of the `UpstreamError` that it is:
+
+    TransportError
+      Unsendable    invalid_request   the request cannot be written as HTTP; nothing was sent
+      Unreachable   unreachable       no connection: the name, the address, the proxy, TLS
+      Broken        unreachable       the connection ended before the answer began
+      Truncated     truncated         the answer began and ended early
+      Malformed     bad_answer        the answer is not HTTP, or not what HTTP allows
+      TimedOut      timeout           a `TimeoutError` too
+      Refused       redirected, bad_answer   the guard's
+
+A message is fit to be shown: it may name the host, never a path, a query, a header's value or a piece of the answer.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+FROM_ENVIRONMENT = ("openai-organization", "openai-project")
+"""Headers that OpenAI's library takes from the environment and sends to every server that it is pointed at."""
+
+Refusal = Literal["redirect", "encoding", "size"]
+
+REFUSALS: Mapping[Refusal, str] = {
+    "redirect": "the provider answered with a redirect, which is not followed; set api_base to the final address",
+    "encoding": "the provider's answer is compressed although that was not asked for",
+    "size": "the provider's answer is larger than allowed (server.max_response)",
+}
+
+
+class TransportError(Exception):
+    """A call that failed on the wire. `code` is that of the `UpstreamError` which it means."""
+
+    code = "unreachable"
+
+
+class Unsendable(TransportError):
+    code = "invalid_request"
+
+
+class Unreachable(TransportError):
+    pass
+
+
+class Broken(TransportError):
+    pass
+
+
+class Truncated(TransportError):
+    code = "truncated"
+
+
+class Malformed(TransportError):
+    code = "bad_answer"
+
+
+class TimedOut(TransportError, TimeoutError):
+    code = "timeout"
+
+
+class Refused(TransportError):
+    """An answer that the guard does not let in, and why."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(REFUSALS[refusal])
+        self.refusal = refusal
+        self.code = "redirected" if refusal == "redirect" else "bad_answer"
+
+
+@dataclass(slots=True)
+class Exchange:
+    """What was seen on the wire during one call: `status` is None until an answer began, and `sent` false until the
+    first request was made.
+    """
+
+    limit: int
+    organization: str | None = None
+    status: int | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    refusal: Refusal | None = None
+    sent: bool = True
+
+    def refuse(self, refusal: Refusal) -> Refused:
+        """Remember the refusal; the error is for whoever reads the answer."""
+        self.refusal = refusal
+        return Refused(refusal)
+
+
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
+
+
+def refusal(status: int, headers: Mapping[str, str], limit: int) -> Refusal | None:
+    """What is wrong with an answer already from its head; `headers` finds lower-case names."""
+    if status in REDIRECTS and "location" in headers:
+        return "redirect"
+    if headers.get("content-encoding", "identity").strip().lower() not in ("identity", ""):
+        return "encoding"
+    length = headers.get("content-length", "")
+    return "size" if length.isdecimal() and int(length) > limit else None
+
+
+def retry_after(headers: Mapping[str, Any]) -> float | None:
+    """Seconds to wait, as the provider's headers say."""
+    for name, scale in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
+        try:
+            seconds = float(headers.get(name, "")) * scale
+        except ValueError:
+            continue
+        if math.isfinite(seconds) and seconds >= 0:
+            return seconds
+    return None
