@@ -17,6 +17,7 @@ import httpx
 from proxy.errors import NotReady
 from proxy.loader import load
 from proxy.providers import clients, corrections, modules, silence
+from proxy.providers.capture import recorded
 from proxy.providers.transport import SyncGuard, guarded
 
 ENVIRONMENT = {
@@ -54,6 +55,11 @@ class Engine:
             raise NotReady(reason)
         return loading.result()
 
+    @property
+    def module(self) -> Any:
+        """LiteLLM, where it is known to be loaded."""
+        return self.start().result()
+
     def reason(self) -> str | None:
         """Why calls cannot be made yet; None when they can."""
         if self._loading is None:
@@ -64,7 +70,7 @@ class Engine:
 
     def price(self, *, usage: Mapping[str, Any] | None, **named: Any) -> float:
         """What LiteLLM's list says of the cost in US dollars; `usage` is the provider's own. Raises for no price."""
-        litellm = self.start().result()
+        litellm = self.module
         counted = litellm.Usage(**usage) if usage is not None else None
         return float(sum(litellm.cost_per_token(**named, usage_object=counted)))
 
@@ -107,6 +113,17 @@ def _set_up(litellm: Any) -> None:
     litellm.encoding = _NoTokens()
     litellm.main._get_encoding = _NoTokens
     litellm.CohereV2ChatConfig = corrections.cohere(litellm.CohereV2ChatConfig, CohereV2ModelResponseIterator)
+    for config in (
+        litellm.AnthropicConfig,
+        litellm.CohereV2ChatConfig,
+        litellm.OpenAIGPTConfig,
+        litellm.AzureOpenAIConfig,
+        litellm.MistralConfig,
+        litellm.GroqChatConfig,
+        litellm.FireworksAIConfig,
+        litellm.OpenrouterConfig,
+    ):
+        config.transform_request = recorded(config.transform_request)
     corrections.in_parts(litellm.Message, litellm.CustomStreamWrapper)
     gemini.ModelResponseIterator = corrections.gemini(gemini.ModelResponseIterator)
 

@@ -110,6 +110,26 @@ class Events:
         return piece.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
 
+class Lines:
+    """The same for a stream of one JSON value a line."""
+
+    def __init__(self, largest: int = LARGEST) -> None:
+        self._largest = largest
+        self._rest = b""
+
+    def feed(self, piece: bytes) -> list[bytes]:
+        """The lines that this piece completes. Raises `Malformed` for one too large."""
+        *whole, self._rest = (self._rest + piece).split(b"\n")
+        if max(map(len, (*whole, self._rest))) > self._largest:
+            raise Malformed("an event of the provider's stream is too large")
+        return [line for line in whole if line.strip()]
+
+    def end(self) -> list[bytes]:
+        """The last line, which may have no end."""
+        rest, self._rest = self._rest, b""
+        return [rest] if rest.strip() else []
+
+
 def _event(block: bytes) -> tuple[str, bytes | None]:
     """The name and the payload of an event by its lines; None where it has no data."""
     name, data = "", []

@@ -15,7 +15,7 @@ import re
 from collections.abc import Iterable, Mapping
 
 from proxy.errors import UpstreamError
-from proxy.providers.exchange import REFUSALS, Exchange, retry_after
+from proxy.providers.exchange import REFUSALS, Exchange, TransportError, retry_after
 from proxy.providers.values import ODD
 from proxy.providers.wording import LONGEST, READ, blotted, quoted, readable, reworded, scrub
 
@@ -107,8 +107,7 @@ REFINEMENTS: tuple[tuple[frozenset[str], re.Pattern[str], str], ...] = (
         _said(
             r"content[_ ]?filter",
             r"content[_ ]?policy",
-            r"content management policy",
-            r"content filtering policy",
+            r"content (management|filtering) policy",
             r"safety (system|filter|settings)",
             r"blocked by .{0,40}(safety|guardrail|policy|moderation)",
             r"\bmoderation\b",
@@ -124,8 +123,7 @@ REFINEMENTS: tuple[tuple[frozenset[str], re.Pattern[str], str], ...] = (
 NO_ANSWER: tuple[tuple[re.Pattern[str], str], ...] = (
     (
         _said(
-            r"invalid_grant",
-            r"invalid_client",
+            r"invalid_(grant|client)",
             r"RefreshError",
             r"DefaultCredentialsError",
             r"could not resolve project",
@@ -212,6 +210,8 @@ def named(error: BaseException) -> str | None:
 def _code(error: BaseException, raw: str, seen: Exchange, began: bool) -> str:
     if isinstance(error, asyncio.TimeoutError | TimeoutError):
         return "timeout"
+    if isinstance(error, TransportError):
+        return error.code if seen.status is not None or error.code != "bad_answer" else "unreachable"
     by_class = named(error)
     if by_class is not None and type(error).__name__ in BEFORE_SENDING:
         return by_class

@@ -30,6 +30,7 @@ from proxy.providers import (
 )
 from proxy.providers import usage as usages
 from proxy.providers.engine import Engine
+from proxy.providers.lean import Lean
 from proxy.providers.source import Source
 from proxy.providers.transport import begin
 
@@ -48,6 +49,7 @@ class LiteLLM:
         self._limit = max_response
         self._timeout = timeout
         self._engine = Engine()
+        self._lean = Lean(self._engine)
         self._closing: set[asyncio.Task[None]] = set()
         self._accepted: dict[tuple[str, str, str, str], bool] = {}
 
@@ -59,7 +61,7 @@ class LiteLLM:
         return self._engine.reason()
 
     async def close(self) -> None:
-        await asyncio.gather(*self._closing, return_exceptions=True)
+        await asyncio.gather(self._lean.close(), *self._closing, return_exceptions=True)
         await self._engine.close()
 
     async def complete(self, call: Call, target: Target) -> AsyncGenerator[Event, None]:
@@ -73,7 +75,10 @@ class LiteLLM:
                 yield await self._embedded(litellm, call, routed, target)
                 return
             plan = self._plan(litellm, call, routed)
-            source = await wrapper.ask(litellm, plan, routed, self._seconds(routed), self._abandon)
+            seconds = self._seconds(routed)
+            source = await self._lean.ask(plan, routed, exchange, seconds)
+            if source is None:
+                source = await wrapper.ask(litellm, plan, routed, seconds, self._abandon)
             async for part in source:
                 if not plan.stream:
                     reader.take(part)

@@ -15,6 +15,7 @@ from typing import Any
 
 import httpx
 
+from proxy.providers.capture import catch
 from proxy.providers.exchange import FROM_ENVIRONMENT, Exchange, Refusal, refusal
 
 UNKNOWN_LIMIT = 64 * 2**20
@@ -44,6 +45,7 @@ def guarded(send: Send) -> Send:
         for name in FROM_ENVIRONMENT:
             if name in request.headers and request.headers[name] != exchange.organization:
                 del request.headers[name]
+        await catch(request)
         exchange.sent = True
         response = await send(transport, request)
         exchange.status = response.status_code

@@ -416,7 +416,7 @@ FAILURES: tuple[Failure, ...] = (
     Failure(
         "serr",
         "upstream_failed",
-        {"anthropic": "overloaded", "vertexai": "overloaded", "mistral": "truncated"},
+        {"anthropic": "overloaded", "vertexai": "overloaded"},
         way="stream",
         upstream=200,
         part="Hello from",

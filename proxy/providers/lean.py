@@ -1,0 +1,176 @@
+"""The lean way to call a provider: LiteLLM's translation, and a connection of our own.
+
+LiteLLM says once how calls of one kind are written (`wires.py`); from then on a call costs what writing JSON and a
+round trip on a kept connection cost. Answers of OpenAI's form are read as they come, others by LiteLLM's own classes
+(`readings.py`).
+
+What must stay true: what is sent is what LiteLLM's wrapper would send, and what comes back is read as it would be, but
+for what LiteLLM gets wrong (tests/providers/test_parity.py lists both); what is not covered takes the wrapper.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from functools import partial
+from typing import Any
+
+import orjson
+
+from proxy.config.targets import UNCHANGED
+from proxy.models import Target
+from proxy.providers import credentials, values, wires, wrapper
+from proxy.providers.capture import capture
+from proxy.providers.engine import Engine
+from proxy.providers.events import Events, Lines
+from proxy.providers.exchange import Exchange, Truncated
+from proxy.providers.parameters import Plan
+from proxy.providers.pool import Pool
+from proxy.providers.readings import READINGS, Direct, Reading, loaded
+from proxy.providers.reply import Reply
+from proxy.providers.wires import Wire
+
+PROVIDERS = frozenset(
+    {"openai", "azure", "anyscale", "openrouter", "mistral", "litellm", "groq", "fireworks", *READINGS}
+)
+"""Whose calls are covered."""
+
+DONE = b"[DONE]"
+LINGER = 1.0
+"""Seconds that an answer has, after its last event, to end as HTTP ends, so that the connection can be kept."""
+
+FAILURE = 64 * 2**10
+"""Bytes that are read of a refusal."""
+
+
+class Failed(Exception):
+    """The provider's own words for a refusal or a failure; `status_code` where its event tells one."""
+
+    def __init__(self, said: str, status_code: int | None = None) -> None:
+        super().__init__(said)
+        self.status_code = status_code
+
+
+class Lean:
+    """Calls providers over connections of its own, for one event loop."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._pool = Pool()
+        self._wires: dict[bytes, Wire | None] = {}
+
+    async def close(self) -> None:
+        await self._pool.close()
+
+    async def ask(self, plan: Plan, target: Target, exchange: Exchange, seconds: float) -> Answer | None:
+        """The answer to a conversation; None where the call is not covered. `seconds` is for each wait."""
+        if not _covers(plan, target):
+            return None
+        place = credentials.arguments(target)
+        key = place.pop("api_key", None) or place.pop("azure_ad_token", "")
+        kept = wires.name({**place, "prefix": credentials.named(target)}, plan.arguments, plan.messages)
+        wire = self._wires[kept] if kept in self._wires else await self._captured(kept, plan, target, key)
+        if wire is None:
+            return None
+        body = wire.body(plan.messages)
+        reply = await self._pool.post(wire.url, wire.keyed(key), orjson.dumps(body), exchange=exchange, timeout=seconds)
+        try:
+            if not 200 <= reply.status < 300:
+                raise Failed(await _failure(reply))
+        except BaseException:
+            reply.close()
+            raise
+        reading = Direct() if wire.direct else READINGS[target.provider](self._engine.module, wire, plan, body)
+        return Answer(reply, reading, stream=plan.stream)
+
+    async def _captured(self, kept: bytes, plan: Plan, target: Target, key: str) -> Wire | None:
+        """What LiteLLM shows of how such calls are written."""
+        litellm = await self._engine.loaded()
+        arguments = wrapper.arguments(litellm, plan, target, 600.0)
+        found = await capture(partial(litellm.acompletion, **arguments), stream=plan.stream)
+        wire = wires.wire(found, plan.messages, key, stream=plan.stream)
+        if wire is not None and not wire.direct and target.provider not in READINGS:
+            wire = None
+        while len(self._wires) >= wires.KEPT:
+            del self._wires[next(iter(self._wires))]
+        self._wires[kept] = wire
+        return wire
+
+
+def _covers(plan: Plan, target: Target) -> bool:
+    """Whether calls of this kind are covered at all. Claude's JSON comes as a tool call that LiteLLM unwraps."""
+    if target.provider not in PROVIDERS or target.settings.get(UNCHANGED) or plan.kind != "chat":
+        return False
+    return not (target.provider in READINGS and "response_format" in plan.arguments)
+
+
+async def _failure(reply: Reply) -> str:
+    """What a refusal says, as far as it can be read."""
+    said = bytearray()
+    async for piece in reply:
+        said += piece
+        if len(said) > FAILURE:
+            break
+    return said[:FAILURE].decode("utf-8", "replace")
+
+
+class Answer:
+    """A `Source` that reads an answer from the wire."""
+
+    def __init__(self, reply: Reply, reading: Reading, *, stream: bool) -> None:
+        self._reply = reply
+        self._reading = reading
+        self._stream = stream
+        self._began = self._lingers = False
+        self.reason: str | None = None
+        self.counted = True
+
+    async def __aiter__(self) -> AsyncIterator[Mapping[str, Any]]:
+        if not self._stream:
+            answer = self._reading.whole(self._reply, await self._reply.read())
+            _check(answer)
+            yield answer
+            return
+        events = self._reading.events(self._reply)
+        async for piece in self._reply:
+            for payload in events.feed(piece):
+                if payload == DONE:
+                    self._lingers = True
+                    return
+                yield self._read(payload)
+        for payload in self._rest(events):
+            yield self._read(payload)
+
+    def _rest(self, events: Events | Lines) -> list[bytes]:
+        """What the end of the body completes. Raises `Unreadable` for an answer that was no stream at all."""
+        try:
+            return [payload for payload in events.end() if payload != DONE]
+        except Truncated:
+            if self._began:
+                raise
+            raise values.Unreadable from None
+
+    def _read(self, payload: bytes) -> Mapping[str, Any]:
+        self._began = True
+        found = loaded(payload)
+        _check(found)
+        part = self._reading.part(found)
+        for choice in part.get("choices") or ():
+            reason = values.fields(choice).get("finish_reason")
+            if reason:
+                self.reason = str(reason)
+        return part
+
+    def close(self) -> None:
+        if self._lingers:
+            asyncio.get_running_loop().call_later(LINGER, self._reply.close)
+        else:
+            self._reply.close()
+
+
+def _check(answer: Mapping[str, Any]) -> None:
+    """Raise the failure that an answer tells in place of one, or beside what there was of it."""
+    error = answer.get("error") or (answer if answer.get("object") == "error" else None)
+    if error:
+        code = values.fields(error).get("code")
+        raise Failed(orjson.dumps(answer).decode(), code if type(code) is int else None)

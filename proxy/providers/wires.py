@@ -1,0 +1,133 @@
+"""How calls are written for the wire without LiteLLM's wrapper: once captured, then repeated with other words.
+
+A `Wire` is what LiteLLM sends for one target, one set of parameters and one form of conversation. Its URL, its headers
+and its body besides the conversation are the same for all calls that have these in common. The conversation goes
+as it is, where LiteLLM sends it so, or through LiteLLM's own method.
+
+What must stay true: a wire is believed only if it makes the captured body again, field by field; what cannot be
+repeated so takes LiteLLM's wrapper (`None`). No key is kept in a wire, only the places where it stands.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from proxy.models import Json, Message
+from proxy.providers.capture import Capture, Transform
+
+SLOT = "\x00"
+"""Stands in a header for the key: no header can hold it."""
+
+OPENAI = "/chat/completions"
+"""How the address ends of an endpoint whose answers have OpenAI's form."""
+
+KEPT = 1024
+"""Wires that are kept; the oldest go first."""
+
+DROPPED = frozenset({"host", "connection", "content-length", "accept-encoding", "transfer-encoding"})
+"""Headers that belong to the connection; the client's own fingerprint, `x-stainless-*`, is none of ours either."""
+
+
+@dataclass(slots=True, frozen=True)
+class Wire:
+    """One way to write calls. `transform` is None where the messages go as they are; `settings` are LiteLLM's own notes
+    about such calls. Answers have OpenAI's form where `direct`.
+    """
+
+    url: str
+    headers: Mapping[str, str]
+    fields: Mapping[str, Json]
+    direct: bool
+    transform: Transform | None = field(default=None, repr=False)
+    settings: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    def body(self, messages: Sequence[Message]) -> dict[str, Json]:
+        """The body of a call with these messages."""
+        told = bare(messages)
+        if self.transform is None:
+            return {**self.fields, "messages": told}
+        return {**self.transform(told)[0], **self.fields}
+
+    def keyed(self, key: str) -> dict[str, str]:
+        """The headers with a key in them."""
+        return {name: value.replace(SLOT, key) for name, value in self.headers.items()}
+
+
+def wire(found: Capture, messages: Sequence[Message], key: str, *, stream: bool) -> Wire | None:
+    """The wire of a captured call with these messages and this key; None where it cannot be repeated."""
+    try:
+        body = orjson.loads(found.body)
+    except orjson.JSONDecodeError:
+        return None
+    if not isinstance(body, dict):
+        return None
+    direct = found.url.partition("?")[0].endswith(OPENAI)
+    if direct and stream and body.get("stream") is not True:
+        return None  # LiteLLM means to fake the stream
+    made = _made(body, bare(messages), found.transform, direct=direct)
+    if made is None:
+        return None
+    headers = {
+        name: value.replace(key, SLOT) if key else value
+        for name, value in found.headers.items()
+        if name not in DROPPED and not name.startswith("x-stainless-")
+    }
+    return Wire(found.url, headers, direct=direct, **made)
+
+
+def _made(
+    body: Mapping[str, Json], messages: list[Message], transform: Transform | None, *, direct: bool
+) -> dict[str, Any] | None:
+    """The fields besides the conversation, and what makes that, if it is not just the messages."""
+    if direct and body.get("messages") == messages:
+        return {"fields": {name: value for name, value in body.items() if name != "messages"}}
+    if transform is None:
+        return None
+    again, settings = transform(messages)
+    if not isinstance(again, dict):
+        return None
+    again = orjson.loads(orjson.dumps(again))
+    if any(name not in body or body[name] != value for name, value in again.items()):
+        return None
+    fields = {name: value for name, value in body.items() if name not in again}
+    return {"fields": fields, "transform": transform, "settings": settings}
+
+
+def bare(messages: Sequence[Message]) -> list[Message]:
+    """Messages without the fields that are null, which LiteLLM leaves out."""
+    return [
+        {name: value for name, value in message.items() if value is not None} if None in message.values() else message
+        for message in messages
+    ]
+
+
+def form(messages: Sequence[Message]) -> list[Json]:
+    """What LiteLLM's translation of a conversation may depend on besides its words: the roles and the fields of its
+    messages, the kinds of their parts, and who begins and ends.
+    """
+    kinds = {_kind(message) for message in messages}
+    ends = [str(messages[0].get("role")), str(messages[-1].get("role"))] if messages else []
+    return [sorted(kinds), ends]
+
+
+def _kind(message: Message) -> str:
+    content = message.get("content")
+    if isinstance(content, list):
+        parts = sorted({str(part.get("type")) if isinstance(part, dict) else "?" for part in content})
+        said = ",".join(parts)
+    else:
+        said = type(content).__name__ if content is None or not isinstance(content, str) or content.strip() else "blank"
+    if len(message) == 2:
+        return f"{message.get('role')}:{said}"
+    return f"{message.get('role')}:{said}:{','.join(sorted(message))}"
+
+
+def name(place: Mapping[str, Any], arguments: Mapping[str, Any], messages: Sequence[Message]) -> bytes:
+    """By what a wire is kept: where it leads, the parameters, and the form of the conversation."""
+    said = orjson.dumps([place, arguments, form(messages)], option=orjson.OPT_SORT_KEYS)
+    return said if len(said) <= 512 else hashlib.blake2b(said, digest_size=32).digest()
