@@ -134,6 +134,7 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         reply = self._reply
         if reply is None or self._parser is None:
+            self._parser = None
             self.abort()
             return
         self._silent += len(data)

@@ -42,30 +42,29 @@ async def dial(
 async def _dial(
     origin: Origin, connection: Connection, trust: Callable[[], ssl.SSLContext], seconds: float
 ) -> Connection:
-    context = trust() if origin.secure or (origin.proxy is not None and origin.proxy.secure) else None
+    """TCP, then each layer over the one below; what is aborted on failure is the lowest, which both loops close."""
     loop, proxy = asyncio.get_running_loop(), origin.proxy
     first = proxy or origin
-    outer = context if first.secure else None
-    tunnel = Tunnel(origin, proxy) if proxy is not None and origin.secure else None
+    context = trust() if origin.secure or first.secure else None
+    sock = await _socket(first.host, first.port)
     try:
-        sock = await _socket(first.host, first.port)
-        await _attach(sock, tunnel or connection, outer, first.host, seconds)
-        if tunnel is not None:
-            await tunnel.opened
-            assert context is not None
-            inner = await loop.start_tls(
-                tunnel.transport,
-                connection,
-                context,
-                server_hostname=origin.host,
-                ssl_handshake_timeout=seconds,
-            )
-            assert inner is not None
-            connection.connection_made(inner)
+        lowest, silence = await loop.create_connection(Silence, sock=sock)
     except BaseException:
-        if tunnel is not None:
-            tunnel.abort()
-        connection.abort()
+        sock.close()
+        raise
+    try:
+        if silence.broken:
+            raise Unreachable(f"no connection to {first.host}:{first.port}: it spoke before it was asked")
+        transport: asyncio.Transport = lowest
+        if first.secure:
+            transport = await _secured(transport, context, first.host, seconds)
+        if proxy is not None and origin.secure:
+            await _tunnelled(transport, origin, proxy)
+            transport = await _secured(transport, context, origin.host, seconds)
+        transport.set_protocol(connection)
+        connection.connection_made(transport)
+    except BaseException:
+        lowest.abort()
         raise
     return connection
 
@@ -79,68 +78,78 @@ async def _socket(host: str, port: int) -> socket.socket:
     return sock
 
 
-async def _attach(
-    sock: socket.socket, protocol: asyncio.Protocol, context: ssl.SSLContext | None, host: str, seconds: float
-) -> None:
+async def _secured(
+    transport: asyncio.Transport, context: ssl.SSLContext | None, host: str, seconds: float
+) -> asyncio.Transport:
     loop = asyncio.get_running_loop()
-    try:
-        if context is None:
-            await loop.create_connection(lambda: protocol, sock=sock)
-        else:
-            await loop.create_connection(
-                lambda: protocol, sock=sock, ssl=context, server_hostname=host, ssl_handshake_timeout=seconds
-            )
-    except BaseException:
-        sock.close()
-        raise
+    assert context is not None
+    made = await loop.start_tls(
+        transport, asyncio.Protocol(), context, server_hostname=host, ssl_handshake_timeout=seconds
+    )
+    if made is None:
+        raise ConnectionResetError
+    return made
+
+
+async def _tunnelled(transport: asyncio.Transport, origin: Origin, proxy: Proxy) -> None:
+    """Ask a proxy for a way to an origin, on which TLS can begin. Raises `Unreachable`."""
+    tunnel = Tunnel()
+    transport.set_protocol(tunnel)
+    lines = [f"CONNECT {origin.authority} HTTP/1.1", f"host: {origin.authority}"]
+    if proxy.authorization:
+        lines.append(f"proxy-authorization: {proxy.authorization}")
+    transport.write("\r\n".join([*lines, "", ""]).encode("latin-1"))
+    await tunnel.opened
+    if tunnel.more:
+        raise Unreachable("the proxy's answer is more than a head")
+
+
+class Silence(asyncio.Protocol):
+    """What a server has to keep until it is asked, or until TLS begins: bytes from before would be lost."""
+
+    broken = False
+
+    def data_received(self, data: bytes) -> None:
+        self.broken = True
 
 
 class Tunnel(asyncio.Protocol):
-    """Asks a proxy for a way to an origin. `opened` is resolved when TLS can begin, or fails with `Unreachable`."""
+    """Hears what a proxy says to a request for a tunnel. `opened` is resolved when it may be used, or fails."""
 
-    def __init__(self, origin: Origin, proxy: Proxy) -> None:
+    def __init__(self) -> None:
         self.opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.transport: asyncio.Transport
         self._parser: HttpResponseParser | None = HttpResponseParser(self)
-        self._heard = 0
-        lines = [f"CONNECT {origin.authority} HTTP/1.1", f"host: {origin.authority}"]
-        if proxy.authorization:
-            lines.append(f"proxy-authorization: {proxy.authorization}")
-        self._asked = "\r\n".join([*lines, "", ""]).encode("latin-1")
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast(asyncio.Transport, transport)
-        self.transport.write(self._asked)
+        self._heard = self._status = 0
+        self.more = False
+        """Whether anything came behind the head."""
 
     def data_received(self, data: bytes) -> None:
         self._heard += len(data)
         if self._parser is None or self._heard > HEAD:
-            self._fail("the proxy's answer is not one")
+            self._fail("the proxy's answer is too large")
             return
         try:
             self._parser.feed_data(data)
         except (HttpParserError, HttpParserUpgrade):
             self._fail("the proxy's answer is not HTTP")
+            return
+        if self._status == 407:
+            self._fail("the proxy asks for other credentials")
+        elif self._status >= 300:
+            self._fail(f"the proxy refused with status {self._status}")
+        elif self._status >= 200 and not self.opened.done():
+            self.opened.set_result(None)
 
     def on_headers_complete(self) -> None:
         assert self._parser is not None
-        status = self._parser.get_status_code()
-        if 200 <= status < 300:
-            if not self.opened.done():
-                self.opened.set_result(None)
-        elif status == 407:
-            self._fail("the proxy asks for other credentials")
-        elif status >= 300:
-            self._fail(f"the proxy refused with status {status}")
+        self._status = self._parser.get_status_code()
+
+    def on_body(self, body: bytes) -> None:
+        self.more = True
 
     def connection_lost(self, error: Exception | None) -> None:
         self._parser = None
         self._fail("the proxy closed the connection")
-
-    def abort(self) -> None:
-        self.opened.cancel()
-        if hasattr(self, "transport"):
-            self.transport.abort()
 
     def _fail(self, words: str) -> None:
         if not self.opened.done():

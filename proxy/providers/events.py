@@ -76,7 +76,7 @@ class Events:
                 whole, found, tail = bytes(rest[:end]), b"\n\n", bytes(rest[end + 2 :])
                 rest.clear()
         rest += tail
-        if len(rest) > self._largest:
+        if len(rest) > self._largest + 1:  # the end of its last line may be there
             raise Malformed("an event of the provider's stream is too large")
         return self._checked(whole.split(b"\n\n")) if found else []
 

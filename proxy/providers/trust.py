@@ -11,9 +11,14 @@ import ssl
 
 import certifi
 
+READ = 256 * 2**10
+
 
 def context() -> ssl.SSLContext:
     """A new context for clients. Raises `OSError` for a file that holds no certificates."""
+    # uvloop reads TLS into a new block of 256 KiB each time. The C library maps and unmaps such a block, 14 us, until
+    # a larger one has been freed once; then it keeps them.
+    bytearray(2 * READ)
     verify = os.environ.get("SSL_VERIFY", "true")
     made = ssl.create_default_context(cafile=_file(verify))
     made.minimum_version = ssl.TLSVersion.TLSv1_2
