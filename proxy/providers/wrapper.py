@@ -8,6 +8,7 @@ closed when nobody reads it any more, and nothing is awaited on the way out.
 from __future__ import annotations
 
 import asyncio
+import copy
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
@@ -74,7 +75,7 @@ async def ask(litellm: Any, plan: Plan, target: Target, seconds: float, abandon:
 def arguments(litellm: Any, plan: Plan, target: Target, seconds: float) -> dict[str, Any]:
     """All that the wrapper gets for a conversation."""
     return {
-        **plan.arguments,
+        **copy.deepcopy(plan.arguments),
         **credentials.arguments(target),
         **common(target, seconds),
         "messages": plan.messages,

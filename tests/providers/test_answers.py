@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
@@ -12,9 +13,10 @@ from hypothesis import strategies as st
 
 from proxy.errors import UpstreamError
 from proxy.models import Choice, Chunk, Completion, Target, Usage
-from proxy.providers import answers, prices, values
+from proxy.providers import answers, values
 from proxy.providers.answers import Reader
 from proxy.providers.choices import blocks, finish_reason
+from proxy.providers.prices import PriceList, Prices
 from proxy.providers.usage import estimate, tokens
 
 WORDS = {"stop", "length", "tool_calls", "content_filter", "function_call"}
@@ -82,10 +84,17 @@ def whole(answer: Any, provider: str) -> list[Choice]:
     return reader.finish(None, counted=False)
 
 
+def reckoned(target: Target, counted: Any, usage: Usage, model: str | None, listed: PriceList) -> float | None:
+    async def loaded() -> None:
+        """Nothing has to be."""
+
+    return asyncio.run(Prices(listed, loaded).cost(target, counted, usage, model))
+
+
 def check(choices: list[Choice], answer: Any) -> None:
     """The completion that these choices become can be written in every form that the gateway writes."""
     usage = (answer or {}).get("usage")
-    cost = prices.cost(Target("openrouter", "m"), usage, Usage(), answers.model(answer or {}), lambda **_: float("nan"))
+    cost = reckoned(Target("openrouter", "m"), usage, Usage(), answers.model(answer or {}), lambda **_: float("nan"))
     counted = tokens(usage) or estimate([], choices)
     completion = Completion(choices, counted, model="m", provider="p", cost=cost)
     orjson.dumps(completion)
@@ -196,12 +205,12 @@ def test_a_cost_that_is_none_is_not_told(told: Any) -> None:
     def unpriced(**_: Any) -> float:
         raise KeyError
 
-    assert prices.cost(Target("openrouter", "m"), {"cost": told}, Usage(1, 1), "m", unpriced) is None
+    assert reckoned(Target("openrouter", "m"), {"cost": told}, Usage(1, 1), "m", unpriced) is None
 
 
 @pytest.mark.parametrize("listed", [float("nan"), float("inf"), -0.5])
 def test_a_price_that_is_none_is_not_told(listed: float) -> None:
-    assert prices.cost(Target("openai", "m"), None, Usage(1, 1), "m", lambda **_: listed) is None
+    assert reckoned(Target("openai", "m"), None, Usage(1, 1), "m", lambda **_: listed) is None
 
 
 def test_half_a_pair_is_replaced_and_a_pair_is_joined() -> None:

@@ -508,7 +508,8 @@ sys.meta_path.insert(0, Absent())
 
 async def main():
     provider = LiteLLM()
-    call = Call(CompletionRequest("parea", TraceContext("t", "t"), messages=[]))
+    said = [{"role": "user", "content": "hi"}]
+    call = Call(CompletionRequest("parea", TraceContext("t", "t"), messages=said))
     for _ in range(2):
         try:
             await anext(provider.complete(call, Target("openai", "m")))
