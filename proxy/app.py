@@ -88,6 +88,7 @@ class Gateway:
             strict_params=config.litellm.strict_params,
             max_response=config.server.max_response,
             timeout=config.router.timeout,
+            plans=data / "plans.json",
         )
         self.providers: Mapping[str, Provider] = {"echo": echo, "": lite}
         self.handler = chain(

@@ -60,6 +60,10 @@ class Engine:
         """LiteLLM, where it is known to be loaded."""
         return self.start().result()
 
+    @property
+    def started(self) -> bool:
+        return self._loading is not None
+
     def reason(self) -> str | None:
         """Why calls cannot be made yet; None when they can."""
         if self._loading is None:

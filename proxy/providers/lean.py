@@ -57,7 +57,7 @@ class Lean:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._pool = Pool()
-        self._wires: dict[bytes, Wire | None] = {}
+        self.wires: dict[bytes, Wire | None] = {}
 
     async def close(self) -> None:
         await self._pool.close()
@@ -69,9 +69,10 @@ class Lean:
         place = credentials.arguments(target)
         key = place.pop("api_key", None) or place.pop("azure_ad_token", "")
         kept = wires.name({**place, "prefix": credentials.named(target)}, plan.arguments, plan.messages)
-        wire = self._wires[kept] if kept in self._wires else await self._captured(kept, plan, target, key)
+        wire = self.wires[kept] if kept in self.wires else await self._captured(kept, plan, target, key)
         if wire is None:
             return None
+        plan.wire = kept
         body = wire.body(plan.messages)
         reply = await self._pool.post(wire.url, wire.keyed(key), orjson.dumps(body), exchange=exchange, timeout=seconds)
         try:
@@ -91,9 +92,9 @@ class Lean:
         wire = wires.wire(found, plan.messages, key, stream=plan.stream)
         if wire is not None and not wire.direct and target.provider not in READINGS:
             wire = None
-        while len(self._wires) >= wires.KEPT:
-            del self._wires[next(iter(self._wires))]
-        self._wires[kept] = wire
+        while len(self.wires) >= wires.KEPT:
+            del self.wires[next(iter(self.wires))]
+        self.wires[kept] = wire
         return wire
 
 

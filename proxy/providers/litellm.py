@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from proxy.errors import NotReady
@@ -28,6 +29,7 @@ from proxy.providers import (
 from proxy.providers import usage as usages
 from proxy.providers.engine import Engine
 from proxy.providers.lean import Lean
+from proxy.providers.plans import Plans
 from proxy.providers.preparation import Preparation
 from proxy.providers.prices import Prices
 from proxy.providers.source import Source
@@ -37,24 +39,40 @@ from proxy.providers.transport import begin
 class LiteLLM:
     """A `Provider` for every vendor but `echo`. `start` it on the event loop; calls wait until it is loaded."""
 
-    def __init__(self, *, strict_params: bool = False, max_response: int = 64 * 2**20, timeout: float = 600.0) -> None:
+    def __init__(
+        self,
+        *,
+        strict_params: bool = False,
+        max_response: int = 64 * 2**20,
+        timeout: float = 600.0,
+        plans: Path | None = None,
+    ) -> None:
         self._limit = max_response
         self._timeout = timeout
         self._engine = Engine()
         self._lean = Lean(self._engine)
         self._preparation = Preparation(self._engine, strict=strict_params)
         self._prices = Prices(self._engine.price, self._engine.loaded)
+        self._plans = Plans(plans, self._preparation, self._lean, self._prices)
         self._closing: set[asyncio.Task[None]] = set()
 
-    def start(self) -> asyncio.Task[Any]:
-        """Begin to load LiteLLM, if nobody has yet. The task's result is the module."""
-        return self._engine.start()
+    def start(self) -> asyncio.Future[Any]:
+        """Begin to load LiteLLM, unless all that the run before met can be served without it: then whoever needs it
+        loads it. The result is there when no more is to be loaded.
+        """
+        self._plans.load()
+        if self._plans.needed:
+            return self._engine.start()
+        idle = asyncio.get_running_loop().create_future()
+        idle.set_result(None)
+        return idle
 
     async def ready(self) -> str | None:
-        return self._engine.reason()
+        return self._engine.reason() if self._plans.needed or self._engine.started else None
 
     async def close(self) -> None:
         await asyncio.gather(self._lean.close(), *self._closing, return_exceptions=True)
+        self._plans.save()
         await self._engine.close()
 
     async def complete(self, call: Call, target: Target) -> AsyncGenerator[Event, None]:
@@ -81,6 +99,7 @@ class LiteLLM:
             choices = reader.finish(source.reason, counted=counted is not None)
             usage = usages.tokens(counted) or usages.estimate(plan.messages, choices)
             cost = await self._prices.cost(routed, counted, usage, reader.model)
+            self._plans.served(call, plan, routed, reader.model)
             yield Completion(
                 choices, usage, target.model, target.provider, cost=cost, system_fingerprint=reader.fingerprint
             )
@@ -105,6 +124,7 @@ class LiteLLM:
             send = partial(
                 litellm.aembedding, **plan.arguments, **place, **wrapper.common(routed, self._seconds(routed))
             )
+        self._plans.missed()
         vectors, counted, model = await embeddings.ask(send, plan)
         usage = usages.tokens(counted) or usages.estimate(plan.messages, [])
         cost = await self._prices.cost(routed, counted, usage, model)

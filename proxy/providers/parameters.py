@@ -121,7 +121,7 @@ class Plan:
     """One call being prepared: who is asked for what, and what had to give way.
 
     `asked` is what the client asked for, `kind` what the provider is asked for; `base64` that vectors are wanted
-    in it.
+    in it. `wanted` are the parameters as they were, `name` and `wire` by what the kind of call is kept.
     """
 
     provider: str
@@ -137,6 +137,9 @@ class Plan:
     arguments: dict[str, Any] = field(default_factory=dict)
     forced: set[str] = field(default_factory=set)
     dropped: dict[str, str] = field(default_factory=dict)
+    wanted: Mapping[str, Json] = field(default_factory=dict)
+    name: bytes | None = None
+    wire: bytes | None = None
 
     @property
     def claude(self) -> bool:

@@ -70,13 +70,13 @@ class Preparation:
         if plan.asked == "text":
             texts.check(plan)
         plan.messages = messages.prepare(plan.messages, target.provider, claude=plan.claude)
-        name = self.name(plan, target)
+        name = plan.name = self.name(plan, target)
         prepared = self.kept.get(name) if name is not None else None
         if prepared is None:
             prepared = await self._prepared(plan, target)
             if name is not None:
                 keep(self.kept, name, prepared)
-        plan.params = {}
+        plan.wanted, plan.params = plan.params, {}
         plan.arguments = dict(prepared.arguments)
         plan.forced = set(prepared.forced)
         plan.dropped.update(prepared.dropped)

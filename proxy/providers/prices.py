@@ -80,30 +80,30 @@ class Prices:
             spent = usage.prompt_tokens * (target.input_cost_per_token or 0)
             return values.amount(spent + usage.completion_tokens * (target.output_cost_per_token or 0))
         listed = names(target, model)
-        key = "\n".join(map(":".join, listed))
-        if key not in self.rates and key not in self._varied:
+        name = key(listed)
+        if name not in self.rates and name not in self._varied:
             await self._loaded()
-            self._find(key, listed)
-        if key in self._varied or not _simple(counted, usage):
+            self._find(name, listed)
+        if name in self._varied or not _simple(counted, usage):
             await self._loaded()
             return self._listed(listed, usage, None if usage.estimated else counted)
-        rate = self.rates[key]
+        rate = self.rates[name]
         return values.amount(rate.cost(usage)) if rate else None
 
-    def _find(self, key: str, listed: list[tuple[str, str]]) -> None:
+    def _find(self, name: str, listed: list[tuple[str, str]]) -> None:
         """Find out a model's rate, or that it has none that is always the same."""
         sums = [self._listed(listed, *_made(*sample)) for sample in SAMPLES]
         if None in sums:
-            keep(self.rates, key, None)
+            keep(self.rates, name, None)
             return
         prompt, cached, said, thought = (each or 0.0 for each in sums)
         rate = Rate(prompt / 1000, cached / 1000, (said - prompt) / 1000, (thought - prompt) / 1000)
         for sample in CHECKS:
             usage, counted = _made(*sample)
             if not math.isclose(rate.cost(usage), self._listed(listed, usage, counted) or 0.0, rel_tol=1e-9):
-                self._varied.add(key)
+                self._varied.add(name)
                 return
-        keep(self.rates, key, rate)
+        keep(self.rates, name, rate)
 
     def _listed(self, listed: list[tuple[str, str]], usage: Usage, counted: Any) -> float | None:
         """LiteLLM's own figure."""
@@ -127,6 +127,11 @@ def names(target: Target, model: str | None) -> list[tuple[str, str]]:
     prefix, own = named(target)
     known = [str(name) for name in (target.settings.get("base_model"), own, model) if name]
     return [(listing, name) for name, listing in product(known, (prefix, *LISTED.get(prefix, ())))]
+
+
+def key(listed: list[tuple[str, str]]) -> str:
+    """By what a rate is kept."""
+    return "\n".join(map(":".join, listed))
 
 
 def _simple(counted: Any, usage: Usage) -> bool:

@@ -1,0 +1,140 @@
+"""How calls are written, kept on disk: a gateway that starts again answers known kinds of calls without LiteLLM.
+
+A record is all that one kind of call needs: what the rules made of its parameters, its wire, and what a token costs.
+What must stay true:
+
+* Nothing of a client's words is kept: only kinds whose parameters are numbers, of calls that may be written down.
+* No key is in a record (`wires.py`), and records count for one version of LiteLLM and of this gateway only.
+* A file that cannot be read is no file.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import logging
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from proxy import __version__
+from proxy.models import Call, Json, Target
+from proxy.providers.lean import Lean
+from proxy.providers.parameters import KNOWN, OWN, Plan
+from proxy.providers.preparation import Preparation, Prepared, keep
+from proxy.providers.prices import Prices, Rate, key, names
+from proxy.providers.wires import Wire
+
+logger = logging.getLogger(__name__)
+
+MOST = 256
+"""Records that a file holds; the oldest go first."""
+
+
+class Plans:
+    """The records of one data folder. `path` is None where nothing is kept.
+
+    `needed` says whether the run before met calls that no record could serve: then LiteLLM is loaded at once.
+    """
+
+    def __init__(self, path: Path | None, preparation: Preparation, lean: Lean, prices: Prices) -> None:
+        self._path = path
+        self._preparation = preparation
+        self._lean = lean
+        self._prices = prices
+        self._records: dict[str, dict[str, Json]] = {}
+        self._used = self._unserved = False
+        self.needed = True
+
+    def load(self) -> None:
+        """Read the file, if there is one of these versions."""
+        document = self._read()
+        for name, record in document.get("records", {}).items():
+            self._learn(name, record)
+        self.needed = not self._records or document.get("needed") is not False
+
+    def served(self, call: Call, plan: Plan, target: Target, model: str | None) -> None:
+        """A call went well: keep its kind, if it may be kept. `model` is the name that its answer gave."""
+        if self._path is None:
+            return
+        self._used = True
+        if plan.wire is not None and plan.wire.hex() in self._records:
+            return
+        record = self._record(call, plan, key(names(target, model)))
+        if record is None or plan.wire is None:
+            self.missed()
+        else:
+            keep(self._records, plan.wire.hex(), record, MOST)
+            self.save()
+
+    def missed(self) -> None:
+        """A call was made that no record can serve."""
+        if not self._unserved:
+            self._unserved = True
+            self.save()
+
+    def save(self) -> None:
+        """Write the file anew; other workers' records stay. What goes wrong is told and costs nothing but time."""
+        if self._path is None:
+            return
+        records = {**self._read().get("records", {}), **self._records}
+        kept = dict(list(records.items())[-MOST:])
+        try:
+            fresh = self._path.with_suffix(".new")
+            needed = self._unserved or (self.needed and not self._used)
+            fresh.write_bytes(orjson.dumps({**_versions(), "needed": needed, "records": kept}))
+            fresh.replace(self._path)
+        except OSError as error:
+            logger.warning("plans are not kept: %s", error)
+
+    def _read(self) -> dict[str, Any]:
+        """The file's document; an empty one where it is another version's, or damaged."""
+        try:
+            found = orjson.loads(self._path.read_bytes()) if self._path is not None else {}
+        except (OSError, orjson.JSONDecodeError):
+            return {}
+        if not isinstance(found, dict) or not isinstance(found.get("records"), dict):
+            return {}
+        return found if {name: found.get(name) for name in _versions()} == _versions() else {}
+
+    def _record(self, call: Call, plan: Plan, price: str) -> dict[str, Json] | None:
+        prepared = self._preparation.kept.get(plan.name) if plan.name is not None else None
+        wire = self._lean.wires.get(plan.wire) if plan.wire is not None else None
+        if plan.name is None or prepared is None or wire is None or wire.transform is not None:
+            return None
+        if call.request.policy.omits or not all(_plain(*param) for param in plan.wanted.items()):
+            return None
+        priced, rate = price in self._prices.rates, self._prices.rates.get(price)
+        return {
+            "name": plan.name.hex(),
+            "prepared": {**asdict(prepared), "forced": sorted(prepared.forced)},
+            "wire": {"url": wire.url, "headers": dict(wire.headers), "fields": dict(wire.fields)},
+            "price": price if priced else "",
+            "rate": None if rate is None else asdict(rate),
+        }
+
+    def _learn(self, name: str, record: Mapping[str, Any]) -> None:
+        try:
+            prepared = dict(record["prepared"])
+            prepared |= {"forced": frozenset(prepared["forced"]), "lead": tuple(prepared["lead"])}
+            made = Prepared(**prepared)
+            wire = Wire(**record["wire"], direct=True)
+            rate = None if record["rate"] is None else Rate(**record["rate"])
+            keep(self._preparation.kept, bytes.fromhex(record["name"]), made)
+            keep(self._lean.wires, bytes.fromhex(name), wire)
+        except (KeyError, TypeError, ValueError):
+            return
+        if record["price"]:
+            self._prices.rates[str(record["price"])] = rate
+        self._records[name] = dict(record)
+
+
+def _versions() -> dict[str, str]:
+    return {"litellm": importlib.metadata.version("litellm"), "gateway": __version__}
+
+
+def _plain(name: str, value: Json) -> bool:
+    """Whether a parameter says nothing but a number."""
+    return (name in KNOWN or name in OWN) and (value is None or isinstance(value, bool | int | float))
