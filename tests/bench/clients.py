@@ -46,9 +46,9 @@ CASES = {
     "16 calls": (BODY, 16, False),
     "chunk": (STREAMED, 16, False),
     "paced chunk": (PACED, 16, False),
-    "call, TLS": (BODY, 1, True),
-    "16 calls, TLS": (BODY, 16, True),
-    "paced chunk, TLS": (PACED, 16, True),
+    "call TLS": (BODY, 1, True),
+    "16 calls TLS": (BODY, 16, True),
+    "paced chunk TLS": (PACED, 16, True),
 }
 """What is measured: the body that is sent, how many calls at a time, whether over TLS."""
 
@@ -304,6 +304,7 @@ def _missing(name: str) -> str | None:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.clients", description=__doc__)
     parser.add_argument("--only", help="clients, by commas")
+    parser.add_argument("--cases", default=",".join(CASES), help="what is measured, by commas")
     parser.add_argument("--calls", type=int, default=3000, help="of each figure")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--instructions", action="store_true", help="thousands of instructions instead, by callgrind")
@@ -319,19 +320,20 @@ def main() -> int:
     if arguments.instructions and not shutil.which("valgrind"):
         parser.error("valgrind is not installed")
     names = arguments.only.split(",") if arguments.only else list(CLIENTS)
+    cases = arguments.cases.split(",")
     skipped = {name: words for name in names if (words := _missing(name))}
     names = [name for name in names if name not in skipped]
     with tempfile.TemporaryDirectory() as made, upstream(Path(made)) as ports:
-        found: dict[tuple[str, str], list[float]] = {(name, case): [] for name in names for case in CASES}
+        found: dict[tuple[str, str], list[float]] = {(name, case): [] for name in names for case in cases}
         for _ in range(1 if arguments.instructions else arguments.rounds):
             for name, case in found:
                 if arguments.instructions:
                     found[name, case].append(instructions(name, case, ports, Path(made)))
                 else:
                     found[name, case].append(once(name, case, ports, Path(made), arguments.calls))
-    print(f"{'':12}" + "".join(f"{case:>18}" for case in CASES))
+    print(f"{'':12}" + "".join(f"{case:>18}" for case in cases))
     for name in names:
-        print(f"{name:12}" + "".join(f"{statistics.median(found[name, case]):18.1f}" for case in CASES))
+        print(f"{name:12}" + "".join(f"{statistics.median(found[name, case]):18.1f}" for case in cases))
     for name, words in skipped.items():
         print(f"{name}: skipped, {words}")
     return 0
