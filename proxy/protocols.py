@@ -28,7 +28,7 @@ Processor = Callable[[Record], Record | None]
 """A step of a finished record on its way to the log; None drops it."""
 
 
-@dataclass(slots=True, frozen=True)
+@dataclass(slots=True)
 class Answer:
     """A whole HTTP answer."""
 

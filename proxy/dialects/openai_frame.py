@@ -25,7 +25,7 @@ def head(call: Call, completion: Completion | None, kind: str) -> dict[str, Json
     begun: dict[str, Json] = {
         "id": f"{'cmpl' if kind == 'text_completion' else 'chatcmpl'}-{call.request.trace.trace_id}",
         "object": kind,
-        "created": int(call.started_at.timestamp()),
+        "created": int(call.started_at),
     }
     if completion is None:
         return begun | {"model": call.targets[0].model if call.targets else call.request.model or ""}

@@ -49,11 +49,11 @@ def decode(value: bytes | None) -> Entry | None:
 
 
 def _completion(body: Json) -> Completion:
-    choices = [
-        Choice(**{**choice, "tool_calls": [ToolCall(**call) for call in choice["tool_calls"]]})
-        for choice in body["choices"]
-    ]
-    return Completion(**{**body, "choices": choices, "usage": Usage(**body["usage"])})
+    for choice in body["choices"]:
+        choice["tool_calls"] = [ToolCall(**call) for call in choice["tool_calls"]]
+    body["choices"] = [Choice(**choice) for choice in body["choices"]]
+    body["usage"] = Usage(**body["usage"])
+    return Completion(**body)
 
 
 def _piece(chunk: Chunk) -> Json:

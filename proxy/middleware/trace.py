@@ -12,11 +12,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from datetime import timedelta
 from typing import Any
 
 import orjson
 
+from proxy import timestamps
 from proxy.draft import Draft
 from proxy.errors import GatewayError, UpstreamError
 from proxy.middleware.veil import veiled
@@ -109,8 +109,8 @@ def _record(
         cost=completion.cost if completion else None,
         latency=latency,
         time_to_first_token=first if request.stream else None,
-        start_timestamp=call.started_at.isoformat(timespec="microseconds"),
-        end_timestamp=(call.started_at + timedelta(seconds=latency)).isoformat(timespec="microseconds"),
+        start_timestamp=timestamps.at(call.started_at),
+        end_timestamp=timestamps.at(call.started_at + latency),
         status=status,
         error=_message(error),
         cache_hit=bool(completion and completion.cache_hit),

@@ -16,6 +16,7 @@ import asyncio
 import contextlib
 import hmac
 import logging
+import math
 import os
 import shutil
 import sqlite3
@@ -30,6 +31,7 @@ import diskcache
 from proxy.config.settings import CacheSettings
 from proxy.stores.damage import passes, probe
 from proxy.stores.keyfile import load_key
+from proxy.stores.recent import LIMIT, Recent
 from proxy.stores.safedisk import Refused, SafeDisk
 
 log = logging.getLogger(__name__)
@@ -55,12 +57,19 @@ class Moved(Exception):
 class DiskCache:
     """A `CacheStore` in `folder`: about `max_size` bytes, each entry for `ttl` seconds, oldest out first.
 
-    Several processes may share a folder. `key_file` lies outside of it and is made on first use. `reopen_pause` is the
-    least time between two attempts to open a folder that could not be opened.
+    Several processes may share a folder. `key_file` lies outside of it and is made on first use. `recent` keeps in
+    memory what was read; it is this store's own from now on. `reopen_pause` is the least time between two attempts to open a folder that could not be opened.
     """
 
     def __init__(
-        self, folder: Path, key_file: Path, *, ttl: float, max_size: int, reopen_pause: float = REOPEN_PAUSE
+        self,
+        folder: Path,
+        key_file: Path,
+        *,
+        ttl: float,
+        max_size: int,
+        recent: Recent | None = None,
+        reopen_pause: float = REOPEN_PAUSE,
     ) -> None:
         self._folder = folder.resolve()
         self._key_file = key_file.resolve()
@@ -68,6 +77,7 @@ class DiskCache:
             raise ValueError(f"the cache's key file {key_file} must lie outside of the cache folder {folder}")
         self._ttl = ttl
         self._max_size = max_size
+        self._recent = recent
         self._reopen_pause = reopen_pause
         self._largest = min(LARGEST_ENTRY, max_size)
         self._mac = hmac.new(b"", digestmod="sha256")
@@ -81,14 +91,18 @@ class DiskCache:
 
     async def get(self, key: bytes) -> bytes | None:
         """Read on the event loop: a few microseconds, where a thread would cost ten times as many."""
+        recent = self._recent
+        value = None if recent is None else recent.get(key)
         cache = self._cache
-        value = None
-        if cache is not None:
+        if value is None and cache is not None:
+            cleared = 0 if recent is None else recent.look()
             try:
-                sealed = cache.get(key)
+                sealed, expires = cache.get(key, expire_time=True)
                 value = None if sealed is None else self._unseal(key, sealed)
             except Exception as error:
                 await self._recover(cache, error)
+            if value is not None and recent is not None:
+                recent.put(key, value, expires or math.inf, cleared)
         if value is None:
             self._misses += 1
         else:
@@ -103,6 +117,8 @@ class DiskCache:
         cache = self._cache
         if cache is None:
             return
+        if self._recent is not None:
+            self._recent.drop(key)
         try:
             await self._run(lambda: self._write(cache, key, value))
         except Exception as error:
@@ -118,6 +134,9 @@ class DiskCache:
         except Exception as error:
             await self._recover(cache, error)
             return 0
+        finally:
+            if self._recent is not None:
+                self._recent.clear()
 
     async def stats(self) -> dict[str, Any]:
         """`hits`, `misses` and `errors` are this process's own; `entries` may include expired ones."""
@@ -141,6 +160,9 @@ class DiskCache:
             return
         self._closed = True
         cache, self._cache = self._cache, None
+        if self._recent is not None:
+            self._recent.close()
+            self._recent = None
         if cache is not None:
             _hang_up(cache)
             await self._run(lambda: _hang_up(cache))
@@ -160,6 +182,8 @@ class DiskCache:
         if self._closed or self._cache is not cache or passes(error):
             return
         self._cache = None
+        if self._recent is not None:
+            self._recent.forget()
         _hang_up(cache)
         await self._run(lambda: self._replace(cache, error))
 
@@ -285,4 +309,7 @@ def _hang_up(cache: Any) -> None:
 
 def cache_store(folder: Path, settings: CacheSettings) -> DiskCache:
     """The cache of the data folder `folder`, as configured."""
-    return DiskCache(folder / "cache", folder / "cache.key", ttl=settings.ttl, max_size=settings.max_size)
+    recent = Recent(folder / "cache.clearings", min(settings.max_size, LIMIT))
+    return DiskCache(
+        folder / "cache", folder / "cache.key", ttl=settings.ttl, max_size=settings.max_size, recent=recent
+    )

@@ -26,7 +26,7 @@ SHORT = 256 * 1024
 """Bytes that may be committed on the event loop in one turn."""
 
 
-@dataclass(slots=True, frozen=True)
+@dataclass(slots=True)
 class _Handed(Generic[T]):
     item: T
     size: int
