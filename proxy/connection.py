@@ -48,7 +48,7 @@ class Connection(asyncio.Protocol):
         self._server = server_state
         self._loop = _loop or asyncio.get_running_loop()
         self._parser = HttpRequestParser(self)
-        self._scope = {**VERSIONS, "type": "http", "root_path": "", "state": app_state}
+        self._scope: dict[str, Any] = {**VERSIONS, "type": "http", "root_path": "", "state": app_state}
         self._url = b""
         self._headers: list[tuple[bytes, bytes]] = []
         self._unread = 0

@@ -110,10 +110,14 @@ class Endpoint:
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _send_event(self, call: Call, event: Event, send: Send, pace: Pace | None) -> None:
-        for piece in self.dialect.encode_event(call, event):
+        pieces = self.dialect.encode_event(call, event)
+        if pace is None:
+            if pieces:
+                await send({"type": "http.response.body", "body": b"".join(pieces), "more_body": True})
+            return
+        for piece in pieces:
             await send({"type": "http.response.body", "body": piece, "more_body": True})
-            if pace is not None:
-                await pace.spend(len(piece))
+            await pace.spend(len(piece))
 
 
 class Watches:

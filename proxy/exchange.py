@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import MutableMapping
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +26,7 @@ logger = logging.getLogger("uvicorn.error")
 HIGH_WATER = 64 * 1024
 """Bytes of a body that may wait for the application before the client is made to wait."""
 
-DISCONNECT = {"type": "http.disconnect"}
+DISCONNECT: MutableMapping[str, Any] = {"type": "http.disconnect"}
 CONTROLS = bytes(code for code in range(32) if code not in b"\t") + b"\x7f"
 BODILESS = frozenset({204, 304})
 STATUS = {status.value: b"HTTP/1.1 %d %b" % (status.value, status.phrase.encode()) for status in HTTPStatus}
@@ -134,7 +135,7 @@ class Exchange:
 
     # For the application.
 
-    async def receive(self) -> dict[str, Any]:
+    async def receive(self) -> MutableMapping[str, Any]:
         """ASGI's `receive`: the body as far as it is here, and after its end the news that the client has left."""
         while not (self.done or self.lost):
             if self._body is not None and (self._body or self.ended):
@@ -157,7 +158,7 @@ class Exchange:
             if any(name == b"expect" and value.lower() == b"100-continue" for name, value in self.scope["headers"]):
                 self._connection.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
-    async def send(self, message: dict[str, Any]) -> None:
+    async def send(self, message: MutableMapping[str, Any]) -> None:
         """ASGI's `send`. Raises `RuntimeError` for messages that make no answer."""
         connection = self._connection
         if connection.full is not None:

@@ -25,13 +25,8 @@ os.register_at_fork(after_in_child=lambda: _random.seed(os.urandom(32)))
 def new_id() -> str:
     """A new id: 48 bits of milliseconds since 1970, then 74 random ones around version and variant."""
     milliseconds, bits = int(time.time() * 1000), _random.getrandbits(74)
-    return "%08x-%04x-7%03x-%04x-%012x" % (
-        milliseconds >> 16,
-        milliseconds & 0xFFFF,
-        bits >> 62,
-        0x8000 | bits >> 48 & 0x3FFF,
-        bits & 0xFFFFFFFFFFFF,
-    )
+    time_low, high, low = milliseconds & 0xFFFF, bits >> 62, 0x8000 | bits >> 48 & 0x3FFF
+    return f"{milliseconds >> 16:08x}-{time_low:04x}-7{high:03x}-{low:04x}-{bits & 0xFFFFFFFFFFFF:012x}"
 
 
 def derived_id(prefix: str, *parts: str) -> str:

@@ -55,7 +55,7 @@ class Dialect(Protocol):
         ...
 
     def encode_event(self, call: Call, event: Event) -> list[bytes]:
-        """The pieces of a streamed body that tell `event`; each is sent by itself."""
+        """The pieces of a streamed body that tell `event`; on a paced route each is sent by itself."""
         ...
 
     def encode_error(self, call: Call | None, error: GatewayError, *, stream: bool) -> Answer:

@@ -9,8 +9,7 @@ tokens) and `functions` (calls are told in the words of the older API, see `open
 
 from __future__ import annotations
 
-import json
-
+from proxy.dialects.sse import written
 from proxy.models import Call, Completion, Json, Usage
 
 DONE = b"data: [DONE]\n\n"
@@ -60,4 +59,4 @@ def counted(usage: Usage) -> dict[str, Json]:
 
 def event(value: Json) -> bytes:
     """One event of a stream."""
-    return b"data: %b\n\n" % json.dumps(value, separators=(",", ":")).encode("ascii")
+    return b"data: %b\n\n" % written(value)

@@ -14,7 +14,6 @@ Facts of its clients that must stay true (`parea-ai` 0.2.220, observed):
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 
 import orjson
@@ -24,6 +23,7 @@ from proxy import timestamps
 from proxy.body import MAX_DEPTH, loads, validated
 from proxy.dialects import parea_messages
 from proxy.dialects.parea_schema import CompletionsSchema, MessageSchema, ModelParamsSchema
+from proxy.dialects.sse import written
 from proxy.errors import GatewayError, UpstreamError
 from proxy.functions import as_tools
 from proxy.ids import new_id
@@ -186,7 +186,7 @@ def _arguments(text: str) -> Json:
 
 
 def _event(text: str) -> bytes:
-    return b"data: " + json.dumps({"chunk": text}).replace("data: ", "data:\\u0020").encode("ascii") + b"\r\n\r\n"
+    return b'data: {"chunk": %b}\r\n\r\n' % written(text).replace(b"data: ", b"data:\\u0020")
 
 
 def _policy(wire: CompletionsSchema) -> LogPolicy:

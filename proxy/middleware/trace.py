@@ -20,7 +20,7 @@ from proxy import timestamps
 from proxy.draft import Draft
 from proxy.errors import GatewayError, UpstreamError
 from proxy.middleware.veil import veiled
-from proxy.models import Call, Choice, Chunk, Completion, Event, Json, Message, Status, ToolCall
+from proxy.models import Call, Choice, Chunk, Completion, Event, Json, Status, ToolCall
 from proxy.protocols import Handler, Middleware
 from proxy.record import Record
 
@@ -147,7 +147,7 @@ def _notes(
         notes["usage_estimated"] = True
     if completion and completion.choices:
         notes["finish_reason"] = completion.choices[0].finish_reason
-    if [choice.index for choice in answered] not in ([], [0]):
+    if len(answered) > 1 or (answered and answered[0].index != 0):
         # Which samples `output` holds, in its order; what broke off has no reason yet.
         ended = completion is not None
         notes["samples"] = [
@@ -167,17 +167,16 @@ def _configuration(call: Call) -> dict[str, Json]:
         "model": request.model or (target.model if target else None),
         "provider": request.provider or (target.provider if target else None),
         "model_params": params,
-        "messages": [_flat(message) for message in (*request.history, *(request.messages or ()), *request.turns)],
+        "messages": [
+            message if message.get("content") is not None else {**message, "content": ""}
+            for message in (*request.history, *(request.messages or ()), *request.turns)
+        ],
     }
     if tools:
         configuration["functions"] = [tool.get("function", tool) for tool in tools]
     if choice is not None:
         configuration["function_call"] = choice
     return configuration
-
-
-def _flat(message: Message) -> Message:
-    return message if message.get("content") is not None else {**message, "content": ""}
 
 
 def _output(choices: list[Choice]) -> str | None:

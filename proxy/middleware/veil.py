@@ -28,13 +28,16 @@ HARMLESS = frozenset({"prompt_cache_key"})
 WORDS = frozenset({"key", "keys", "token", "tokens"})
 """Names of credentials only at the top, where a parameter stands: further down they mean many things."""
 
+NUMBERS = frozenset({int, float, bool, type(None)})
+"""Types of values that tell nothing, whatever their name."""
+
 ADDED = ("extra_body", "extra_headers")
 """Parameters that hold parameters."""
 
 
 def veiled(params: Mapping[str, Json]) -> dict[str, Json]:
     """`params` without the text of any credential."""
-    return {name: _parameter(name, value) for name, value in params.items()}
+    return {name: value if type(value) in NUMBERS else _parameter(name, value) for name, value in params.items()}
 
 
 def _parameter(name: str, value: Json) -> Json:

@@ -53,7 +53,7 @@ class Recent:
         return None
 
     def put(self, key: bytes, value: bytes, expires: float, cleared: int) -> None:
-        """Keep a value until `expires`, unless the cache was cleared since `cleared`, which is of before it was read."""
+        """Keep a value until `expires`, unless the cache was cleared since `cleared`, a look before it was read."""
         if cleared != self.look() or len(value) > LARGEST:
             return
         self.drop(key)

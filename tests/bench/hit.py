@@ -107,9 +107,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     given = parser.parse_args(argv)
     prepare()
     with tempfile.TemporaryDirectory() as folder:
-        asked = run(
-            Path(folder), given.requests, clients=given.clients, distinct=given.distinct, stream=given.stream
-        )
+        asked = run(Path(folder), given.requests, clients=given.clients, distinct=given.distinct, stream=given.stream)
         spent = uvloop.run(asked)
     print(json.dumps({"requests": given.requests, "cpu_us": round(1e6 * spent / given.requests, 2)}))
     return 0
