@@ -42,7 +42,6 @@ class Connection(asyncio.Protocol):
         if not config.loaded:
             config.load()
         self.full: asyncio.Future[None] | None = None
-        """Set while the client does not read what was written."""
         self._app = config.loaded_app
         self._idle_limit: float = config.timeout_keep_alive
         self._server = server_state
@@ -154,7 +153,7 @@ class Connection(asyncio.Protocol):
         exchange.end()
         if exchange.done:
             self._rest()
-        elif exchange.task is None and exchange is not self._serving and exchange not in self._waiting:
+        elif exchange.task is None and exchange not in self._waiting:
             self._begin(exchange)
 
     # Requests, one after the other.
@@ -168,7 +167,7 @@ class Connection(asyncio.Protocol):
 
     def _begin_early(self, exchange: Exchange) -> None:
         """Start with half a body where the other half may be long in coming, or never comes unless it is asked for."""
-        if exchange is self._serving or exchange in self._waiting:
+        if exchange.task is not None or exchange in self._waiting:
             return
         headers = dict(self._headers)
         length = headers.get(b"content-length", b"")
@@ -181,7 +180,6 @@ class Connection(asyncio.Protocol):
         self._server.tasks.add(exchange.task)
 
     def answered(self, exchange: Exchange) -> None:
-        """The answer of `exchange` is complete."""
         self._server.total_requests += 1
         self._serving = None
         if not exchange.keep_alive:
@@ -195,13 +193,11 @@ class Connection(asyncio.Protocol):
                 self._rest()
 
     def finished(self, exchange: Exchange) -> None:
-        """The application is done with `exchange`; an answer that it did not complete is cut."""
         if exchange.task is not None:
             self._server.tasks.discard(exchange.task)
         if not (exchange.done or exchange.lost):
             self._over = True
-            # An end that looks like any other says nothing to a client that knows no chunks.
-            self.transport.close() if exchange.chunked else self.transport.abort()
+            self.transport.close()
 
     def shutdown(self) -> None:
         """uvicorn's word that the server ends: nothing new begins here."""
@@ -239,19 +235,16 @@ class Connection(asyncio.Protocol):
     # Reading and writing no faster than the other side.
 
     def hold(self) -> None:
-        """Read no further for now."""
         if not self._held:
             self._held = True
             self.transport.pause_reading()
 
     def resume(self) -> None:
-        """Read on, unless requests wait already."""
         if self._held and not self._waiting and not self.transport.is_closing():
             self._held = False
             self.transport.resume_reading()
 
     async def drained(self) -> None:
-        """Wait until the client has read what was written, or has left."""
         while self.full is not None:
             await asyncio.shield(self.full)
 

@@ -14,12 +14,9 @@ import asyncio
 import logging
 from collections.abc import MutableMapping
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from proxy.asgi import App, Scope
-
-if TYPE_CHECKING:
-    from proxy.connection import Connection
 
 logger = logging.getLogger("uvicorn.error")
 
@@ -32,6 +29,38 @@ BODILESS = frozenset({204, 304})
 STATUS = {status.value: b"HTTP/1.1 %d %b" % (status.value, status.phrase.encode()) for status in HTTPStatus}
 
 Headers = list[tuple[bytes, bytes]]
+
+
+class Line(Protocol):
+    """The connection, as far as an exchange needs it."""
+
+    transport: asyncio.Transport
+    full: asyncio.Future[None] | None
+    """Set while the client does not read what was written."""
+
+    async def drained(self) -> None:
+        """Wait until the client has read what was written, or has left."""
+        ...
+
+    def hold(self) -> None:
+        """Read no further for now."""
+        ...
+
+    def resume(self) -> None:
+        """Read on, unless requests wait already."""
+        ...
+
+    def defaults(self) -> Headers:
+        """The headers that every answer has."""
+        ...
+
+    def answered(self, exchange: Exchange) -> None:
+        """The answer of `exchange` is complete."""
+        ...
+
+    def finished(self, exchange: Exchange) -> None:
+        """The application is done with `exchange`; an answer that it did not complete is cut."""
+        ...
 
 
 class Exchange:
@@ -60,7 +89,7 @@ class Exchange:
         "task",
     )
 
-    def __init__(self, connection: Connection, scope: Scope, *, keep_alive: bool, chunked: bool) -> None:
+    def __init__(self, connection: Line, scope: Scope, *, keep_alive: bool, chunked: bool) -> None:
         self.scope = scope
         self.keep_alive = keep_alive
         self.chunked = chunked

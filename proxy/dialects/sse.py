@@ -1,5 +1,5 @@
-"""Events of a stream: JSON in ASCII, so that a reader that decodes each read by itself, or takes U+2028 for the end of a
-line, loses nothing.
+"""Events of a stream: JSON in ASCII, so that a reader loses nothing that decodes each read by itself, or takes U+2028
+for the end of a line.
 """
 
 from __future__ import annotations

@@ -16,7 +16,6 @@ import asyncio
 import contextlib
 import hmac
 import logging
-import math
 import os
 import shutil
 import sqlite3
@@ -57,8 +56,9 @@ class Moved(Exception):
 class DiskCache:
     """A `CacheStore` in `folder`: about `max_size` bytes, each entry for `ttl` seconds, oldest out first.
 
-    Several processes may share a folder. `key_file` lies outside of it and is made on first use. `recent` keeps in
-    memory what was read; it is this store's own from now on. `reopen_pause` is the least time between two attempts to open a folder that could not be opened.
+    Several processes may share a folder. `key_file` lies outside of it and is made on first use. At most `remembered`
+    bytes of what was read are kept in memory. `reopen_pause` is the least time between two attempts to open a folder
+    that could not be opened.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class DiskCache:
         *,
         ttl: float,
         max_size: int,
-        recent: Recent | None = None,
+        remembered: int = LIMIT,
         reopen_pause: float = REOPEN_PAUSE,
     ) -> None:
         self._folder = folder.resolve()
@@ -77,7 +77,7 @@ class DiskCache:
             raise ValueError(f"the cache's key file {key_file} must lie outside of the cache folder {folder}")
         self._ttl = ttl
         self._max_size = max_size
-        self._recent = recent
+        self._recent = Recent(self._key_file.with_suffix(".clearings"), remembered)
         self._reopen_pause = reopen_pause
         self._largest = min(LARGEST_ENTRY, max_size)
         self._mac = hmac.new(b"", digestmod="sha256")
@@ -91,22 +91,20 @@ class DiskCache:
 
     async def get(self, key: bytes) -> bytes | None:
         """Read on the event loop: a few microseconds, where a thread would cost ten times as many."""
-        recent = self._recent
-        value = None if recent is None else recent.get(key)
+        value = None if self._closed else self._recent.get(key)
         cache = self._cache
         if value is None and cache is not None:
-            cleared = 0 if recent is None else recent.look()
+            cleared = self._recent.look()
             try:
                 sealed, expires = cache.get(key, expire_time=True)
                 value = None if sealed is None else self._unseal(key, sealed)
             except Exception as error:
                 await self._recover(cache, error)
-            if value is not None and recent is not None:
-                recent.put(key, value, expires or math.inf, cleared)
-        if value is None:
-            self._misses += 1
-        else:
-            self._hits += 1
+            # A row of somebody else's may say anything about its end.
+            if value is not None and isinstance(expires, float):
+                self._recent.put(key, value, expires, cleared)
+        self._misses += value is None
+        self._hits += value is not None
         return value
 
     async def set(self, key: bytes, value: bytes) -> None:
@@ -117,12 +115,11 @@ class DiskCache:
         cache = self._cache
         if cache is None:
             return
-        if self._recent is not None:
-            self._recent.drop(key)
         try:
             await self._run(lambda: self._write(cache, key, value))
         except Exception as error:
             await self._recover(cache, error)
+        self._recent.drop(key)
 
     async def clear(self) -> int:
         """Drop every entry of every process, and whatever was moved aside or left behind by a crash."""
@@ -135,8 +132,7 @@ class DiskCache:
             await self._recover(cache, error)
             return 0
         finally:
-            if self._recent is not None:
-                self._recent.clear()
+            self._recent.clear()
 
     async def stats(self) -> dict[str, Any]:
         """`hits`, `misses` and `errors` are this process's own; `entries` may include expired ones."""
@@ -147,22 +143,15 @@ class DiskCache:
                 entries, size = await self._run(lambda: (len(cache), cache.volume()))
             except Exception as error:
                 await self._recover(cache, error)
-        return {
-            "entries": entries,
-            "bytes": size,
-            "hits": self._hits,
-            "misses": self._misses,
-            "errors": self._errors,
-        }
+        own = {"hits": self._hits, "misses": self._misses, "errors": self._errors}
+        return {"entries": entries, "bytes": size, **own}
 
     async def close(self) -> None:
         if self._closed:
             return
         self._closed = True
         cache, self._cache = self._cache, None
-        if self._recent is not None:
-            self._recent.close()
-            self._recent = None
+        self._recent.close()
         if cache is not None:
             _hang_up(cache)
             await self._run(lambda: _hang_up(cache))
@@ -182,8 +171,7 @@ class DiskCache:
         if self._closed or self._cache is not cache or passes(error):
             return
         self._cache = None
-        if self._recent is not None:
-            self._recent.forget()
+        self._recent.forget()
         _hang_up(cache)
         await self._run(lambda: self._replace(cache, error))
 
@@ -309,7 +297,4 @@ def _hang_up(cache: Any) -> None:
 
 def cache_store(folder: Path, settings: CacheSettings) -> DiskCache:
     """The cache of the data folder `folder`, as configured."""
-    recent = Recent(folder / "cache.clearings", min(settings.max_size, LIMIT))
-    return DiskCache(
-        folder / "cache", folder / "cache.key", ttl=settings.ttl, max_size=settings.max_size, recent=recent
-    )
+    return DiskCache(folder / "cache", folder / "cache.key", ttl=settings.ttl, max_size=settings.max_size)

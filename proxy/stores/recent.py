@@ -79,5 +79,6 @@ class Recent:
         self.look()
 
     def close(self) -> None:
+        """Let go of the file; nothing may be asked any more."""
         self.forget()
         os.close(self._file)

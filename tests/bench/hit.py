@@ -46,7 +46,7 @@ class Line(asyncio.Transport):
 
     def write(self, data: Any) -> None:
         self.written.append(data)
-        if data.endswith(b"}") or data.endswith(b"0\r\n\r\n"):
+        if data.endswith((b"}", b"0\r\n\r\n")):
             self.answered.set()
 
     def is_closing(self) -> bool:
@@ -69,10 +69,9 @@ async def run(data: Path, count: int, *, clients: int, distinct: int, stream: bo
     """Fill the cache and ask for `count` cached answers; returns their CPU seconds."""
     gateway = Gateway(load(None, {}), data)
     config = uvicorn.Config(gateway.app, http=Connection, ws="none", log_level="warning", proxy_headers=False)
-    config.load()
     state = ServerState()
     lines = [Line() for _ in range(clients)]
-    protocols = [config.http_protocol_class(config, state, {}) for _ in lines]  # type: ignore[operator, union-attr]
+    protocols = [Connection(config, state, {}) for _ in lines]
     for line, served in zip(lines, protocols, strict=True):
         served.connection_made(line)
     head, tail = post(PATH + ("/stream" if stream else ""), parea("echo").encode()).split(NUMBER.encode())
