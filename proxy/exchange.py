@@ -2,7 +2,7 @@
 
 What must stay true:
 
-* The head of an answer leaves with the first piece of its body, in one write, so a whole answer is one packet.
+* The head of an answer whose length is known leaves with its body, in one write.
 * A header cannot hold a line break or any other control character, whoever wrote it.
 * An answer that the application breaks off is cut: its connection ends without the last chunk.
 * Nothing is written while the client does not read, beyond what the transport takes.
@@ -198,12 +198,17 @@ class Exchange:
             if self._status:
                 raise RuntimeError("an answer begins once")
             self._status, self._head = message["status"], message.get("headers", [])
+            if not any(name == b"content-length" for name, _ in self._head):
+                # A stream may be long in coming to its first piece.
+                connection.transport.write(self._framed(b"", more=True))
             return
         if not self._status or self.done:
             raise RuntimeError(f"{message['type']}: the answer has not begun, or has ended")
         body: bytes = message.get("body", b"")
         more: bool = message.get("more_body", False)
-        connection.transport.write(self._framed(body, more=more))
+        framed = self._framed(body, more=more)
+        if framed:
+            connection.transport.write(framed)
         if not more:
             if self._left:
                 raise RuntimeError("the answer is shorter than it announced")
