@@ -47,7 +47,8 @@ class Connection(asyncio.Protocol):
         self._server = server_state
         self._loop = _loop or asyncio.get_running_loop()
         self._parser = HttpRequestParser(self)
-        self._scope: dict[str, Any] = {**VERSIONS, "type": "http", "root_path": "", "state": app_state}
+        self._scope: dict[str, Any] = {**VERSIONS, "type": "http", "root_path": ""}
+        self._state = app_state
         self._url = b""
         self._headers: list[tuple[bytes, bytes]] = []
         self._unread = 0
@@ -138,6 +139,7 @@ class Connection(asyncio.Protocol):
             "raw_path": raw_path,
             "query_string": query,
             "headers": self._headers,
+            "state": self._state.copy(),
         }
         modern = version == "1.1"
         self._arriving = Exchange(self, scope, keep_alive=modern and parser.should_keep_alive(), chunked=modern)
