@@ -65,10 +65,14 @@ class Endpoint:
     async def _whole(self, call: Call, send: Send) -> None:
         try:
             completion: Completion | None = None
-            async with aclosing(self.handler(call)) as events:
+            events = self.handler(call)
+            try:
                 async for event in events:
-                    if type(event) is Completion:
+                    if isinstance(event, Completion):
                         completion = event
+            finally:
+                # What `aclosing` does, without its two coroutines for each call; there is nothing behind it.
+                await events.aclose()
             if completion is None:
                 raise RuntimeError("a handler ended without a Completion")
             whole, advised = self.dialect.encode(call, completion), []
