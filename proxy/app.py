@@ -27,6 +27,7 @@ import uvicorn
 from proxy import plugins
 from proxy.asgi import App
 from proxy.config import Config, load
+from proxy.connection import Connection
 from proxy.endpoint import Endpoint
 from proxy.errors import ConfigError
 from proxy.front import Front
@@ -189,7 +190,7 @@ def _hosts(config: Config, host: str) -> frozenset[str] | None:
 
 def create() -> App:
     """The application of one of several workers, which only has the environment to go by; `serve` has filled it."""
-    _prepare()
+    prepare()
     path = os.environ.get("PAREA_PROXY_CONFIG")
     config = load(Path(path) if path else None, os.environ)
     return Gateway(config, Path(os.environ["PAREA_PROXY_DATA"]), host=os.environ["PAREA_PROXY_HOST"]).app
@@ -207,12 +208,12 @@ def serve(
         raise ConfigError(
             f"refusing to serve on {host} without a key: set general_settings.master_key, or bind to 127.0.0.1"
         )
-    _prepare()
+    prepare()
     options: dict[str, Any] = {
         "host": host,
         "port": port,
         "loop": "uvloop",
-        "http": "httptools",
+        "http": Connection,
         "ws": "none",
         "lifespan": "on",
         "log_level": log_level,
@@ -230,7 +231,7 @@ def serve(
     uvicorn.run("proxy.app:create", factory=True, workers=workers, **options)
 
 
-def _prepare() -> None:
+def prepare() -> None:
     """What holds for the whole process: files are the owner's alone, and the collector looks for cycles less often."""
     os.umask(0o077)
     # A request makes many objects and few cycles; looking for them every 700 objects costs 2 % of a cached answer.

@@ -29,9 +29,10 @@ async def answer(send: Send, whole: Answer, headers: list[tuple[bytes, bytes]] |
     """Send a whole answer, with `headers` besides its own."""
     start = [
         (b"content-type", whole.media_type.encode("latin-1")),
-        (b"content-length", str(len(whole.body)).encode()),
-        *((name.encode("latin-1"), value.encode("latin-1")) for name, value in whole.headers.items()),
+        (b"content-length", b"%d" % len(whole.body)),
         *(headers or ()),
     ]
+    if whole.headers:
+        start += [(name.encode("latin-1"), value.encode("latin-1")) for name, value in whole.headers.items()]
     await send({"type": "http.response.start", "status": whole.status, "headers": start})
     await send({"type": "http.response.body", "body": whole.body, "more_body": False})

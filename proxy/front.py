@@ -47,23 +47,25 @@ class Front:
         self._stop = stop
         self._rest: asyncio.Task[App] | None = None
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """What answers a request, for the caller to await: a layer less to pass with every step of the answer."""
         if scope["type"] == "lifespan":
-            await self._lifespan(receive, send)
-            return
+            return self._lifespan(receive, send)
         path: str = scope["path"]
         if path.startswith(self._doubled):
             path = path.removeprefix(self._prefix)
             scope = {**scope, "path": path, "raw_path": path.encode()}
         methods = self._routes.get(path)
         if methods is None:
-            await (await self.rest())(scope, receive, send)
-        elif app := methods.get(scope["method"]):
-            await app(scope, receive, send)
-        else:
-            refused = self._refuse(path, NotAllowed("Method Not Allowed"))
-            headers = [(b"allow", ", ".join(methods).encode()), (b"x-should-retry", b"false")]
-            await answer(send, refused, headers)
+            return self._behind(scope, receive, send)
+        if (app := methods.get(scope["method"])) is not None:
+            return app(scope, receive, send)
+        refused = self._refuse(path, NotAllowed("Method Not Allowed"))
+        headers = [(b"allow", ", ".join(methods).encode()), (b"x-should-retry", b"false")]
+        return answer(send, refused, headers)
+
+    async def _behind(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await (await self.rest())(scope, receive, send)
 
     async def rest(self) -> App:
         """The application behind, loaded at most once at a time; who stops waiting does not stop the loading."""

@@ -20,6 +20,7 @@ from __future__ import annotations
 import hmac
 import ipaddress
 from collections.abc import MutableMapping
+from functools import lru_cache
 from hashlib import sha256
 from typing import Any
 
@@ -31,6 +32,7 @@ from proxy.protocols import Refuse
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 OPEN = frozenset({"/health", "/ready"})
+JSON = b"application/json"
 KEY_HEADERS = (b"x-api-key", b"x-user-id")
 
 
@@ -71,11 +73,11 @@ class Guard:
         headers: dict[bytes, bytes] = dict(given)
         if len(headers) < len(given) and sum(name == b"host" for name, _ in given) > 1:
             raise BadRequest("more than one Host header")
-        host = headers.get(b"host", b"").decode("latin-1")
-        if self.hosts is not None and hostname(host) not in self.hosts:
+        host = headers.get(b"host", b"")
+        if self.hosts is not None and _named(host) not in self.hosts:
             raise Forbidden("this Host is not served here: use localhost, or add it to server.allowed_hosts")
         origin = headers.get(b"origin")
-        if origin is not None and origin.decode("latin-1").partition("://")[2] != host:
+        if origin is not None and origin.partition(b"://")[2] != host:
             raise Forbidden("requests from other origins are refused")
         if headers.get(b"sec-fetch-site", b"none") not in (b"none", b"same-origin"):
             raise Forbidden("requests from other sites are refused")
@@ -83,8 +85,8 @@ class Guard:
             self._authorize(headers)
         length = self._length(headers)
         if scope["method"] in ("POST", "PUT", "PATCH"):
-            kind = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
-            if kind != b"application/json" and length != 0:
+            kind = headers.get(b"content-type", b"")
+            if kind != JSON and kind.partition(b";")[0].strip().lower() != JSON and length != 0:
                 raise UnsupportedMedia("the body must be JSON: send the header content-type: application/json")
         return length
 
@@ -130,6 +132,12 @@ def hostname(host: str) -> str:
     if host.startswith("["):
         return host[1:].partition("]")[0].lower()
     return host.partition(":")[0].lower()
+
+
+@lru_cache(maxsize=64)
+def _named(host: bytes) -> str:
+    """The name in a Host header as it came; clients send the same one again and again."""
+    return hostname(host.decode("latin-1"))
 
 
 def is_loopback(host: str) -> bool:

@@ -24,10 +24,9 @@ os.register_at_fork(after_in_child=lambda: _random.seed(os.urandom(32)))
 
 def new_id() -> str:
     """A new id: 48 bits of milliseconds since 1970, then 74 random ones around version and variant."""
-    milliseconds = time.time_ns() // 1_000_000
-    high, low = _random.getrandbits(12), _random.getrandbits(62)
-    digits = f"{milliseconds << 80 | 0x7 << 76 | high << 64 | 0b10 << 62 | low:032x}"
-    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+    milliseconds, bits = int(time.time() * 1000), _random.getrandbits(74)
+    time_low, high, low = milliseconds & 0xFFFF, bits >> 62, 0x8000 | bits >> 48 & 0x3FFF
+    return f"{milliseconds >> 16:08x}-{time_low:04x}-7{high:03x}-{low:04x}-{bits & 0xFFFFFFFFFFFF:012x}"
 
 
 def derived_id(prefix: str, *parts: str) -> str:

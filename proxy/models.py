@@ -15,7 +15,6 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from typing import Any, Literal
 
 from pydantic import SecretStr
@@ -153,7 +152,7 @@ class Call:
     configuration; `cache_reason` says why the cache did what it did; `asked` is when the first provider was asked, None
     while none was; `told` is what the dialect remembers from decoding to the end of its answer; `logged` is None until
     the row is settled, then whether it is on disk. `started` and `asked` are of a monotonic clock, so a latency is
-    never negative; `started_at` is for people.
+    never negative; `started_at` is for people, in seconds since 1970.
     """
 
     request: CompletionRequest
@@ -172,7 +171,7 @@ class Call:
     told: dict[str, Json] = field(default_factory=dict, repr=False)
     logged: bool | None = None
     started: float = field(default_factory=time.perf_counter)
-    started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    started_at: float = field(default_factory=time.time)
 
     def elapsed(self) -> float:
         """Seconds since the call arrived."""

@@ -28,7 +28,7 @@ Processor = Callable[[Record], Record | None]
 """A step of a finished record on its way to the log; None drops it."""
 
 
-@dataclass(slots=True, frozen=True)
+@dataclass(slots=True)
 class Answer:
     """A whole HTTP answer."""
 
@@ -55,7 +55,7 @@ class Dialect(Protocol):
         ...
 
     def encode_event(self, call: Call, event: Event) -> list[bytes]:
-        """The pieces of a streamed body that tell `event`; each is sent by itself."""
+        """The pieces of a streamed body that tell `event`; on a paced route each is sent by itself."""
         ...
 
     def encode_error(self, call: Call | None, error: GatewayError, *, stream: bool) -> Answer:

@@ -3,6 +3,19 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import lru_cache
+
+
+def at(seconds: float) -> str:
+    """The text of a time in seconds since 1970, such as `time.time()` tells."""
+    whole = int(seconds)
+    return f"{_second(whole)}{int((seconds - whole) * 1e6):06d}+00:00"
+
+
+@lru_cache(maxsize=64)
+def _second(whole: int) -> str:
+    """A second's text; nearly all times that are written are of the last few."""
+    return f"{datetime.fromtimestamp(whole, UTC):%Y-%m-%dT%H:%M:%S.}"
 
 
 def text(moment: datetime) -> str:

@@ -10,16 +10,18 @@ from typing import Any
 
 import uvicorn
 
+from proxy.connection import Connection
+
 
 class Server:
     """Serves `make()`, which is called in the server's thread, on a free port of 127.0.0.1 while it is held.
 
-    `host` and `port` say where; leaving waits until the application has shut down.
+    `host` and `port` say where; leaving waits until the application has shut down. `options` are uvicorn's.
     """
 
     host = "127.0.0.1"
 
-    def __init__(self, make: Callable[[], Any]) -> None:
+    def __init__(self, make: Callable[[], Any], **options: Any) -> None:
         self._socket = socket.socket()
         self._socket.bind((self.host, 0))
         self.port: int = self._socket.getsockname()[1]
@@ -30,11 +32,11 @@ class Server:
             factory=True,
             lifespan="on",
             loop="uvloop",
-            http="httptools",
             ws="none",
             log_level="critical",
             access_log=False,
             timeout_graceful_shutdown=5,
+            **{"http": Connection, **options},
         )
         self._server = _Announcing(config, self._started)
         self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self._socket]}, daemon=True)

@@ -189,7 +189,7 @@ def _provider_response(call: Call, completion: Completion) -> dict[str, Json]:
     return {
         "id": call.request.trace.trace_id,
         "object": "text_completion" if text else "chat.completion",
-        "created": int(call.started_at.timestamp()),
+        "created": int(call.started_at),
         "model": completion.model,
         "choices": [
             {

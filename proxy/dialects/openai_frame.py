@@ -9,8 +9,7 @@ tokens) and `functions` (calls are told in the words of the older API, see `open
 
 from __future__ import annotations
 
-import json
-
+from proxy.dialects.sse import written
 from proxy.models import Call, Completion, Json, Usage
 
 DONE = b"data: [DONE]\n\n"
@@ -25,7 +24,7 @@ def head(call: Call, completion: Completion | None, kind: str) -> dict[str, Json
     begun: dict[str, Json] = {
         "id": f"{'cmpl' if kind == 'text_completion' else 'chatcmpl'}-{call.request.trace.trace_id}",
         "object": kind,
-        "created": int(call.started_at.timestamp()),
+        "created": int(call.started_at),
     }
     if completion is None:
         return begun | {"model": call.targets[0].model if call.targets else call.request.model or ""}
@@ -60,4 +59,4 @@ def counted(usage: Usage) -> dict[str, Json]:
 
 def event(value: Json) -> bytes:
     """One event of a stream."""
-    return b"data: %b\n\n" % json.dumps(value, separators=(",", ":")).encode("ascii")
+    return b"data: %b\n\n" % written(value)

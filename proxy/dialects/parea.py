@@ -14,20 +14,21 @@ Facts of its clients that must stay true (`parea-ai` 0.2.220, observed):
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from datetime import timedelta
 
 import orjson
 from pydantic import SecretStr
 
+from proxy import timestamps
 from proxy.body import MAX_DEPTH, loads, validated
 from proxy.dialects import parea_messages
 from proxy.dialects.parea_schema import CompletionsSchema, MessageSchema, ModelParamsSchema
+from proxy.dialects.sse import written
 from proxy.errors import GatewayError, UpstreamError
 from proxy.functions import as_tools
 from proxy.ids import new_id
 from proxy.models import (
+    ALL,
     Call,
     Chunk,
     Completion,
@@ -46,7 +47,7 @@ PREFIX = "/api/parea/v1"
 PIECE = 1000
 """Characters in one streamed event: about 1 kB on the wire, a packet of a network; at most 12 kB of escapes."""
 
-NEUTRAL = {"temp": 1.0, "top_p": 1.0, "frequency_penalty": 0.0, "presence_penalty": 0.0}
+NEUTRAL = {"temperature": 1.0, "top_p": 1.0, "frequency_penalty": 0.0, "presence_penalty": 0.0}
 """What the client sends when its user set nothing."""
 
 PARAMS = {
@@ -84,11 +85,7 @@ class Parea:
             params=params,
             inputs=wire.llm_inputs if wire.llm_inputs is not None else wire.inputs or {},
             templates=True,
-            policy=LogPolicy(
-                inputs=not (wire.log_omit or wire.log_omit_inputs),
-                outputs=not (wire.log_omit or wire.log_omit_outputs),
-                rate=1.0 if wire.log_sample_rate is None else wire.log_sample_rate,
-            ),
+            policy=_policy(wire),
             stream=wire.stream,
             cache=wire.cache,
             retry=wire.retry,
@@ -148,8 +145,8 @@ class Parea:
             "inference_id": call.request.trace.trace_id,
             "trace_id": call.request.trace.trace_id,
             "latency": round(latency, 6),
-            "start_timestamp": call.started_at.isoformat(timespec="microseconds"),
-            "end_timestamp": (call.started_at + timedelta(seconds=latency)).isoformat(timespec="microseconds"),
+            "start_timestamp": timestamps.at(call.started_at),
+            "end_timestamp": timestamps.at(call.started_at + latency),
             **fields,
         }
         return Answer(200, orjson.dumps(body))
@@ -189,7 +186,14 @@ def _arguments(text: str) -> Json:
 
 
 def _event(text: str) -> bytes:
-    return b"data: " + json.dumps({"chunk": text}).replace("data: ", "data:\\u0020").encode("ascii") + b"\r\n\r\n"
+    return b'data: {"chunk": %b}\r\n\r\n' % written(text).replace(b"data: ", b"data:\\u0020")
+
+
+def _policy(wire: CompletionsSchema) -> LogPolicy:
+    inputs = not (wire.log_omit or wire.log_omit_inputs)
+    outputs = not (wire.log_omit or wire.log_omit_outputs)
+    rate = 1.0 if wire.log_sample_rate is None else wire.log_sample_rate
+    return ALL if inputs and outputs and rate == 1.0 else LogPolicy(inputs, outputs, rate)
 
 
 def _place(wire: CompletionsSchema) -> TraceContext:
@@ -220,12 +224,9 @@ def _params(wire: ModelParamsSchema | None, *, deployed: bool) -> dict[str, Json
     """
     if wire is None:
         return {}
-    sent = {
-        name: value for name in PARAMS if name in wire.model_fields_set and (value := getattr(wire, name)) is not None
-    }
-    if deployed and all(NEUTRAL.get(name) == value for name, value in sent.items()):
-        return {}
-    return {PARAMS[name]: value for name, value in sent.items()}
+    said, values = wire.model_fields_set, wire.__dict__
+    sent = {PARAMS[name]: values[name] for name in PARAMS if name in said and values[name] is not None}
+    return {} if deployed and sent.items() <= NEUTRAL.items() else sent
 
 
 def _message(wire: MessageSchema) -> Message:

@@ -87,7 +87,7 @@ class _Stream:
         return self.response(
             "incomplete" if reason else "completed",
             model=completion.model,
-            completed_at=None if reason else int(self.call.started_at.timestamp() + self.call.elapsed()),
+            completed_at=None if reason else int(self.call.started_at + self.call.elapsed()),
             incomplete_details={"reason": reason} if reason else None,
             output=[self._item(block, choice, whole=block is not cut) for block in self.blocks.told],
             usage=_usage(completion.usage),
@@ -105,7 +105,7 @@ class _Stream:
         response = {
             "id": derived_id("resp", self.call.request.trace.trace_id),
             "object": "response",
-            "created_at": int(self.call.started_at.timestamp()),
+            "created_at": int(self.call.started_at),
             "status": status,
             "background": False,
             "completed_at": None,

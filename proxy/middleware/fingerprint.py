@@ -65,7 +65,10 @@ def _messages(request: CompletionRequest) -> Json:
 
 
 def _target(target: Target, params: Mapping[str, Json], kind: Kind) -> Json:
-    sent = {name: _number(value) for name, value in {**target.params, **params}.items()}
+    sent = {**target.params, **params}
+    for name, value in sent.items():
+        if type(value) is float:
+            sent[name] = _number(value)
     return [target.provider, target.model, target.api_base, _settings(target), sent, asked(target, kind)]
 
 
@@ -88,10 +91,8 @@ def _settings(target: Target) -> dict[str, Json]:
     return found
 
 
-def _number(value: Json) -> Json:
-    if type(value) is float and value.is_integer() and abs(value) < EXACT:
-        return int(value)
-    return value
+def _number(value: float) -> float:
+    return int(value) if value.is_integer() and abs(value) < EXACT else value
 
 
 def _owner(keys: Mapping[str, SecretStr], secret: bytes) -> str | None:

@@ -11,16 +11,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
-from datetime import timedelta
 from typing import Any
 
 import orjson
 
+from proxy import timestamps
 from proxy.draft import Draft
 from proxy.errors import GatewayError, UpstreamError
 from proxy.middleware.veil import veiled
-from proxy.models import Call, Choice, Chunk, Completion, Event, Json, Message, Status, ToolCall
+from proxy.models import Call, Choice, Chunk, Completion, Event, Json, Status, ToolCall
 from proxy.protocols import Handler, Middleware
 from proxy.record import Record
 
@@ -36,24 +35,29 @@ def trace(write: Write) -> Middleware:
 
     def middleware(inner: Handler) -> Handler:
         async def handler(call: Call) -> AsyncGenerator[Event, None]:
-            draft = Draft()
+            draft: Draft | None = None
             first: float | None = None
             completion: Completion | None = None
             try:
-                async with aclosing(inner(call)) as events:
+                events = inner(call)
+                try:
                     async for event in events:
                         if first is None:
                             first = call.elapsed()
                         if isinstance(event, Chunk):
+                            draft = draft or Draft()
                             draft.add(event)
                             yield event
                         else:
                             completion = event
+                finally:
+                    # What `aclosing` does, without its two coroutines for each call; there is nothing behind it.
+                    await events.aclose()
             except (GeneratorExit, asyncio.CancelledError):
-                write(_record(call, "cancelled", first, choices=draft.choices()))
+                write(_record(call, "cancelled", first, choices=_told(draft)))
                 raise
             except Exception as error:
-                call.logged = await write(_record(call, "error", first, choices=draft.choices(), error=error))
+                call.logged = await write(_record(call, "error", first, choices=_told(draft), error=error))
                 if isinstance(error, UpstreamError) and error.quoted and call.request.policy.omits:
                     raise error.withheld() from None
                 raise
@@ -65,6 +69,10 @@ def trace(write: Write) -> Middleware:
         return handler
 
     return middleware
+
+
+def _told(draft: Draft | None) -> list[Choice]:
+    return (draft or Draft()).choices()
 
 
 def _record(
@@ -109,8 +117,8 @@ def _record(
         cost=completion.cost if completion else None,
         latency=latency,
         time_to_first_token=first if request.stream else None,
-        start_timestamp=call.started_at.isoformat(timespec="microseconds"),
-        end_timestamp=(call.started_at + timedelta(seconds=latency)).isoformat(timespec="microseconds"),
+        start_timestamp=timestamps.at(call.started_at),
+        end_timestamp=timestamps.at(call.started_at + latency),
         status=status,
         error=_message(error),
         cache_hit=bool(completion and completion.cache_hit),
@@ -147,7 +155,7 @@ def _notes(
         notes["usage_estimated"] = True
     if completion and completion.choices:
         notes["finish_reason"] = completion.choices[0].finish_reason
-    if [choice.index for choice in answered] not in ([], [0]):
+    if len(answered) > 1 or (answered and answered[0].index != 0):
         # Which samples `output` holds, in its order; what broke off has no reason yet.
         ended = completion is not None
         notes["samples"] = [
@@ -167,17 +175,16 @@ def _configuration(call: Call) -> dict[str, Json]:
         "model": request.model or (target.model if target else None),
         "provider": request.provider or (target.provider if target else None),
         "model_params": params,
-        "messages": [_flat(message) for message in (*request.history, *(request.messages or ()), *request.turns)],
+        "messages": [
+            message if message.get("content") is not None else {**message, "content": ""}
+            for message in (*request.history, *(request.messages or ()), *request.turns)
+        ],
     }
     if tools:
         configuration["functions"] = [tool.get("function", tool) for tool in tools]
     if choice is not None:
         configuration["function_call"] = choice
     return configuration
-
-
-def _flat(message: Message) -> Message:
-    return message if message.get("content") is not None else {**message, "content": ""}
 
 
 def _output(choices: list[Choice]) -> str | None:

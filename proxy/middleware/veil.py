@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 
 from proxy.models import Json
 
@@ -27,23 +28,26 @@ HARMLESS = frozenset({"prompt_cache_key"})
 WORDS = frozenset({"key", "keys", "token", "tokens"})
 """Names of credentials only at the top, where a parameter stands: further down they mean many things."""
 
+NUMBERS = frozenset({int, float, bool, type(None)})
+"""Types of values that tell nothing, whatever their name."""
+
 ADDED = ("extra_body", "extra_headers")
 """Parameters that hold parameters."""
 
 
 def veiled(params: Mapping[str, Json]) -> dict[str, Json]:
     """`params` without the text of any credential."""
-    return {name: _parameter(name, value) for name, value in params.items()}
+    return {name: value if type(value) in NUMBERS else _parameter(name, value) for name, value in params.items()}
 
 
 def _parameter(name: str, value: Json) -> Json:
-    if name in ADDED and isinstance(value, Mapping):
+    if name in ADDED and isinstance(value, dict):
         return veiled(value)
     return _hidden(value) if _secret(name) else _inner(value)
 
 
 def _inner(value: Json) -> Json:
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         return {
             name: HIDDEN if isinstance(one, str) and name not in WORDS and _secret(name) else _inner(one)
             for name, one in value.items()
@@ -53,7 +57,7 @@ def _inner(value: Json) -> Json:
 
 def _hidden(value: Json) -> Json:
     """The same value with every text in it withheld, names included: who knows what a client takes for a name."""
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         return HIDDEN
     if isinstance(value, list):
         return [_hidden(one) for one in value]
@@ -61,4 +65,12 @@ def _hidden(value: Json) -> Json:
 
 
 def _secret(name: str) -> bool:
+    # Names are few and come again; long ones are not kept, for what they would weigh.
+    return _known(name) if len(name) <= 64 else _matches(name)
+
+
+def _matches(name: str) -> bool:
     return name not in HARMLESS and SECRET.fullmatch(name) is not None
+
+
+_known = lru_cache(maxsize=1024)(_matches)

@@ -30,6 +30,7 @@ import diskcache
 from proxy.config.settings import CacheSettings
 from proxy.stores.damage import passes, probe
 from proxy.stores.keyfile import load_key
+from proxy.stores.recent import LIMIT, Recent
 from proxy.stores.safedisk import Refused, SafeDisk
 
 log = logging.getLogger(__name__)
@@ -55,12 +56,20 @@ class Moved(Exception):
 class DiskCache:
     """A `CacheStore` in `folder`: about `max_size` bytes, each entry for `ttl` seconds, oldest out first.
 
-    Several processes may share a folder. `key_file` lies outside of it and is made on first use. `reopen_pause` is the
-    least time between two attempts to open a folder that could not be opened.
+    Several processes may share a folder. `key_file` lies outside of it and is made on first use. At most `remembered`
+    bytes of what was read are kept in memory. `reopen_pause` is the least time between two attempts to open a folder
+    that could not be opened.
     """
 
     def __init__(
-        self, folder: Path, key_file: Path, *, ttl: float, max_size: int, reopen_pause: float = REOPEN_PAUSE
+        self,
+        folder: Path,
+        key_file: Path,
+        *,
+        ttl: float,
+        max_size: int,
+        remembered: int = LIMIT,
+        reopen_pause: float = REOPEN_PAUSE,
     ) -> None:
         self._folder = folder.resolve()
         self._key_file = key_file.resolve()
@@ -68,6 +77,7 @@ class DiskCache:
             raise ValueError(f"the cache's key file {key_file} must lie outside of the cache folder {folder}")
         self._ttl = ttl
         self._max_size = max_size
+        self._recent = Recent(self._key_file.with_suffix(".clearings"), remembered)
         self._reopen_pause = reopen_pause
         self._largest = min(LARGEST_ENTRY, max_size)
         self._mac = hmac.new(b"", digestmod="sha256")
@@ -81,18 +91,20 @@ class DiskCache:
 
     async def get(self, key: bytes) -> bytes | None:
         """Read on the event loop: a few microseconds, where a thread would cost ten times as many."""
+        value = None if self._closed else self._recent.get(key)
         cache = self._cache
-        value = None
-        if cache is not None:
+        if value is None and cache is not None:
+            cleared = self._recent.look()
             try:
-                sealed = cache.get(key)
+                sealed, expires = cache.get(key, expire_time=True)
                 value = None if sealed is None else self._unseal(key, sealed)
             except Exception as error:
                 await self._recover(cache, error)
-        if value is None:
-            self._misses += 1
-        else:
-            self._hits += 1
+            # A row of somebody else's may say anything about its end.
+            if value is not None and isinstance(expires, float):
+                self._recent.put(key, value, expires, cleared)
+        self._misses += value is None
+        self._hits += value is not None
         return value
 
     async def set(self, key: bytes, value: bytes) -> None:
@@ -107,6 +119,7 @@ class DiskCache:
             await self._run(lambda: self._write(cache, key, value))
         except Exception as error:
             await self._recover(cache, error)
+        self._recent.drop(key)
 
     async def clear(self) -> int:
         """Drop every entry of every process, and whatever was moved aside or left behind by a crash."""
@@ -118,6 +131,8 @@ class DiskCache:
         except Exception as error:
             await self._recover(cache, error)
             return 0
+        finally:
+            self._recent.clear()
 
     async def stats(self) -> dict[str, Any]:
         """`hits`, `misses` and `errors` are this process's own; `entries` may include expired ones."""
@@ -128,19 +143,15 @@ class DiskCache:
                 entries, size = await self._run(lambda: (len(cache), cache.volume()))
             except Exception as error:
                 await self._recover(cache, error)
-        return {
-            "entries": entries,
-            "bytes": size,
-            "hits": self._hits,
-            "misses": self._misses,
-            "errors": self._errors,
-        }
+        own = {"hits": self._hits, "misses": self._misses, "errors": self._errors}
+        return {"entries": entries, "bytes": size, **own}
 
     async def close(self) -> None:
         if self._closed:
             return
         self._closed = True
         cache, self._cache = self._cache, None
+        self._recent.close()
         if cache is not None:
             _hang_up(cache)
             await self._run(lambda: _hang_up(cache))
@@ -160,6 +171,7 @@ class DiskCache:
         if self._closed or self._cache is not cache or passes(error):
             return
         self._cache = None
+        self._recent.forget()
         _hang_up(cache)
         await self._run(lambda: self._replace(cache, error))
 

@@ -35,7 +35,7 @@ _UNSAID = frozenset(COLUMNS.index(name) for name in ("tags", "scores", "notes", 
 """Where an empty value is the default, which says nothing."""
 
 
-@dataclass(slots=True, frozen=True)
+@dataclass(slots=True)
 class Row:
     """A row on its way: its cells, in the order of `COLUMNS`, and what decides where it goes.
 
@@ -112,13 +112,12 @@ def _cells(values: Iterable[Any]) -> tuple[list[Json], int]:
         else:
             cells[place] = cell = _json(value)
             size += len(cell)
-    for place in _TEXT_PLACES:
-        cell = cells[place]
-        if cell and isinstance(cell, str):
-            size += len(cell)
-            if "\0" in cell:
+    texts = "".join([cell for place in _TEXT_PLACES if isinstance(cell := cells[place], str)])
+    if "\0" in texts:
+        for place in _TEXT_PLACES:
+            if isinstance(cell := cells[place], str):
                 cells[place] = without_nul(cell)
-    return cells, size
+    return cells, size + len(texts)
 
 
 def without_nul(text: str) -> str:

@@ -26,7 +26,7 @@ SHORT = 256 * 1024
 """Bytes that may be committed on the event loop in one turn."""
 
 
-@dataclass(slots=True, frozen=True)
+@dataclass(slots=True)
 class _Handed(Generic[T]):
     item: T
     size: int
@@ -78,13 +78,14 @@ class Writer(Generic[T]):
         """Hand over an item of `size` bytes; the future tells whether it is on disk. Never raises, never waits."""
         max_items, max_bytes = self._max
         waiting = self._handed_bytes - self._settled_bytes
+        behind = self._handed - self._settled
         # Something larger than the whole bound may still pass, alone.
-        if self._closed or self.pending >= max_items or (waiting and waiting + size > max_bytes):
+        if self._closed or behind + len(self._turn) >= max_items or (waiting and waiting + size > max_bytes):
             return self.refuse()
         loop = asyncio.get_running_loop()
         future: asyncio.Future[bool] = loop.create_future()
         handed = _Handed(item, size, future, loop)
-        if self._shortcut is None or self._handed > self._settled:
+        if self._shortcut is None or behind > 0:
             self._hand_over(handed)
         else:
             if not self._turn:

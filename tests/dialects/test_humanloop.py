@@ -50,7 +50,7 @@ def decoded(route: str, body: Any, headers: dict[bytes, bytes] | None = None) ->
 def ready(call: Call) -> Call:
     """The call as an answer finds it, with nothing in it that is new each time."""
     call.request.trace.trace_id = datapoint_id("golden")
-    call.started_at = datetime(2026, 1, 1, tzinfo=UTC)
+    call.started_at = datetime(2026, 1, 1, tzinfo=UTC).timestamp()
     call.targets = (Target("openai", "gpt-4o-mini"),)
     call.request.messages = [*(call.request.messages or ()), *call.request.turns]
     return call

@@ -74,7 +74,7 @@ def test_a_whole_answer() -> None:
     assert openai_text.whole(asked, completion(Choice(0, " upon", finish_reason="length"))) == {
         "id": "cmpl-t",
         "object": "text_completion",
-        "created": int(asked.started_at.timestamp()),
+        "created": int(asked.started_at),
         "model": "m",
         "choices": [{"text": " upon", "index": 0, "logprobs": None, "finish_reason": "length"}],
         "usage": {

@@ -40,7 +40,9 @@ class Bomb:
 
 
 def open_cache(home: Path, **options: Any) -> DiskCache:
-    return DiskCache(home / "cache", home / "cache.key", **{"ttl": 3600.0, "max_size": 2**26, **options})
+    return DiskCache(
+        home / "cache", home / "cache.key", **{"ttl": 3600.0, "max_size": 2**26, "remembered": 0, **options}
+    )
 
 
 @pytest.fixture
