@@ -39,7 +39,7 @@ def router(config: Config) -> APIRouter:
             return _page([_anthropic(name, made) for name in owners], limit, after_id, before_id)
         return {"object": "list", "data": [_openai(name, owner, made) for name, owner in owners.items()]}
 
-    @routes.get("/models/{model:path}", summary="One of them")
+    @routes.get("/models/{model:name}", summary="One of them")
     async def model(model: str, anthropic_version: Version = None) -> Object:
         if model not in owners:
             known = ", ".join(owners) or "none"

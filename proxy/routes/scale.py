@@ -101,7 +101,7 @@ def router(config: Config) -> APIRouter:
         items, more = _page(models, paging)
         return InferenceModels(items=items, has_more=more)
 
-    @routes.get("/models/{model_id:path}", summary="Scale: one model of the config")
+    @routes.get("/models/{model_id:name}", summary="Scale: one model of the config")
     async def one_model(model_id: str) -> InferenceModel:
         if model_id not in models:
             raise NotFound("no such model in the config: GET /v5/models lists those there are", param="model_id")

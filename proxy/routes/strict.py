@@ -1,4 +1,4 @@
-"""FastAPI routes that read their bodies as strictly as the completion routes do."""
+"""FastAPI routes that read their bodies as strictly as the completion routes do, and names in paths as they are."""
 
 from __future__ import annotations
 
@@ -7,8 +7,18 @@ from typing import Any
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
+from starlette.convertors import PathConvertor, register_url_convertor
 
 from proxy.body import loads
+
+
+class Name(PathConvertor):
+    """The rest of a path, as `{id:name}`, whatever characters it has: Starlette's own `path` knows no line breaks."""
+
+    regex = "(?s:.*)"
+
+
+register_url_convertor("name", Name())
 
 
 class StrictRequest(Request):

@@ -128,7 +128,7 @@ def _add_writing(routes: APIRouter, write: Write, update: Update) -> None:
 
 
 def _add_reading(routes: APIRouter, log: Log) -> None:
-    @routes.get("/trace_log/{trace_id:path}", summary="A log with those below it, as a tree")
+    @routes.get("/trace_log/{trace_id:name}", summary="A log with those below it, as a tree")
     async def get_log(trace_id: str) -> JSONResponse:
         record = await log.get(trace_id)
         if record is None:

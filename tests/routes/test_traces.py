@@ -78,8 +78,9 @@ async def test_children_come_before_their_parents(client: httpx.AsyncClient) -> 
     assert page["results"] == [tree]
 
 
-async def test_an_unknown_id_is_404(client: httpx.AsyncClient) -> None:
-    answer = await client.get("/trace_log/unknown")
+@pytest.mark.parametrize("name", ["nobody", "no/body", "no%0Abody", "%1B%C3%9F%0A"])
+async def test_an_unknown_id_is_404(client: httpx.AsyncClient, name: str) -> None:
+    answer = await client.get(f"/trace_log/{name}")
     assert (answer.status_code, answer.json()) == (404, {"detail": "trace_id: no log has this id"})
 
 
