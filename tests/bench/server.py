@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import http.client
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -26,18 +27,38 @@ class BenchError(Exception):
 
 
 class Server:
-    """One server, running while it is held. `argv` may hold its `{port}`; `ready` is a path that then answers 200."""
+    """One server, running while it is held. `argv` may hold its `{port}`; `ready` is a path that then answers `status`.
+
+    A server that chooses its port by itself tells it in its log, where the first group of `announced` is the port.
+    """
 
     def __init__(
-        self, name: str, argv: Sequence[str], *, log: Path, ready: str, environ: Mapping[str, str] | None = None
+        self,
+        name: str,
+        argv: Sequence[str],
+        *,
+        log: Path,
+        ready: str,
+        status: int = 200,
+        announced: str | None = None,
+        environ: Mapping[str, str] | None = None,
     ) -> None:
         self.name = name
-        self.port = free_port()
         self.ready = ready
+        self.status = status
         self.log = log
-        self._argv = [part.replace("{port}", str(self.port)) for part in argv]
+        self._port = free_port()
+        self._announced = announced
+        self._argv = [part.replace("{port}", str(self._port)) for part in argv]
         self._environ = {key: os.environ[key] for key in KEPT if key in os.environ} | dict(environ or {})
         self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def port(self) -> int:
+        """Where it listens, or will: nobody does as long as it has not announced its port."""
+        if self._announced is not None and (found := re.search(self._announced, self._said())):
+            self._port, self._announced = int(found[1]), None
+        return self._port
 
     @property
     def pid(self) -> int:
@@ -59,7 +80,7 @@ class Server:
     def wait(self, seconds: float = 90) -> Server:
         """Return once the server is ready. Raises `BenchError`, with the end of its log, when it is not in time."""
         deadline = time.monotonic() + seconds
-        while self.get(self.ready)[0] != 200:
+        while self.get(self.ready)[0] != self.status:
             if not self.alive:
                 raise self.broken("ended before it was ready")
             if time.monotonic() > deadline:
@@ -74,9 +95,16 @@ class Server:
 
     def get(self, path: str) -> tuple[int, bytes]:
         """Status and body of a GET; (0, b"") when nobody answers."""
-        connection = http.client.HTTPConnection(HOST, self.port, timeout=10)
+        return self._ask("GET", path, None, {})
+
+    def post(self, path: str, body: bytes, headers: Mapping[str, str]) -> tuple[int, bytes]:
+        """Status and body of a POST of JSON; (0, b"") when nobody answers."""
+        return self._ask("POST", path, body, {"content-type": "application/json", **headers})
+
+    def _ask(self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]) -> tuple[int, bytes]:
+        connection = http.client.HTTPConnection(HOST, self.port, timeout=30)
         try:
-            connection.request("GET", path)
+            connection.request(method, path, body, dict(headers))
             response = connection.getresponse()
             return response.status, response.read()
         except (OSError, http.client.HTTPException):
@@ -86,8 +114,11 @@ class Server:
 
     def broken(self, what: str) -> BenchError:
         """The error that says what is wrong with this server, and how its log ends."""
-        lines = self.log.read_text(errors="replace").splitlines()[-15:]
+        lines = self._said().splitlines()[-15:]
         return BenchError("\n  | ".join([f"{self.name} {what}; its log ends:", *lines]))
+
+    def _said(self) -> str:
+        return self.log.read_text(errors="replace")
 
     def kill(self) -> None:
         """SIGKILL to every process of the server, now."""
