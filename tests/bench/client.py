@@ -13,7 +13,7 @@ from tests.bench.server import HOST
 
 
 class Answer(NamedTuple):
-    """What came back; times by `perf_counter`. Status 0: the connection broke off, and `pieces` are what had arrived."""
+    """What came back; times by `perf_counter`. Status 0: the connection broke off, `pieces` are what had arrived."""
 
     status: int
     pieces: list[tuple[float, bytes]]

@@ -320,6 +320,7 @@ static void prepare(void)
     request = read_text(job.request_size, "####################", &number_at);
     model_at = memmem(request, job.request_size, "$$$$", 4);
     expect = read_text(job.expect_size, "", NULL);
+    getchar(); /* the end of the job's last line */
     poller = epoll_create1(EPOLL_CLOEXEC);
     connections = calloc(job.connections, sizeof *connections);
     idle = calloc(job.connections, sizeof *idle);

@@ -2,8 +2,8 @@
 
 Seconds on a shared machine say nothing of a few percent; instructions do. `tests.bench.hit` answers so many requests in
 process; the difference between two numbers of requests is theirs, without the start. A growth of more than `TOLERANCE`
-over instructions.json fails `make bench`; `--accept` writes the new figure. The figure holds for the versions beside it,
-and is not compared with what others make.
+over instructions.json fails `make bench`; `--accept` writes the new figure. The figure holds for the versions beside
+it, and is not compared with what others make.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def _count(argv: Sequence[str]) -> int:
     done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, cwd=ROOT, env=environ)
     found = COUNTED.search(done.stderr)
     if done.returncode != 0 or found is None:
-        words = done.stderr.strip().splitlines()[-2:]
+        words = [line for line in done.stderr.splitlines() if not line.startswith("==")][-2:]
         raise Uncounted(f"{argv[0]} did not count: {' '.join(words)[:300]}")
     return int((found[1] or found[2]).replace(",", ""))
 

@@ -1,10 +1,10 @@
 """A load: what is asked of a server, how often and for how long, and what came of it.
 
-The generator is a process of its own (generator.c, or generator.py), which asks over several connections, each again as
-soon as it is answered, or at a steady rate. Its result counts every request that was sent, each of which was answered as
-expected: the first other answer ends the load as a failure, so no figure is ever made of errors. CPU seconds are the
-server's between the first request and a moment after the last answer, since work that is put off until after the answer
-belongs to the request.
+The generator is a process of its own (generator.c, or generator.py), which asks over several connections, each again
+as soon as it is answered, or at a steady rate. Its result counts every request that was sent, each of which was
+answered as expected: the first other answer ends the load as a failure, so no figure is ever made of errors. CPU
+seconds are the server's between the first request and a moment after the last answer, since work that is put off until
+after the answer belongs to the request.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import subprocess
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from tests.bench import native
 from tests.bench.client import post
@@ -36,8 +36,8 @@ class Job:
     It ends after `seconds`, or after `requests`, whichever is given. Requests are numbered from `first`, anew after
     `distinct` of them if that is not 0; `models` are cycled through. With a `rate` so many are sent a second, each
     counted from when it was due. `expect` must stand in every answer, and in a stream `chunks` moments when a piece was
-    sent (nine of ten: a server that merges pieces may cut the text elsewhere). `session` is the server's, whose CPU time
-    is counted.
+    sent (nine of ten: a server that merges pieces may cut the text elsewhere). `session` is the server's, whose CPU
+    time is counted.
     """
 
     port: int
@@ -67,9 +67,9 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """Latencies are in seconds: of whole answers, to the first byte of the body, and of each piece of a stream on its
-    way from the upstream, `chunks` of them. `generator` is the generator's share of a CPU. `cpu` is the server's CPU seconds, `busy` the
-    share of the machine that was in use; both are 0 when the generator alone is asked.
+    """Latencies are in seconds: of whole answers, to the first byte of the body, and of each of the `chunks` pieces of
+    streams on its way from the upstream. `generator` is the generator's share of a CPU. `cpu` is the server's CPU
+    seconds, `busy` the share of the machine that was in use; the generator leaves both to who runs it.
     """
 
     requests: int
@@ -82,8 +82,8 @@ class Result:
     chunk_p99: float
     generator: float
     failure: str = ""
-    cpu: float = field(default=0.0)
-    busy: float = field(default=0.0)
+    cpu: float = 0.0
+    busy: float = 0.0
 
 
 def quantile(ordered: list[float], share: float) -> float:

@@ -1,8 +1,8 @@
 """Interleaved rounds: every case, at every concurrency, against each subject in turn; then the medians.
 
 Nothing is measured that is not what it says: a hit must not reach the upstream, everything else must reach it exactly
-once, and every answer must be complete. A peer that fails at a case is left out of it, with its words; what is ours must
-not fail.
+once, and every answer must be complete. A peer that fails at a case is left out of it, with its words; what is ours
+must not fail.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from statistics import median
 
 from tests.bench.load import Job, Result, run
 from tests.bench.server import BenchError, Server
-from tests.bench.subject import CHUNKS, Subject
+from tests.bench.subject import Subject
+from tests.bench.upstream import CHUNKS
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +89,14 @@ class Measurement:
         self.answered: dict[str, int] = defaultdict(int)
         """Completions that each subject answered, those included that filled its cache."""
         self.skipped: dict[str, str] = {}
-        """Why a subject is not in a case: by `subject, case`."""
+        """Why a subject is not in a case, or not at a concurrency: by `subject, case` and `subject, N clients`."""
 
     def round(self, cases: Sequence[Case]) -> None:
         for case in cases:
             for connections in case.connections:
                 for subject in self._subjects:
-                    if case.ask in subject.asks and f"{subject.name}, {case.name}" not in self.skipped:
+                    left_out = {f"{subject.name}, {case.name}", f"{subject.name}, {connections} clients"}
+                    if case.ask in subject.asks and not left_out & self.skipped.keys():
                         self._try(subject, case, connections)
 
     def figures(self) -> list[Figure]:
@@ -105,6 +107,9 @@ class Measurement:
         return min(self._most, subject.distinct)
 
     def _try(self, subject: Subject, case: Case, connections: int) -> None:
+        if 0 < subject.most < connections and not case.rate:
+            self.skipped[f"{subject.name}, {connections} clients"] = subject.bound
+            return
         try:
             if case.rate and self._too_slow(subject, case):
                 raise BenchError(f"{subject.name} does not reach {case.rate} requests a second")
@@ -112,12 +117,20 @@ class Measurement:
         except BenchError as error:
             if subject.name in self._own:
                 raise
-            self.skipped[f"{subject.name}, {case.name}"] = str(error).splitlines()[0]
+            self.skipped[f"{subject.name}, {case.name}"] = error.short
             say(f"{subject.name} is left out of {case.name}: {error}")
+            self._settle()
             return
         self._results[case.name, connections, subject.name].append(result)
         rate, cpu = result.requests / result.seconds, 1000 * result.cpu / result.requests
         say(f"{case.name:8}x{connections:<4}{subject.name:21}{rate:10,.1f}/s {cpu:8.3f} CPU ms")
+
+    def _settle(self) -> None:
+        """Wait until what a failed load has left behind no longer reaches the upstream, or for ten seconds."""
+        asked, deadline = -1, time.monotonic() + 10
+        while asked != (now := self._asked()) and time.monotonic() < deadline:
+            asked = now
+            time.sleep(1)
 
     def _too_slow(self, subject: Subject, case: Case) -> bool:
         rates = [

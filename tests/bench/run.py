@@ -135,7 +135,7 @@ class Run:
             try:
                 self.starts[peer.name] = start.plain(make, asked, min(2, times))
             except BenchError as error:
-                self.skipped[f"{peer.name}, start"] = _line(error)
+                self.skipped[f"{peer.name}, start"] = error.short
 
     def _load(self, upstream: Server, cases: list[Case]) -> None:
         with ExitStack() as stack:
@@ -189,7 +189,7 @@ class Run:
                 server.wait(STARTING)
                 peer.prepare(server)
             except BenchError as error:
-                self.skipped[peer.name] = _line(error)
+                self.skipped[peer.name] = error.short
                 server.stop()
                 continue
             subjects.append(peer.subject(server, upstream.port))
@@ -202,11 +202,8 @@ class Run:
             rows = int(connection.execute("SELECT count(*) FROM traces").fetchone()[0])
         if rows != answered:
             raise BenchError(f"the gateway has {rows} rows in its log for {answered} completions")
-        self.remarks.append(
-            f"The gateway's log ({folder} worker): {rows:,} rows for as many answers.".replace(
-                "two worker", "two workers"
-            )
-        )
+        workers = "one worker" if folder == "one" else "two workers"
+        self.remarks.append(f"The gateway's log, {workers}: {rows:,} rows for as many answers.")
 
     def _grow(self, upstream: Server) -> growth.Growth:
         say("memory")
@@ -216,10 +213,6 @@ class Run:
         if grown.after[-1][0] < self.plan.requests:
             self.remarks.append(f"Memory was watched over {grown.after[-1][0]:,} requests: that took long enough.")
         return grown
-
-
-def _line(error: BenchError) -> str:
-    return str(error).splitlines()[0]
 
 
 def describe() -> str:

@@ -28,8 +28,8 @@ from tests.bench.environment import FOLDER
 from tests.bench.load import Job, run
 from tests.bench.measure import say
 from tests.bench.server import ROOT, Server
-from tests.bench.subject import CHUNKS, PACES, Ask
-from tests.bench.upstream import WHOLE
+from tests.bench.subject import PACES, Ask
+from tests.bench.upstream import CHUNKS, WHOLE
 
 MANY = 1_000_000
 MODELS = 1000

@@ -19,11 +19,16 @@ from types import TracebackType
 
 HOST = "127.0.0.1"
 ROOT = Path(__file__).parents[2]
+ITS_LOG = "; its log ends:"
 KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR")
 
 
 class BenchError(Exception):
-    """Nothing can be measured; the message says why."""
+    """Nothing can be measured; the message says why, its first line in short."""
+
+    @property
+    def short(self) -> str:
+        return str(self).splitlines()[0].removesuffix(ITS_LOG)
 
 
 class Server:
@@ -49,6 +54,7 @@ class Server:
         self.log = log
         self._port = free_port()
         self._announced = announced
+        self._said_before = 0
         self._argv = [part.replace("{port}", str(self._port)) for part in argv]
         self._environ = {key: os.environ[key] for key in KEPT if key in os.environ} | dict(environ or {})
         self._process: subprocess.Popen[bytes] | None = None
@@ -68,6 +74,7 @@ class Server:
 
     def __enter__(self) -> Server:
         with self.log.open("ab") as log:
+            self._said_before = log.tell()
             self._process = subprocess.Popen(
                 self._argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 cwd=ROOT, env=self._environ, start_new_session=True,
@@ -115,10 +122,10 @@ class Server:
     def broken(self, what: str) -> BenchError:
         """The error that says what is wrong with this server, and how its log ends."""
         lines = self._said().splitlines()[-15:]
-        return BenchError("\n  | ".join([f"{self.name} {what}; its log ends:", *lines]))
+        return BenchError("\n  | ".join([f"{self.name} {what}{ITS_LOG}", *lines]))
 
     def _said(self) -> str:
-        return self.log.read_text(errors="replace")
+        return self.log.read_bytes()[self._said_before :].decode(errors="replace")
 
     def kill(self) -> None:
         """SIGKILL to every process of the server, now."""

@@ -2,9 +2,9 @@
 
 The gateway is started on a data folder whose cache holds one answer, and which has seen its model before. From exec on,
 the port is tried, and the cached answer asked for; once that has come it is asked for every `EVERY` seconds until
-`/ready` says that nothing is loaded any more, and for `WATCHED` seconds at least. Each is asked for when it is due, by a
-client of its own if the others still wait, and counts from that moment. In starts of their own the first request is one
-that no cache holds.
+`/ready` says that nothing is loaded any more, and for `WATCHED` seconds at least. Each is asked for when it is due, by
+a client of its own if the others still wait, and counts from that moment. In starts of their own the first request is
+one that no cache holds.
 """
 
 from __future__ import annotations

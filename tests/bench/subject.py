@@ -1,8 +1,8 @@
 """Who is measured and what each is asked: the same question in the words of each.
 
 `hit` repeats questions whose answers are cached, `miss`, `paced` and `unpaced` (streams) never ask the same twice; the
-cache is on in all of them. The gateway is asked as its original client does, with every field, and once more in OpenAI's
-words, as the peers are.
+cache is on in all of them. The gateway is asked as its original client does, with every field, and once more in
+OpenAI's words, as the peers are.
 """
 
 from __future__ import annotations
@@ -44,7 +44,8 @@ class Subject:
     """A server with its requests by case; a case that is not there is not asked.
 
     `distinct` answers are cached for the hits, and again before each round if the cache forgets them (`forgets`). One
-    that answers by itself does not call the upstream.
+    that answers by itself does not call the upstream. More than `most` clients at once it does not bear, because of its
+    `bound`; 0: as many as there are.
     """
 
     name: str
@@ -53,6 +54,8 @@ class Subject:
     distinct: int = 10_000
     forgets: bool = False
     calls_upstream: bool = True
+    most: int = 0
+    bound: str = ""
 
 
 def upstream(folder: Path, *, in_c: bool = True) -> Server:

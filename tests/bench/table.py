@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from tests.bench.measure import Figure
-from tests.bench.report import GATEWAY, UPSTREAM, Report
+from tests.bench.report import ECHO, GATEWAY, UPSTREAM, WORKERS, Report
 from tests.bench.target import share, targets
 
 Rows = list[list[str]]
@@ -79,7 +79,8 @@ def starts(report: Report) -> Rows:
         "requests",
     ]
     rows = [head]
-    for name in dict.fromkeys([*report.starts, *report.memory]):
+    known = report.starts.keys() | report.memory.keys()
+    for name in [one for one in (ECHO, GATEWAY, WORKERS, *report.about) if one in known]:
         start, memory = report.starts.get(name), report.memory.get(name)
         seconds = [start.port, start.ready, start.cached, start.answered] if start else [None] * 4
         cells = ["-" if value is None else f"{value:.2f}" for value in seconds]

@@ -186,7 +186,8 @@ def _faster(report: Report, group: str, name: str, case: str, theirs: str) -> Ta
 def _most(group: str, name: str, values: Sequence[float], limit: float, unit: str) -> Target:
     if not values:
         return Target(group, name, "not measured", None)
-    return Target(group, name, f"{max(values):.2f}{unit}", max(values) <= limit)
+    space = "" if unit == "x" else " "
+    return Target(group, name, f"{max(values):.2f}{space}{unit}", max(values) <= limit)
 
 
 def share(ratio: float) -> str:

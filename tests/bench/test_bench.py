@@ -1,91 +1,166 @@
-"""The instruments tell the truth: what is counted was sent, and CPU time and memory are those of the whole tree."""
+"""The instruments tell the truth: what is counted was sent, CPU time and memory are those of the whole tree, and what
+is printed, drawn and documented is what was measured.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import io
+import json
 import os
+import re
+import sqlite3
 import subprocess
 import sys
 import time
+import xml.etree.ElementTree
 from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.bench import subject
+from proxy.config.settings import CacheSettings
+from proxy.stores.diskcache import cache_store
+from tests.bench import document, instructions, native, plot, report, scale, subject, table
+from tests.bench.__main__ import main
 from tests.bench.client import Connection, get, post
-from tests.bench.load import NUMBER, Job, quantile, run
-from tests.bench.measure import Figure, Measurement
+from tests.bench.generator import read
+from tests.bench.growth import Growth
+from tests.bench.instructions import Instructions
+from tests.bench.load import MODEL, NUMBER, Job, quantile, run
+from tests.bench.measure import Case, Figure, Measurement
+from tests.bench.peer import PEERS
 from tests.bench.process import cpu_seconds, resident
+from tests.bench.report import ECHO, GATEWAY, NGINX, OPENAI, UPSTREAM, WORKERS, Memory, Report
+from tests.bench.scale import Scale
 from tests.bench.server import BenchError, Server
 from tests.bench.start import Start, plain
-from tests.bench.table import Report, aligned
+from tests.bench.subject import Subject
+from tests.bench.table import aligned
+from tests.bench.target import Target, targets
 from tests.bench.upstream import CHUNKS, ENDING
+
+KINDS = [
+    pytest.param(True, id="c", marks=pytest.mark.skipif(native.compiler() is None, reason="no C compiler")),
+    pytest.param(False, id="python"),
+]
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def in_c(request: pytest.FixtureRequest) -> bool:
+    """Whether the upstream and the generator are those in C."""
+    found: bool = request.param
+    return found
 
 
 @pytest.fixture(scope="module")
-def upstream(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with subject.upstream(tmp_path_factory.mktemp("bench")) as server:
+def upstream(in_c: bool, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with subject.upstream(tmp_path_factory.mktemp("bench"), in_c=in_c) as server:
         yield server.wait(10)
 
 
 def _job(server: Server, case: str = "miss", **fields: int | float | str) -> Job:
     ask = subject.direct(server).asks[case]
     given = {"port": server.port, "path": ask.path, "body": ask.body, "expect": ask.expect, "session": server.pid}
-    return Job(**{**given, **fields})  # type: ignore[arg-type]
+    return Job(**{**given, "chunks": ask.chunks, **fields})  # type: ignore[arg-type]
 
 
 def _asked(server: Server) -> int:
     return int(server.get("/")[1])
 
 
-@pytest.mark.parametrize("case", ["miss", "stream"])
+@pytest.mark.parametrize("case", ["miss", "unpaced"])
 @pytest.mark.parametrize("connections", [1, 7])
-def test_the_load_sends_exactly_what_it_counts(upstream: Server, case: str, connections: int) -> None:
+def test_the_load_sends_exactly_what_it_counts(upstream: Server, in_c: bool, case: str, connections: int) -> None:
     before = _asked(upstream)
-    result = run(_job(upstream, case, connections=connections, requests=50))
+    result = run(_job(upstream, case, connections=connections, requests=50), generator_in_c=in_c)
     assert result.failure == ""
     assert result.requests == 50 == _asked(upstream) - before
+    assert result.chunks == (50 * CHUNKS if case == "unpaced" else 0)
     assert 0 < result.first_p50 <= result.p50 <= result.p99 <= result.seconds
 
 
-def test_the_load_stops_in_time_and_counts_every_request(upstream: Server) -> None:
+def test_the_load_stops_in_time_and_counts_every_request(upstream: Server, in_c: bool) -> None:
     before = _asked(upstream)
-    result = run(_job(upstream, connections=4, seconds=0.3))
+    result = run(_job(upstream, connections=4, seconds=0.3), generator_in_c=in_c)
     assert result.requests == _asked(upstream) - before > 100
     assert 0.3 <= result.seconds < 1.5
 
 
-def test_an_unexpected_answer_ends_the_load_as_a_failure(upstream: Server) -> None:
-    result = run(_job(upstream, expect="something else", seconds=5.0))
+def test_a_rate_is_kept_and_requests_count_from_when_they_were_due(upstream: Server, in_c: bool) -> None:
+    result = run(_job(upstream, connections=3, rate=50, seconds=0.5), generator_in_c=in_c)
+    assert result.failure == ""
+    assert 20 <= result.requests <= 25
+    assert result.seconds >= 0.45
+    late = run(_job(upstream, "paced", connections=1, rate=50, seconds=0.2), generator_in_c=in_c)
+    assert late.p99 > 0.9  # one connection, and each answer takes a second
+
+
+def test_pieces_come_at_their_pace_and_tell_when_they_were_sent(upstream: Server, in_c: bool) -> None:
+    result = run(_job(upstream, "paced", connections=2, requests=2), generator_in_c=in_c)
+    assert result.failure == ""
+    assert 0.97 <= result.p50 < 3.0  # 100 pieces, 100 a second
+    assert 0 < result.chunk_p50 <= result.chunk_p99 < 0.5
+    assert 0 < result.first_p50 < 0.5
+
+
+def test_a_stream_that_lacks_pieces_ends_the_load_as_a_failure(upstream: Server, in_c: bool) -> None:
+    result = run(_job(upstream, "unpaced", chunks=2 * CHUNKS, requests=1), generator_in_c=in_c)
+    assert result.failure.startswith(f"answered {CHUNKS} pieces of {2 * CHUNKS}")
+
+
+def test_an_unexpected_answer_ends_the_load_as_a_failure(upstream: Server, in_c: bool) -> None:
+    result = run(_job(upstream, expect="something else", seconds=5.0), generator_in_c=in_c)
     assert result.failure.startswith("answered 200")
     assert result.requests == 1
 
 
-def test_requests_are_numbered_anew_after_so_many_distinct_ones(tmp_path: Path) -> None:
-    """A server that answers with what it was asked, so that the last number can be expected."""
-    script = (
-        "import http.server as h, sys\n"
-        "class E(h.BaseHTTPRequestHandler):\n"
-        "    protocol_version = 'HTTP/1.1'\n"
-        "    def do_GET(self): self.reply(b'')\n"
-        "    def do_POST(self): self.reply(self.rfile.read(int(self.headers['content-length'])))\n"
-        "    def reply(self, body):\n"
-        "        print(body.decode(), flush=True); self.send_response(200)\n"
-        "        self.send_header('content-length', str(len(body))); self.end_headers(); self.wfile.write(body)\n"
-        "h.HTTPServer(('127.0.0.1', int(sys.argv[1])), E).serve_forever()\n"
-    )
+def test_a_load_on_nobody_is_a_failure(upstream: Server) -> None:
+    if native.compiler() is None:
+        pytest.skip("the generator in Python ends with an error of its own")
+    result = run(_job(upstream, port=9, requests=1))
+    assert result.failure.startswith("cannot connect")
+
+
+def test_a_job_arrives_as_it_was_given() -> None:
+    job = Job(1, "/path", f"body {NUMBER}", "expected", 0, 2, 0.5, 3, 4, 5, 6, 7, 8, (("x-name", "value"),))
+    found, request = read(io.BytesIO(job.written()))
+    assert found == replace(job, path="", body="", headers=())
+    assert request == post("/path", job.body.encode(), [("x-name", "value")])
+    assert b"x-name: value\r\n" in request
+
+
+ECHO_SCRIPT = (
+    "import http.server as h, sys\n"
+    "class E(h.BaseHTTPRequestHandler):\n"
+    "    protocol_version = 'HTTP/1.1'\n"
+    "    def do_GET(self): self.reply(b'')\n"
+    "    def do_POST(self): self.reply(self.rfile.read(int(self.headers['content-length'])))\n"
+    "    def reply(self, body):\n"
+    "        print(body.decode(), flush=True); self.send_response(200)\n"
+    "        self.send_header('content-length', str(len(body))); self.end_headers(); self.wfile.write(body)\n"
+    "h.HTTPServer(('127.0.0.1', int(sys.argv[1])), E).serve_forever()\n"
+)
+
+
+def test_requests_and_models_are_numbered_anew_after_so_many(tmp_path: Path, in_c: bool) -> None:
+    """A server that writes down what it was asked."""
     log = tmp_path / "echo.log"
-    with Server("an echo", [sys.executable, "-c", script, "{port}"], log=log, ready="/") as server:
+    with Server("an echo", [sys.executable, "-c", ECHO_SCRIPT, "{port}"], log=log, ready="/") as server:
         server.wait(10)
-        result = run(Job(server.port, "/", f"ask {NUMBER}", "ask", server.pid, requests=5, first=40, distinct=3))
-        assert result.failure == ""
-    asked = [int(line.split()[1]) for line in log.read_text().splitlines() if line.startswith("ask")]
-    assert asked == [40, 41, 42, 40, 41]
+        job = Job(
+            server.port, "/", f"ask {NUMBER} {MODEL}", "ask", server.pid, requests=5, first=40, distinct=3, models=2
+        )  # fmt: skip
+        assert run(job, generator_in_c=in_c).failure == ""
+    asked = [line.split()[1:] for line in log.read_text().splitlines() if line.startswith("ask")]
+    assert [(int(number), int(model)) for number, model in asked] == [(40, 0), (41, 1), (42, 0), (40, 0), (41, 1)]
 
 
 async def test_a_stream_arrives_whole_and_piece_by_piece(upstream: Server) -> None:
     connection = await Connection.open(upstream.port)
-    ask = subject.direct(upstream).asks["stream"]
+    ask = subject.direct(upstream).asks["unpaced"]
     answer = await connection.ask(post(ask.path, ask.body.encode()))
     assert answer.status == 200
     assert answer.body.count(b'"content"') == CHUNKS
@@ -94,6 +169,24 @@ async def test_a_stream_arrives_whole_and_piece_by_piece(upstream: Server) -> No
     assert answer.started < answer.first < answer.ended
     assert (await connection.ask(get("/"))).status == 200
     connection.close()
+
+
+async def test_both_upstreams_answer_alike(tmp_path: Path) -> None:
+    if native.compiler() is None:
+        pytest.skip("no C compiler")
+    answers = []
+    for in_c in (True, False):
+        with subject.upstream(tmp_path, in_c=in_c) as server:
+            connection = await Connection.open(server.wait(10).port)
+            asks = subject.direct(server).asks
+            found = [
+                await connection.ask(post(asks[case].path, asks[case].body.encode())) for case in ("miss", "paced")
+            ]
+            connection.close()
+        bodies = [re.sub(rb"@\d{19}", b"@", answer.body).replace(b"data: ", b"") for answer in found]
+        answers.append([[json.loads(line) for line in body.splitlines() if line[:1] == b"{"] for body in bodies])
+    assert answers[0] == answers[1]
+    assert len(answers[0][1]) == CHUNKS + 2
 
 
 SPIN = "import time\nend = time.process_time() + {seconds}\nwhile time.process_time() < end: pass\n"
@@ -126,12 +219,35 @@ def test_cpu_seconds_and_memory_are_those_of_the_whole_tree() -> None:
         process.stdout.close()
 
 
-def test_a_round_refuses_a_server_that_does_not_cache(upstream: Server, tmp_path: Path) -> None:
-    with subject.upstream(tmp_path) as other:
-        subjects = [subject.direct(upstream), subject.litellm(other.wait(10))]
-        measurement = Measurement(upstream, subjects, seconds=0.05)
-        with pytest.raises(BenchError, match="calls for"):
-            measurement.round(["miss"])
+HIT = Case("hit", "hit", "hit", (1,))
+
+
+def _measured(upstream: Server, other: Subject, own: str) -> Measurement:
+    measurement = Measurement(upstream, [subject.direct(upstream), other], seconds=0.05, most=5, own=[own])
+    measurement.round([HIT])
+    return measurement
+
+
+def test_a_round_refuses_a_server_that_does_not_cache(upstream: Server) -> None:
+    with pytest.raises(BenchError, match="calls for .* requests of 'hit'"):
+        _measured(upstream, Subject("other", upstream, subject.openai()), own="other")
+
+
+def test_a_peer_that_fails_is_left_out_with_its_words(upstream: Server) -> None:
+    asks = {"hit": subject.openai()["hit"], "miss": replace(subject.openai()["miss"], expect="nothing like it")}
+    measurement = _measured(upstream, Subject("other", upstream, asks), own="none")
+    assert measurement.figures() == []
+    assert measurement.skipped["other, hit"].startswith("the upstream answered 200")
+
+
+def test_a_peer_is_not_asked_by_more_clients_than_it_bears(upstream: Server) -> None:
+    other = Subject("other", upstream, subject.openai(), most=2, bound="its pool")
+    measurement = Measurement(upstream, [subject.direct(upstream), other], seconds=0.05, most=5, own=[])
+    measurement.round([Case("miss", "miss", "miss", (2, 3))])
+    assert [(figure.connections, figure.subject) for figure in measurement.figures()] == [
+        (2, UPSTREAM), (2, "other"), (3, UPSTREAM),
+    ]  # fmt: skip
+    assert measurement.skipped == {"other, 3 clients": "its pool"}
 
 
 def test_a_server_that_does_not_come_up_is_refused_with_its_last_words(tmp_path: Path) -> None:
@@ -166,36 +282,242 @@ def _members(session: int) -> list[str]:
     return members
 
 
+def test_a_server_that_chooses_its_port_announces_it(tmp_path: Path) -> None:
+    """In its log, where an earlier start of it has announced another."""
+    log = tmp_path / "log"
+    log.write_text("at http://127.0.0.1:9/\n")
+    script = (
+        "import http.server as h\n"
+        "server = h.HTTPServer(('127.0.0.1', 0), h.SimpleHTTPRequestHandler)\n"
+        "print(f'at http://127.0.0.1:{server.server_port}/', flush=True)\nserver.serve_forever()\n"
+    )
+    argv = [sys.executable, "-c", script]
+    with Server("it", argv, log=log, ready="/nothing", status=404, announced=r"at http://127.0.0.1:(\d+)/") as server:
+        server.wait(10)
+        assert server.port not in (0, 9)
+
+
 def test_starts_are_timed_from_exec(tmp_path: Path) -> None:
-    start = plain(lambda: subject.upstream(tmp_path), 1)
-    assert 0.03 < start.health < 10
+    start = plain(lambda: subject.upstream(tmp_path), subject.direct, 1)
+    assert 0 < start.port <= start.ready <= start.answered < 10
 
 
-def _figure(subject: str, cpu: float, case: str = "hit", connections: int = 1) -> Figure:
-    return Figure(case, connections, subject, 100, 1000.0, 1.0, 2.0, 0.9, 1.8, 0.9, cpu, 0.5)
+def test_a_stock_is_made_once_and_holds_what_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scale, "FOLDER", tmp_path)
+    entries, rows = scale.stock("entries", 300), scale.stock("rows", 300)
+    cache = cache_store(entries / "data", CacheSettings())
+
+    async def held() -> int:
+        found = int((await cache.stats())["entries"])
+        await cache.close()
+        return found
+
+    assert asyncio.run(held()) == 300
+    with closing(sqlite3.connect(rows / "data/traces.db")) as connection:
+        assert connection.execute("SELECT count(*) FROM traces").fetchone() == (300,)
+    (entries / "mark").touch()
+    assert (scale.stock("entries", 300) / "mark").exists()
 
 
-def test_the_targets_are_judged_by_the_weakest_figure() -> None:
-    figures = [
-        _figure("gateway", 0.1),
-        _figure("LiteLLM", 4.5),
-        _figure("gateway", 0.1, connections=32),
-        _figure("LiteLLM", 3.5, connections=32),
-    ]
-    hit, miss, health, cached, stalled = Report(figures, {"gateway": Start(0.3, 0.7)}, {}, []).targets()
-    assert (hit.met, hit.measured) == (False, "1/45.0, 1/35.0")
-    assert miss.met is None
-    assert health.met is True
-    assert cached.met is False
-    assert stalled.met is None
+def _figure(name: str, cpu: float, case: str = "hit", connections: int = 1, **more: float) -> Figure:
+    figure = Figure(case, connections, name, 100, 1000.0, 1.0, 2.0, 0.9, 0.9, cpu, 0.0, 0.0, 0.0, 0.5, 0.5)
+    return replace(figure, **more)  # type: ignore[arg-type]
 
 
-def test_the_table_tells_ratios_of_the_same_case_only() -> None:
-    figures = [_figure("gateway", 0.1), _figure("LiteLLM", 4.5), _figure("gateway", 3.0, "miss")]
-    first, second, third = str(Report(figures, {}, {}, [])).splitlines()[1:4]
-    assert first.endswith("1.0x  1/45.0")
-    assert "x" not in second
-    assert "1/" not in third
+def _report(*figures: Figure, **fields: object) -> Report:
+    return replace(Report("2026-01-01", "a machine", 3, 1.5, figures=list(figures)), **fields)  # type: ignore[arg-type]
+
+
+def _target(found: Report, words: str) -> Target:
+    (target,) = [one for one in targets(found) if words in one.name]
+    return target
+
+
+def test_a_target_is_judged_by_its_weakest_figure() -> None:
+    found = _report(
+        _figure(GATEWAY, 0.02), _figure("LiteLLM", 4.5),
+        _figure(GATEWAY, 0.02, connections=16), _figure("LiteLLM", 2.9, connections=16),
+        _figure(OPENAI, 0.01), _figure(OPENAI, 0.01, connections=16),
+    )  # fmt: skip
+    target = _target(found, "CPU at most 1/150")
+    assert (target.measured, target.met, target.verdict) == ("1/145.0", False, "NOT MET")
+    better = [*found.figures[:3], _figure("LiteLLM", 3.1, connections=16), *found.figures[4:]]
+    assert _target(replace(found, figures=better), "CPU at most 1/150").met is True
+    assert _target(found, "2 times bare uvicorn").met is None
+
+
+def test_what_was_not_measured_is_neither_met_nor_missed() -> None:
+    assert {target.met for target in targets(_report())} == {None}
+    assert all(target.verdict == "not measured" for target in targets(_report()))
+
+
+@pytest.mark.parametrize(
+    ("words", "met", "fields"),
+    [
+        ("throughput at least TensorZero's", True, {"ours": {"rate": 1001.0}}),
+        ("throughput at least TensorZero's", False, {"ours": {"rate": 999.0}}),
+        ("CPU at most TensorZero's", False, {"ours": {"cpu": 1.1}}),
+        ("added p50 at one client", True, {"ours": {"added_p50": 0.5}}),
+        ("added p50 at one client", False, {"ours": {"added_p50": 1.5}}),
+    ],
+)
+def test_a_miss_is_judged_against_tensorzero(words: str, met: bool, fields: dict[str, dict[str, float]]) -> None:
+    theirs = _figure("TensorZero", 1.0, "miss")
+    assert _target(_report(replace(theirs, subject=GATEWAY, **fields["ours"]), theirs), words).met is met  # type: ignore[arg-type]
+
+
+def test_streams_are_judged_by_their_pieces() -> None:
+    ours = _figure(GATEWAY, 1.0, "paced", 16, chunk_cpu=40.0, chunk_p99=1.9, first_p50=2.5)
+    found = _report(
+        ours,
+        _figure("TensorZero", 1.0, "paced", 16, chunk_cpu=90.0),
+        _figure(NGINX, 1.0, "paced", 16, chunk_cpu=10.0, first_p50=0.4),
+    )
+    cpu = next(target for target in targets(found) if target.name.startswith("paced: CPU"))
+    assert (cpu.measured, cpu.met) == ("1/2.2", True)
+    assert _target(found, "first byte within 2 ms").met is False
+    assert _target(found, "one-way p99").met is True
+
+
+def test_two_workers_are_judged_by_what_the_machine_leaves() -> None:
+    one, two = _figure(GATEWAY, 1.0, "hit", 16), _figure(WORKERS, 1.2, "hit", 16, rate=1500.0, busy=0.7)
+    assert _target(_report(one, two), "CPU of a hit").met is False
+    assert _target(_report(one, two), "throughput of a hit").met is False
+    assert _target(_report(one, replace(two, busy=0.95)), "throughput of a hit").met is True
+    assert _target(_report(one, replace(two, rate=1900.0)), "throughput of a hit").met is True
+
+
+def test_a_start_is_judged_by_its_longest_wait_and_its_first_miss() -> None:
+    start = Start(0.1, 2.0, 0.5, cached=0.3, longest=51.0)
+    found = _report(
+        starts={GATEWAY: start}, memory={"LiteLLM": Memory(300, 320, 5000)}, growth=Growth(60.0, ((20_000, 150.0),))
+    )  # fmt: skip
+    assert _target(found, "port open").met is True
+    assert _target(found, "does not wait for LiteLLM").met is True
+    assert _target(replace(found, starts={GATEWAY: replace(start, answered=2.0)}), "does not wait").met is False
+    assert _target(found, "stalled over 50 ms").met is False
+    assert _target(found, "resident after 20,000").met is True
+    assert _target(found, "growth under 1 MB").met is None
+    grown = replace(found, growth=Growth(60.0, ((10_000, 100.0), (20_000, 150.0), (40_000, 153.0))))
+    assert _target(grown, "growth under 1 MB").measured == "1.50 MB"
+
+
+def test_scale_is_judged_by_the_worst_of_hit_and_miss() -> None:
+    found = _report(
+        scale=[
+            Scale("rows", "hit", "few", "1,000,000", 100.0, 101.0),
+            Scale("rows", "miss", "few", "1,000,000", 100.0, 111.0),
+            Scale("model names", "miss", "1", "1,000", 100.0, 50.0),
+        ]
+    )
+    assert _target(found, "from 10 to 1,000,000 rows").met is False
+    assert _target(found, "from 1 to 1,000 model names").met is True
+
+
+COUNTED = Instructions(1050, "valgrind-3", {"python": "3.11.7"})
+
+
+def test_instructions_are_compared_with_those_of_the_same_versions() -> None:
+    kept = replace(COUNTED, hit=1010)
+    assert COUNTED.growth(kept) == pytest.approx(40 / 1010)
+    assert COUNTED.growth(replace(kept, versions={"python": "3.12.0"})) is None
+    assert _target(_report(counted=COUNTED, kept=kept), "instructions").met is True
+    assert _target(_report(counted=replace(COUNTED, hit=1061), kept=kept), "instructions").met is False
+    assert _target(_report(counted=COUNTED), "instructions").met is None
+
+
+@pytest.mark.parametrize(
+    ("hit", "accept", "code", "written"), [(1051, False, 1, 1000), (1051, True, 0, 1051), (1040, False, 0, 1000)]
+)
+def test_more_instructions_fail_the_run_unless_they_are_accepted(
+    hit: int, accept: bool, code: int, written: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = tmp_path / "instructions.json"
+    monkeypatch.setattr(instructions, "KEPT", kept)
+    monkeypatch.setattr(instructions, "count", lambda: replace(COUNTED, hit=hit))
+    instructions.keep(replace(COUNTED, hit=1000))
+    arguments = ["--only", "instructions", "--json", str(tmp_path / "found.json")]
+    assert main([*arguments, "--accept"] if accept else arguments) == code
+    assert json.loads(kept.read_text())["hit"] == written
+
+
+def _full() -> Report:
+    cases = {"hit": (ECHO, 0.02), "miss": ("TensorZero", 0.2), "paced": (NGINX, 1.0)}
+    figures = []
+    for case, (peer, cpu) in cases.items():
+        more = {"chunk_cpu": 10 * cpu, "chunk_rate": 100.0} if case == "paced" else {}
+        figures += [_figure(GATEWAY, 2 * cpu, case, 16, **more), _figure(peer, cpu, case, 16, **more)]
+    return _report(
+        *figures, versions={"gateway": "1", "nginx": "1.22"}, about={"nginx": "a plain proxy"},
+        starts={GATEWAY: Start(0.1, 0.2, 0.3, cached=0.2, longest=9.0)}, memory={GATEWAY: Memory(50, 90, 1000)},
+        growth=Growth(50.0, ((10_000, 80.0), (20_000, 90.0))),
+        scale=[Scale("rows", "hit", "few", "1,000,000", 10.0, 10.5)],
+        counted=COUNTED, kept=COUNTED, skipped={"Portkey": "npm: no such <host>"}, remarks=["A remark."],
+    )  # fmt: skip
+
+
+def test_a_report_is_read_back_as_it_was_written(tmp_path: Path) -> None:
+    path = tmp_path / "found.json"
+    report.write(path, _full())
+    assert report.read(path) == _full()
+
+
+def test_the_table_tells_each_figure_beside_the_gateway_s() -> None:
+    lines = table.text(_full()).splitlines()
+    at = lines.index("Misses, 16 clients")
+    assert lines[at + 2].split() == ["gateway", "1,000", "1.00", "2.00", "400"]
+    assert lines[at + 3].split() == ["TensorZero", "1,000", "1.00", "2.00", "200", "1/2.0"]
+    assert "Without Portkey: npm: no such <host>" in lines
+
+
+def test_the_page_tells_all_that_was_measured() -> None:
+    page = document.page(_full())
+    for words in (
+        "| TensorZero | 1,000 |",
+        "| nginx | 1.22 | a plain proxy |",
+        "Without Portkey",
+        "1,050 instructions",
+    ):
+        assert words in page
+    tables = [block.splitlines() for block in page.split("\n\n") if block.startswith("|")]
+    assert len(tables) >= 8
+    for rows in tables:
+        assert {row.count("|") for row in rows} == {rows[0].count("|")}
+
+
+def test_the_plot_has_a_bar_for_each_figure_inside_its_panel() -> None:
+    drawn = xml.etree.ElementTree.fromstring(plot.svg(_full()))
+    space = "{http://www.w3.org/2000/svg}"
+    bars = drawn.findall(f".//{space}rect")
+    assert len(bars) == sum(len(panel.bars) for panel in plot.panels(_full())) == 8
+    assert {bar.get("class") for bar in bars} == {"ours", "peer", "limit"}
+    widths = [float(bar.get("width") or 0) for bar in bars]
+    assert 0 < min(widths) <= max(widths) <= plot.WIDTH - plot.NAMES - plot.LABEL
+    assert "prefers-color-scheme: dark" in plot.svg(_full())
+
+
+def test_the_plot_is_in_proportion_to_the_logarithm() -> None:
+    found = _report(
+        _figure(GATEWAY, 0.01, "miss", 16), _figure("nginx", 0.1, "miss", 16), _figure("x", 1.0, "miss", 16)
+    )
+    drawn = xml.etree.ElementTree.fromstring(plot.svg(found))
+    first, second, third = (float(bar.get("width") or 0) for bar in drawn.findall(".//{*}rect"))
+    assert first == 1.0  # the least decade is where bars begin
+    assert third == pytest.approx(2 * second)
+
+
+def test_the_documents_are_what_the_kept_figures_say() -> None:
+    found = report.read(document.FIGURES)
+    assert document.page(found) == document.PAGE.read_text()
+    assert plot.svg(found) == document.PLOT.read_text()
+
+
+def test_every_peer_is_asked_what_it_can_answer() -> None:
+    assert [peer.name for peer in PEERS] == ["nginx", "TensorZero", "Portkey", "MLflow", "LiteLLM", "any-llm"]
+    for peer in PEERS:
+        asks = peer.asks(9)
+        assert {"miss", "paced", "unpaced"} <= asks.keys()
+        assert ("hit" in asks) == (peer.distinct > 0)
 
 
 def test_quantiles_are_nearest_ranks() -> None:

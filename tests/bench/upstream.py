@@ -2,10 +2,10 @@
 
     python -m tests.bench.upstream PORT
 
-A streamed answer has as many pieces of text as the request says (`chunks=N`), so many a second (`pace=N`; 0: each in the
-next turn of the loop), then the finish reason, the usage and `[DONE]`. A piece's text holds `@` and the moment it was
-sent, by the monotonic clock in nanoseconds. Every answer's text ends with `ENDING`. `GET` tells how many completions
-were asked for so far, which is how a hit is known to be one.
+A streamed answer has as many pieces of text as the request says (`chunks=N`), so many a second (`pace=N`; 0: each in
+the next turn of the loop), then the finish reason, the usage and `[DONE]`. A piece's text holds `@` and the moment it
+was sent, by the monotonic clock in nanoseconds. Every answer's text ends with `ENDING`. `GET` tells how many
+completions were asked for so far, which is how a hit is known to be one.
 """
 
 from __future__ import annotations
