@@ -90,7 +90,7 @@ def _count(argv: Sequence[str]) -> int:
     done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, cwd=ROOT, env=environ)
     found = COUNTED.search(done.stderr)
     if done.returncode != 0 or found is None:
-        words = [line for line in done.stderr.splitlines() if not line.startswith("==")][-2:]
+        words = [line for line in done.stderr.splitlines() if not line.startswith(("==", "--"))][-2:]
         raise Uncounted(f"{argv[0]} did not count: {' '.join(words)[:300]}")
     return int((found[1] or found[2]).replace(",", ""))
 

@@ -112,4 +112,4 @@ def run(job: Job, *, generator_in_c: bool = True) -> Result:
             raise
     time.sleep(SETTLE)
     cpu = cpu_seconds(job.session) - cpu
-    return Result(**json.loads(line), cpu=cpu, busy=busy / seconds)
+    return Result(**json.loads(line), cpu=cpu, busy=min(1.0, busy / seconds))

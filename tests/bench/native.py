@@ -38,7 +38,8 @@ def program(name: str, *, native: bool = True) -> Sequence[str]:
 def compiled(name: str) -> Path | None:
     """The binary of `name`.c; None when there is no compiler, or none that knows this system's calls."""
     source = SOURCES / f"{name}.c"
-    binary = BIN / f"{name}-{hashlib.blake2b(source.read_bytes(), digest_size=8).hexdigest()}"
+    text = b"".join(path.read_bytes() for path in (source, *sorted(SOURCES.glob("*.h"))))
+    binary = BIN / f"{name}-{hashlib.blake2b(text, digest_size=8).hexdigest()}"
     if binary.exists():
         return binary
     cc = compiler()

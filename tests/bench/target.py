@@ -103,7 +103,11 @@ def _workers(report: Report) -> list[Target]:
             judged.append(Target("two workers", name, "not measured", None))
             continue
         said = ", ".join(f"{ratio:.2f}x at {busy:.0%} of the machine" for ratio, busy in more)
-        judged.append(Target("two workers", name, said, all(ratio >= 1.8 or busy >= BUSY for ratio, busy in more)))
+        judged.append(
+            Target(
+                "two workers", name, said, all(ratio >= 1.8 or (ratio >= 1 and busy >= BUSY) for ratio, busy in more)
+            )
+        )
     return judged
 
 

@@ -64,6 +64,8 @@ PIECES = [
     _delta({"content": f"{CLOCK} {ENDING}"}) + END,
 ]
 """The first piece of a stream, those between, and the last."""
+STREAM = (PIECES[0], *[PIECES[1]] * (CHUNKS - 2), PIECES[2])
+"""A whole stream, for those who send it at a pace of their own."""
 WANTED = re.compile(rb"pace=(\d+) chunks=(\d+)")
 
 
