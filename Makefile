@@ -64,7 +64,7 @@ format: $(DEVELOPMENT) ## Format and sort the imports
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
 
-bench: $(DEVELOPMENT) ## Measure this gateway beside the LiteLLM proxy
+bench: $(DEVELOPMENT) ## Measure this gateway beside its peers; options: make bench ARGS="--quick"
 	$(PY) -m tests.bench $(ARGS)
 
 schema: $(RUNTIME) ## Write the JSON Schema of the config anew
@@ -79,9 +79,12 @@ lock: ## Resolve the locks anew (needs uv); upgrade with: make lock ARGS=--upgra
 	$(COMPILE) $(PROJECT) --group build $(ARGS) -o locks/requirements.lock
 	$(COMPILE) $(PROJECT) --group build --group dev $(ARGS) -o locks/development.lock
 	for names in locks/clients/*.in; do $(COMPILE) $$names $(ARGS) -o "$${names%.in}.lock" || exit; done
+	for names in locks/peers/*.in; do \
+		$(COMPILE) --override locks/peers/overrides.txt $$names $(ARGS) -o "$${names%.in}.lock" || exit; done
 	@$(MAKE) --silent --no-print-directory $(NODE)/.installed
-	cd $(NODE) && $(NPM) --prefix ../../locks/clients/node --package-lock-only --omit-lockfile-registry-resolved install
-	$(NODE)/bin/node -e '$(WITHOUT_FUNDING)' locks/clients/node/package-lock.json
+	for folder in locks/clients/node locks/peers/portkey; do \
+		(cd $(NODE) && $(NPM) --prefix ../../$$folder --package-lock-only --omit-lockfile-registry-resolved install) && \
+		$(NODE)/bin/node -e '$(WITHOUT_FUNDING)' $$folder/package-lock.json || exit; done
 
 clean: ## Remove .venv, .clients, caches and builds; data stays
 	rm -rf $(VENV) $(CLIENTS) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage .bench

@@ -10,7 +10,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 LOCKS = sorted((ROOT / "locks").glob("*.lock"))
 CLIENTS = sorted((ROOT / "locks" / "clients").glob("*.lock"))
-NODE = ROOT / "locks" / "clients" / "node"
+PEERS = sorted((ROOT / "locks" / "peers").glob("*.lock"))
+NODE = [ROOT / "locks" / "clients" / "node", ROOT / "locks" / "peers" / "portkey"]
 PINNED = re.compile(
     r"^([a-z0-9][a-z0-9-]*)==([^\s;]+)((?: ;[^\\]+)?) \\\n((?:    --hash=sha256:[0-9a-f]{64}(?: \\)?\n)+)", re.M
 )
@@ -29,7 +30,12 @@ def test_every_environment_of_clients_is_locked() -> None:
     assert [path.stem for path in sorted(CLIENTS[0].parent.glob("*.in"))] == [path.stem for path in CLIENTS]
 
 
-@pytest.mark.parametrize("path", LOCKS + CLIENTS, ids=lambda path: path.name)
+def test_every_environment_of_the_bench_s_peers_is_locked() -> None:
+    assert [path.stem for path in PEERS] == ["anyllm", "litellm", "mlflow", "tensorzero"]
+    assert [path.stem for path in sorted(PEERS[0].parent.glob("*.in"))] == [path.stem for path in PEERS]
+
+
+@pytest.mark.parametrize("path", LOCKS + CLIENTS + PEERS, ids=lambda path: path.name)
 def test_a_lock_holds_pins_with_hashes_and_nothing_else(path: Path) -> None:
     """So it names no index, no host and no path."""
     assert PINNED.sub("", path.read_text("utf-8")).strip() == ""
@@ -52,18 +58,19 @@ def test_every_dependency_is_locked() -> None:
     assert names(groups["dev"]) <= pins(ROOT / "locks" / "development.lock").keys()
 
 
-@pytest.mark.parametrize("path", CLIENTS, ids=lambda path: path.name)
-def test_a_client_s_lock_has_what_was_asked_for(path: Path) -> None:
+@pytest.mark.parametrize("path", CLIENTS + PEERS, ids=lambda path: path.name)
+def test_a_lock_has_what_was_asked_for(path: Path) -> None:
     locked = pins(path)
     for line in path.with_suffix(".in").read_text("utf-8").splitlines():
-        name, _, version = line.partition("==")
+        name, _, version = re.sub(r"\[.*?\]", "", line).partition("==")
         assert line.startswith("#") or locked[name] == (version or locked[name])
 
 
-def test_the_lock_of_npm_holds_hashes_and_names_no_address() -> None:
-    text = (NODE / "package-lock.json").read_text("utf-8")
+@pytest.mark.parametrize("folder", NODE, ids=lambda folder: folder.name)
+def test_a_lock_of_npm_holds_hashes_and_names_no_address(folder: Path) -> None:
+    text = (folder / "package-lock.json").read_text("utf-8")
     root, *packages = json.loads(text)["packages"].items()
-    assert root[1]["dependencies"] == json.loads((NODE / "package.json").read_text("utf-8"))["dependencies"]
+    assert root[1]["dependencies"] == json.loads((folder / "package.json").read_text("utf-8"))["dependencies"]
     assert len(packages) > 20
     for name, package in packages:
         assert re.fullmatch(r"sha512-[A-Za-z0-9+/]{86}==", package["integrity"]), name
@@ -71,8 +78,9 @@ def test_the_lock_of_npm_holds_hashes_and_names_no_address() -> None:
     assert "://" not in text
 
 
-def test_no_version_of_npm_s_packages_is_left_open() -> None:
-    asked = json.loads((NODE / "package.json").read_text("utf-8"))
+@pytest.mark.parametrize("folder", NODE, ids=lambda folder: folder.name)
+def test_no_version_of_npm_s_packages_is_left_open(folder: Path) -> None:
+    asked = json.loads((folder / "package.json").read_text("utf-8"))
     for name, version in {**asked["dependencies"], **asked["overrides"]}.items():
         assert re.fullmatch(r"\d+\.\d+\.\d+", version), name
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from time import perf_counter
 from typing import NamedTuple, cast
 
@@ -13,14 +13,22 @@ from tests.bench.server import HOST
 
 
 class Answer(NamedTuple):
-    """What came back; times by `perf_counter`. Status 0: the connection broke off, and `body` is what had arrived."""
+    """What came back; times by `perf_counter`. Status 0: the connection broke off, `pieces` are what had arrived."""
 
     status: int
-    body: bytes
+    pieces: list[tuple[float, bytes]]
+    """The body, each part with the time when it arrived."""
     started: float
-    first: float
-    """When the first byte of the body arrived."""
     ended: float
+
+    @property
+    def body(self) -> bytes:
+        return b"".join(piece for _, piece in self.pieces)
+
+    @property
+    def first(self) -> float:
+        """When the first byte of the body arrived."""
+        return self.pieces[0][0] if self.pieces else self.ended
 
 
 class Connection(asyncio.Protocol):
@@ -29,8 +37,8 @@ class Connection(asyncio.Protocol):
     def __init__(self) -> None:
         self._parser = HttpResponseParser(self)
         self._done: Callable[[Answer], None] | None = None
-        self._body: list[bytes] = []
-        self._started = self._first = 0.0
+        self._pieces: list[tuple[float, bytes]] = []
+        self._started = 0.0
 
     @classmethod
     async def open(cls, port: int) -> Connection:
@@ -39,8 +47,8 @@ class Connection(asyncio.Protocol):
 
     def send(self, request: bytes, done: Callable[[Answer], None]) -> None:
         self._done = done
-        self._body = []
-        self._started = self._first = perf_counter()
+        self._pieces = []
+        self._started = perf_counter()
         if self._transport.is_closing():
             self.connection_lost(None)
         else:
@@ -65,9 +73,7 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
 
     def on_body(self, body: bytes) -> None:
-        if not self._body:
-            self._first = perf_counter()
-        self._body.append(body)
+        self._pieces.append((perf_counter(), body))
 
     def on_message_complete(self) -> None:
         self._finish(self._parser.get_status_code())
@@ -78,15 +84,14 @@ class Connection(asyncio.Protocol):
     def _finish(self, status: int) -> None:
         if self._done is not None:
             done, self._done = self._done, None
-            done(Answer(status, b"".join(self._body), self._started, self._first, perf_counter()))
+            done(Answer(status, self._pieces, self._started, perf_counter()))
 
 
 def get(path: str) -> bytes:
     return f"GET {path} HTTP/1.1\r\nhost: {HOST}\r\n\r\n".encode()
 
 
-def post(path: str, body: bytes) -> bytes:
-    head = (
-        f"POST {path} HTTP/1.1\r\nhost: {HOST}\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
-    )
-    return head.encode() + body
+def post(path: str, body: bytes, headers: Iterable[tuple[str, str]] = ()) -> bytes:
+    more = "".join(f"{name}: {value}\r\n" for name, value in headers)
+    head = f"POST {path} HTTP/1.1\r\nhost: {HOST}\r\ncontent-type: application/json\r\n{more}"
+    return f"{head}content-length: {len(body)}\r\n\r\n".encode() + body

@@ -1,16 +1,18 @@
 """From exec to the first answers, and whether anybody is stalled while LiteLLM is being loaded.
 
-The gateway is started on a data folder whose cache holds one answer. From exec on, `/health` is asked for, and the
-cached answer; once that has come it is asked for every `EVERY` seconds until `/ready` says that LiteLLM is loaded.
-Each is asked for when it is due, by a client of its own if the others still wait, and counts from that moment.
+The gateway is started on a data folder whose cache holds one answer, and which has seen its model before. From exec on,
+the port is tried, and the cached answer asked for; once that has come it is asked for every `EVERY` seconds until
+`/ready` says that nothing is loaded any more, and for `WATCHED` seconds at least. Each is asked for when it is due, by
+a client of its own if the others still wait, and counts from that moment. In starts of their own the first request is
+one that no cache holds.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
 from statistics import median
 from typing import TypeVar
 
@@ -27,57 +29,81 @@ EVERY = 0.005
 RETRY = 0.002
 """Seconds between two attempts while nobody listens yet."""
 
+WATCHED = 4.0
+"""Seconds from exec in which LiteLLM is loaded, whatever the gateway says of being ready."""
+
 WITHIN = 60.0
 """Seconds after which a server that has not come up is given up."""
 
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Seconds from exec to the first 200, to the first cached answer and to ready; then the answers given meanwhile.
+    """Seconds from exec: to the open port, the first 200 of the ready path, the first answer that is not cached.
 
-    The latter in milliseconds; only the first for a server that keeps no cache and loads nothing later.
+    For the gateway also to the first cached answer, and the cached answers given meanwhile, in milliseconds.
     """
 
-    health: float
+    port: float
+    ready: float
+    answered: float
     cached: float | None = None
-    ready: float | None = None
     asked: int = 0
     p50: float | None = None
     p99: float | None = None
     longest: float | None = None
 
 
-def plain(make: Callable[[], Server], times: int) -> Start:
-    """A server's starts to the first 200 of its ready path: the median. The first, not counted, compiles bytecode."""
+def plain(make: Callable[[], Server], subject: Callable[[Server], Subject], times: int) -> Start:
+    """A server's starts: the medians. The first, not counted, compiles bytecode and the like."""
 
-    async def once(server: Server, begin: float) -> float:
-        await first(server, get(server.ready), lambda answer: answer.status == 200)
-        return time.perf_counter() - begin
+    async def once(server: Server, begin: float) -> Start:
+        opened = await _open(server) - begin
+        ready = await first(server, get(server.ready), lambda answer: answer.status == server.status) - begin
+        request, expect = _request(subject(server), "miss", time.time_ns())
+        answered = await first(server, request, lambda answer: expect in answer.body) - begin
+        return Start(opened, ready, answered)
 
-    return Start(health=median(_each(make, once, 1 + times)[1:]))
+    return _middle(_each(make, once, 1 + times)[1:])
 
 
 def loading(make: Callable[[], Server], subject: Callable[[Server], Subject], times: int) -> Start:
-    """The gateway's starts: medians, the longest of all. The first start, not counted, fills the cache."""
+    """The gateway's starts: medians, the longest wait of all. The first start, not counted, fills the cache."""
     with make() as server:
-        ask = subject(server.wait()).asks["hit"]
-        request = post(ask.path, ask.body.replace(NUMBER, "0" * len(NUMBER)).encode())
-        expect = ask.expect.encode()
+        asked = subject(server.wait())
+        request, expect = _request(asked, "hit", 0)
         uvloop.run(_cached(server, request, expect))
 
-    async def once(server: Server, begin: float) -> Start:
+    async def watched(server: Server, begin: float) -> Start:
         return await _watched(server, begin, request, expect)
 
-    starts = _each(make, once, times)
-    return Start(
-        health=median(start.health for start in starts),
+    async def missed(server: Server, begin: float) -> float:
+        miss, wanted = _request(asked, "miss", time.time_ns())
+        return await first(server, miss, lambda answer: wanted in answer.body) - begin
+
+    starts = _each(make, watched, times)
+    return replace(
+        _middle(starts),
+        answered=median(_each(make, missed, times)),
         cached=median(start.cached or 0 for start in starts),
-        ready=median(start.ready or 0 for start in starts),
         asked=sum(start.asked for start in starts),
         p50=median(start.p50 or 0 for start in starts),
         p99=median(start.p99 or 0 for start in starts),
         longest=max(start.longest or 0 for start in starts),
     )
+
+
+def _middle(starts: Sequence[Start]) -> Start:
+    return Start(
+        median(start.port for start in starts),
+        median(start.ready for start in starts),
+        median(start.answered for start in starts),
+    )
+
+
+def _request(subject: Subject, case: str, number: int) -> tuple[bytes, bytes]:
+    """The case's request, and what stands in its answer."""
+    ask = subject.asks[case]
+    return post(ask.path, ask.body.replace(NUMBER, f"{number:020d}").encode(), ask.headers), ask.expect.encode()
 
 
 def _each(make: Callable[[], Server], once: Callable[[Server, float], Awaitable[T]], times: int) -> list[T]:
@@ -96,22 +122,15 @@ def _each(make: Callable[[], Server], once: Callable[[Server, float], Awaitable[
 
 
 async def _watched(server: Server, begin: float, request: bytes, expect: bytes) -> Start:
-    async def health() -> float:
-        await first(server, get("/health"), lambda answer: answer.status == 200)
-        return time.perf_counter() - begin
-
-    async def cached() -> float:
-        await _cached(server, request, expect)
-        return time.perf_counter() - begin
-
-    first_health, first_cached = await asyncio.gather(health(), cached())
+    opened, cached = await asyncio.gather(_open(server), _cached(server, request, expect))
     ready = asyncio.create_task(first(server, get("/ready"), lambda answer: answer.status == 200, pause=0.025))
-    waits = await _asked_until(ready, server, request, expect)
+    waits = await _asked_until(ready, begin + WATCHED, server, request, expect)
     waits.sort()
     return Start(
-        health=first_health,
-        cached=first_cached,
+        port=opened - begin,
         ready=await ready - begin,
+        answered=cached - begin,
+        cached=cached - begin,
         asked=len(waits),
         p50=1000 * quantile(waits, 0.5),
         p99=1000 * quantile(waits, 0.99),
@@ -119,7 +138,9 @@ async def _watched(server: Server, begin: float, request: bytes, expect: bytes) 
     )
 
 
-async def _asked_until(ready: asyncio.Task[float], server: Server, request: bytes, expect: bytes) -> list[float]:
+async def _asked_until(
+    ready: asyncio.Task[float], earliest: float, server: Server, request: bytes, expect: bytes
+) -> list[float]:
     """How long each answer took, asked for every `EVERY` seconds, whether or not those before it have come."""
     idle: list[Connection] = []
     waits: list[float] = []
@@ -134,7 +155,7 @@ async def _asked_until(ready: asyncio.Task[float], server: Server, request: byte
 
     due = time.perf_counter()
     asked: list[asyncio.Task[None]] = []
-    while not ready.done():
+    while not ready.done() or due < earliest:
         asked.append(asyncio.create_task(one(due)))
         due += EVERY
         await asyncio.sleep(max(0.0, due - time.perf_counter()))
@@ -144,9 +165,22 @@ async def _asked_until(ready: asyncio.Task[float], server: Server, request: byte
     return waits
 
 
-async def _cached(server: Server, request: bytes, expect: bytes) -> None:
+async def _open(server: Server) -> float:
+    """When the port took a connection, by `perf_counter`."""
+    while True:
+        try:
+            (await Connection.open(server.port)).close()
+        except OSError:
+            if not server.alive:
+                raise server.broken("ended") from None
+            await asyncio.sleep(RETRY)
+        else:
+            return time.perf_counter()
+
+
+async def _cached(server: Server, request: bytes, expect: bytes) -> float:
     """Ask until the answer comes from the cache."""
-    await first(server, request, lambda answer: expect in answer.body)
+    return await first(server, request, lambda answer: expect in answer.body)
 
 
 async def first(server: Server, request: bytes, wanted: Callable[[Answer], bool], *, pause: float = RETRY) -> float:

@@ -1,133 +1,134 @@
-"""The one table that `make bench` prints, and the targets beside it."""
+"""What `make bench` prints: the figures with their ratios, the targets, and what is missing."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from tests.bench.measure import CONCURRENCY, Figure
-from tests.bench.start import Start
+from tests.bench.measure import Figure
+from tests.bench.report import ECHO, GATEWAY, UPSTREAM, WORKERS, Report
+from tests.bench.target import share, targets
 
-OURS, THEIRS = "gateway", "LiteLLM"
+Rows = list[list[str]]
 
-HIT, MISS, START, STALL = 1 / 40, 1 / 2, 0.6, 50.0
-"""The targets: CPU per request against LiteLLM's; seconds from exec; milliseconds at p99 while LiteLLM loads."""
 
-STARTS = (
-    ("exec to the first 200, s", "start", "health", 2),
-    ("exec to the first cached answer, s", "start", "cached", 2),
-    ("exec to ready (LiteLLM loaded), s", "start", "ready", 2),
-    ("cached answers while LiteLLM loads, p50 ms", "start", "p50", 1),
-    ("cached answers while LiteLLM loads, p99 ms", "start", "p99", 1),
-    ("cached answers while LiteLLM loads, longest ms", "start", "longest", 1),
-    ("resident MB, ready", "memory", "ready", 0),
-    ("resident MB, after the load", "memory", "loaded", 0),
-    ("completions in that load", "memory", "completions", 0),
+@dataclass(frozen=True, slots=True)
+class Column:
+    title: str
+    cell: Callable[[Figure], str]
+
+
+def _number(of: Callable[[Figure], float], digits: int) -> Callable[[Figure], str]:
+    return lambda figure: f"{of(figure):,.{digits}f}"
+
+
+WHOLE = (
+    Column("req/s", _number(lambda figure: figure.rate, 0)),
+    Column("p50 ms", _number(lambda figure: figure.p50, 2)),
+    Column("p99 ms", _number(lambda figure: figure.p99, 2)),
+    Column("CPU us", _number(lambda figure: 1000 * figure.cpu, 0)),
 )
-"""The rows of the second half: label, where it stands in the report, decimals."""
+STREAMED = (
+    Column("pieces/s", _number(lambda figure: figure.chunk_rate, 0)),
+    Column("first byte p50 ms", _number(lambda figure: figure.first_p50, 2)),
+    Column("one-way p99 ms", _number(lambda figure: figure.chunk_p99, 2)),
+    Column("CPU us/piece", _number(lambda figure: figure.chunk_cpu, 1)),
+)
+STEADY = (Column("added p50 ms", _number(lambda figure: figure.added_p50, 2)), *WHOLE[1:])
+
+TITLES = {
+    "hit": "Cached answers",
+    "miss": "Misses",
+    "steady": "Misses at a steady 50 requests a second",
+    "paced": "Streams, 100 pieces a second each",
+    "unpaced": "Streams, as fast as the upstream sends",
+}
+COLUMNS = {"hit": WHOLE, "miss": WHOLE, "steady": STEADY, "paced": STREAMED, "unpaced": STREAMED}
 
 
-@dataclass(frozen=True, slots=True)
-class Memory:
-    """Resident MB once ready and after all the load, and how many completions that was."""
-
-    ready: float
-    loaded: float
-    completions: int
+def cost(figure: Figure) -> float:
+    """CPU per piece of a stream, per request otherwise."""
+    return figure.chunk_cpu or figure.cpu
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
-    """One target, what was measured, and whether it is met; None when it could not be measured."""
+def figures(report: Report, case: str, connections: int) -> Rows:
+    """A row for each subject, with its CPU as a multiple of the gateway's; the upstream's own is left out."""
+    columns = COLUMNS[case]
+    ours = report.figure(case, connections, GATEWAY)
+    rows = [["", *(column.title for column in columns), "CPU of the gateway's"]]
+    for name in report.subjects(case):
+        figure = report.figure(case, connections, name)
+        if figure is None or name == UPSTREAM:
+            continue
+        ratio = share(cost(figure) / cost(ours)) if ours and cost(ours) and figure is not ours else ""
+        rows.append([name, *(column.cell(figure) for column in columns), ratio])
+    return rows
 
-    name: str
-    measured: str
-    met: bool | None
 
-    def __str__(self) -> str:
-        return f"{_verdict(self.met):12}  {self.name}: {self.measured}"
+def starts(report: Report) -> Rows:
+    if not (report.starts or report.memory):
+        return []
+    head = [
+        "",
+        "port open s",
+        "first 200 s",
+        "first hit s",
+        "first miss s",
+        "resident MB",
+        "after the load",
+        "requests",
+    ]
+    rows = [head]
+    known = report.starts.keys() | report.memory.keys()
+    for name in [one for one in (ECHO, GATEWAY, WORKERS, *report.about) if one in known]:
+        start, memory = report.starts.get(name), report.memory.get(name)
+        seconds = [start.port, start.ready, start.cached, start.answered] if start else [None] * 4
+        cells = ["-" if value is None else f"{value:.2f}" for value in seconds]
+        cells += [f"{memory.ready:,.0f}", f"{memory.loaded:,.0f}", f"{memory.completions:,}"] if memory else ["-"] * 3
+        rows.append([name, *cells])
+    return rows
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
-    """Everything one run has measured; `start` and `memory` are by subject, `remarks` say what was measured on what."""
+def growth(report: Report) -> Rows:
+    if report.growth is None:
+        return []
+    after = [("ready", report.growth.ready), *((f"{count:,}", size) for count, size in _sampled(report.growth.after))]
+    return [["requests", *(count for count, _ in after)], ["resident MB", *(f"{size:.1f}" for _, size in after)]]
 
-    figures: Sequence[Figure]
-    start: dict[str, Start]
-    memory: dict[str, Memory]
-    remarks: Sequence[str]
 
-    def targets(self) -> list[Target]:
-        start = self.start.get(OURS)
-        health, cached, p99 = (start.health, start.cached, start.p99) if start else (None, None, None)
-        return [
-            self._cpu("hit", HIT),
-            self._cpu("miss", MISS),
-            _limit("/health answers within 0.6 s of exec", health, START, "s"),
-            _limit("a cached answer comes within 0.6 s of exec", cached, START, "s"),
-            _limit("p99 of cached answers while LiteLLM loads at most 50 ms", p99, STALL, "ms"),
-        ]
+def _sampled(after: Sequence[tuple[int, float]]) -> Sequence[tuple[int, float]]:
+    """Each, or about six of many, the last in any case."""
+    step = max(1, len(after) // 6)
+    return [*after[step - 1 :: step], *([after[-1]] if after and len(after) % step else [])]
 
-    def _cpu(self, case: str, limit: float) -> Target:
-        name = f"CPU of a {case} at most 1/{1 / limit:.0f} of LiteLLM's"
-        ratios = [
-            theirs.cpu / ours.cpu
-            for connections in CONCURRENCY
-            if (ours := self.figure(case, connections, OURS)) and (theirs := self.figure(case, connections, THEIRS))
-        ]
-        if not ratios:
-            return Target(name, "not measured", None)
-        measured = ", ".join(f"1/{ratio:.1f}" for ratio in ratios)
-        return Target(name, measured, min(ratios) >= 1 / limit)
 
-    def figure(self, case: str, connections: int, subject: str) -> Figure | None:
-        for figure in self.figures:
-            if (figure.case, figure.connections, figure.subject) == (case, connections, subject):
-                return figure
-        return None
+def scales(report: Report) -> Rows:
+    if not report.scale:
+        return []
+    rows = [["", "", "from", "CPU us", "to", "CPU us", "ratio"]]
+    for one in report.scale:
+        few, many = f"{one.little_cpu:.1f}", f"{one.much_cpu:.1f}"
+        rows.append([one.what, one.case, one.little, few, one.much, many, f"{one.ratio:.2f}x"])
+    return rows
 
-    def __str__(self) -> str:
-        parts = [aligned(self._load()), aligned(self._starts()), "\n".join(map(str, self.targets())), *self.remarks]
-        return "\n\n".join(part for part in parts if part)
 
-    def _load(self) -> list[list[str]]:
-        if not self.figures:
-            return []
-        head = [
-            "",
-            "clients",
-            "",
-            "req/s",
-            "added p50 ms",
-            "p99 ms",
-            "first byte ms",
-            "CPU s/1000",
-            "req/s ratio",
-            "CPU",
-        ]
-        rows = [head]
-        for figure in self.figures:
-            theirs = self.figure(figure.case, figure.connections, THEIRS)
-            row = [figure.case, str(figure.connections), figure.subject, f"{figure.rate:,.1f}"]
-            if figure.subject == "upstream":
-                row += [f"({figure.p50:.2f})", f"({figure.p99:.2f})", "", "", "", ""]
-            else:
-                row += [f"{figure.added_p50:.2f}", f"{figure.added_p99:.2f}"]
-                row += [f"{figure.added_first:.2f}" if figure.case == "stream" else "", f"{figure.cpu:.3f}"]
-                if figure.subject == OURS and theirs is not None:
-                    row += [f"{figure.rate / theirs.rate:.1f}x", f"1/{theirs.cpu / figure.cpu:.1f}"]
-            rows.append(row)
-        return rows
+def judged(report: Report) -> Rows:
+    return [["", "target", "measured", ""]] + [
+        [one.group, one.name, one.measured, one.verdict] for one in targets(report)
+    ]
 
-    def _starts(self) -> list[list[str]]:
-        subjects = [name for name in (OURS, THEIRS) if name in self.start or name in self.memory]
-        rows = [["", *subjects]]
-        for label, kind, field, digits in STARTS:
-            found = [getattr(self, kind).get(name) for name in subjects]
-            values = [None if one is None else getattr(one, field) for one in found]
-            if any(value is not None for value in values):
-                rows.append([label, *("-" if value is None else f"{value:,.{digits}f}" for value in values)])
-        return rows if subjects else []
+
+def missing(report: Report) -> list[str]:
+    return [f"Without {name}: {reason}" for name, reason in report.skipped.items()]
+
+
+def text(report: Report) -> str:
+    parts = []
+    for case in TITLES:
+        for connections in sorted({figure.connections for figure in report.figures if figure.case == case}):
+            parts.append(f"{TITLES[case]}, {connections} clients\n{aligned(figures(report, case, connections))}")
+    parts += [aligned(rows) for rows in (starts(report), growth(report), scales(report), judged(report)) if rows]
+    return "\n\n".join([*parts, "\n".join([*missing(report), *report.remarks, report.machine])])
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> str:
@@ -143,13 +144,3 @@ def aligned(rows: Sequence[Sequence[str]]) -> str:
         ]
         lines.append("  ".join(cells).rstrip())
     return "\n".join(lines)
-
-
-def _limit(name: str, value: float | None, limit: float, unit: str) -> Target:
-    if value is None:
-        return Target(name, "not measured", None)
-    return Target(name, f"{value:.2f} {unit}", value <= limit)
-
-
-def _verdict(met: bool | None) -> str:
-    return "not measured" if met is None else "met" if met else "NOT MET"

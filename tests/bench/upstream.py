@@ -1,17 +1,20 @@
-"""A loopback upstream in OpenAI's chat format that answers as fast as Python goes: fixed answers, no thought.
+"""A loopback upstream in OpenAI's chat format: fixed answers, no thought. upstream.c where there is a compiler.
 
     python -m tests.bench.upstream PORT
 
-A streamed answer has `CHUNKS` pieces of text, each sent in a turn of the loop of its own, then the finish reason, the
-usage and `[DONE]`. Every answer's text ends with `ENDING`. `GET` tells how many completions were asked for so far,
-which is how a hit is known to be one.
+A streamed answer has as many pieces of text as the request says (`chunks=N`), so many a second (`pace=N`; 0: each in
+the next turn of the loop), then the finish reason, the usage and `[DONE]`. A piece's text holds `@` and the moment it
+was sent, by the monotonic clock in nanoseconds. Every answer's text ends with `ENDING`. `GET` tells how many
+completions were asked for so far, which is how a hit is known to be one.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import re
 import sys
+import time
 from typing import cast
 
 import uvloop
@@ -53,11 +56,17 @@ def _delta(delta: dict[str, str], finish_reason: str | None = None) -> bytes:
 
 WHOLE = _whole()
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
-STREAM = (
-    HEAD + _delta({"role": "assistant", "content": TEXT[0]}),
-    *(_delta({"content": text}) for text in TEXT[1:]),
-    _delta({}, "stop") + _event(choices=[], usage=USAGE) + _frame(b"data: [DONE]\n\n") + b"0\r\n\r\n",
-)
+END = _delta({}, "stop") + _event(choices=[], usage=USAGE) + _frame(b"data: [DONE]\n\n") + b"0\r\n\r\n"
+CLOCK = "@" + "0" * 19
+PIECES = [
+    HEAD + _delta({"role": "assistant", "content": f"{CLOCK} word "}),
+    _delta({"content": f"{CLOCK} word "}),
+    _delta({"content": f"{CLOCK} {ENDING}"}) + END,
+]
+"""The first piece of a stream, those between, and the last."""
+STREAM = (PIECES[0], *[PIECES[1]] * (CHUNKS - 2), PIECES[2])
+"""A whole stream, for those who send it at a pace of their own."""
+WANTED = re.compile(rb"pace=(\d+) chunks=(\d+)")
 
 
 class Upstream(asyncio.Protocol):
@@ -69,6 +78,8 @@ class Upstream(asyncio.Protocol):
     def __init__(self) -> None:
         self._parser = HttpRequestParser(self)
         self._body = b""
+        self._chunks = CHUNKS
+        self._pause = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -88,16 +99,21 @@ class Upstream(asyncio.Protocol):
             return
         Upstream.asked += 1
         if b'"stream":true' in self._body or b'"stream": true' in self._body:
-            self._send(0)
+            wanted = WANTED.search(self._body)
+            pace, self._chunks = map(int, wanted.groups()) if wanted else (0, CHUNKS)
+            self._pause = 1 / pace if pace else 0.0
+            self._send(0, asyncio.get_running_loop().time())
         else:
             self._transport.write(WHOLE)
 
-    def _send(self, number: int) -> None:
+    def _send(self, number: int, due: float) -> None:
         if self._transport.is_closing():
             return
-        self._transport.write(STREAM[number])
-        if number + 1 < len(STREAM):
-            asyncio.get_running_loop().call_soon(self._send, number + 1)
+        piece = PIECES[0 if number == 0 else 2 if number + 1 == self._chunks else 1]
+        self._transport.write(piece.replace(CLOCK.encode(), b"@%019d" % time.monotonic_ns()))
+        if number + 1 < self._chunks:
+            due += self._pause
+            asyncio.get_running_loop().call_at(due, self._send, number + 1, due)
 
 
 async def serve(port: int) -> None:
