@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hmac
 import logging
 import os
 import shutil
@@ -30,21 +29,19 @@ import diskcache
 from proxy.config.settings import CacheSettings
 from proxy.stores.damage import passes, probe
 from proxy.stores.keyfile import load_key
+from proxy.stores.patience import WRITE_PATIENCE, patiently
 from proxy.stores.recent import LIMIT, Recent
-from proxy.stores.safedisk import Refused, SafeDisk
+from proxy.stores.safedisk import SafeDisk
+from proxy.stores.seal import SIZE, Seal
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-SEAL_SIZE = 32
 LARGEST_ENTRY = 64 * 2**20
 
 READ_PATIENCE = 0.02
 """Seconds the event loop may wait for SQLite. In WAL mode a reader waits only while a crashed log is recovered."""
-
-WRITE_PATIENCE = 1.0
-"""Seconds the writing thread tries for the lock, against other processes on the same folder."""
 
 REOPEN_PAUSE = 30.0
 
@@ -80,13 +77,15 @@ class DiskCache:
         self._recent = Recent(self._key_file.with_suffix(".clearings"), remembered)
         self._reopen_pause = reopen_pause
         self._largest = min(LARGEST_ENTRY, max_size)
-        self._mac = hmac.new(b"", digestmod="sha256")
+        self._seal = Seal(b"")
         self._identity: tuple[int, int] | None = None
         self._hits = self._misses = self._errors = 0
         self._closed = False
         self._opened_at = 0.0
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="cache")
         self._cache: Any = None
+        self._batch: list[tuple[bytes, bytes]] | None = None
+        self._writing: asyncio.Task[None] | None = None
         self._start()
 
     async def get(self, key: bytes) -> bytes | None:
@@ -97,7 +96,7 @@ class DiskCache:
             cleared = self._recent.look()
             try:
                 sealed, expires = cache.get(key, expire_time=True)
-                value = None if sealed is None else self._unseal(key, sealed)
+                value = None if sealed is None else self._seal.opened(key, sealed)
             except Exception as error:
                 await self._recover(cache, error)
             # A row of somebody else's may say anything about its end.
@@ -108,18 +107,14 @@ class DiskCache:
         return value
 
     async def set(self, key: bytes, value: bytes) -> None:
-        if self._closed or len(value) + SEAL_SIZE > self._largest:
+        if self._closed or len(value) + SIZE > self._largest:
             return
-        if self._cache is None:
-            await self._run(self._restart)
-        cache = self._cache
-        if cache is None:
-            return
-        try:
-            await self._run(lambda: self._write(cache, key, value))
-        except Exception as error:
-            await self._recover(cache, error)
-        self._recent.drop(key)
+        if self._batch is None:
+            self._batch = []
+            self._writing = asyncio.create_task(self._write_batch(self._writing))
+        self._batch.append((key, value))
+        assert self._writing is not None
+        await asyncio.wait({self._writing})
 
     async def clear(self) -> int:
         """Drop every entry of every process, and whatever was moved aside or left behind by a crash."""
@@ -159,6 +154,23 @@ class DiskCache:
 
     # On the event loop.
 
+    async def _write_batch(self, before: asyncio.Task[None] | None) -> None:
+        """Write what has gathered since the batch `before`, in one transaction: one alone costs as much as many."""
+        if before is not None:
+            await asyncio.wait({before})
+        batch, self._batch = self._batch or [], None
+        if self._cache is None:
+            await self._run(self._restart)
+        cache = self._cache
+        if cache is None:
+            return
+        try:
+            await self._run(lambda: self._write(cache, batch))
+        except Exception as error:
+            await self._recover(cache, error)
+        for key, _ in batch:
+            self._recent.drop(key)
+
     async def _run(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._worker, work)
 
@@ -177,14 +189,20 @@ class DiskCache:
 
     # In the writing thread (and in the constructor, before it exists).
 
-    def _write(self, cache: Any, key: bytes, value: bytes) -> None:
+    def _write(self, cache: Any, batch: list[tuple[bytes, bytes]]) -> None:
         if _identity(self._folder) != self._identity:
             raise Moved
-        sealed = self._seal(key, value) + value
-        _patiently(lambda: cache.set(key, sealed, expire=self._ttl))
+        sealed = [(key, self._seal.sealed(key, value)) for key, value in batch]
+
+        def write() -> None:
+            with cache.transact():
+                for key, value in sealed:
+                    cache.set(key, value, expire=self._ttl)
+
+        patiently(write)
 
     def _clear(self, cache: Any) -> int:
-        count: int = _patiently(cache.clear)
+        count: int = patiently(cache.clear)
         for stray in self._folder.glob("[0-9a-f][0-9a-f]/[0-9a-f][0-9a-f]/*.val"):
             cache.disk.remove(str(stray.relative_to(self._folder)))
         shutil.rmtree(self._aside, ignore_errors=True)
@@ -218,7 +236,7 @@ class DiskCache:
     def _open(self) -> Any:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._folder.chmod(0o700)
-        self._mac = hmac.new(load_key(self._key_file), digestmod="sha256")
+        self._seal = Seal(load_key(self._key_file))
         database = self._folder / diskcache.core.DBNAME
         # SQLite gives its companion files the mode of the database, so it must exist with ours before SQLite makes it.
         os.close(os.open(database, os.O_RDWR | os.O_CREAT, 0o600))
@@ -257,19 +275,6 @@ class DiskCache:
         else:
             log.warning("The cache was damaged (%r) and moved to %s; it starts empty", error, self._aside)
 
-    def _seal(self, key: bytes, value: bytes) -> bytes:
-        mac = self._mac.copy()
-        # The key's length goes first, so that no byte can change sides between key and value.
-        mac.update(len(key).to_bytes(4, "big") + key)
-        mac.update(value)
-        return mac.digest()
-
-    def _unseal(self, key: bytes, sealed: bytes) -> bytes:
-        value = sealed[SEAL_SIZE:]
-        if not hmac.compare_digest(sealed[:SEAL_SIZE], self._seal(key, value)):
-            raise Refused("the seal is not ours")
-        return value
-
 
 def _identity(folder: Path) -> tuple[int, int] | None:
     try:
@@ -277,16 +282,6 @@ def _identity(folder: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return stat.st_dev, stat.st_ino
-
-
-def _patiently(work: Callable[[], T]) -> T:
-    deadline = time.monotonic() + WRITE_PATIENCE
-    while True:
-        try:
-            return work()
-        except diskcache.Timeout:
-            if time.monotonic() > deadline:
-                raise
 
 
 def _hang_up(cache: Any) -> None:

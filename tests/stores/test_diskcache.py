@@ -570,3 +570,14 @@ async def test_writes_happen_off_the_loop(store: DiskCache) -> None:
     await store.set(KEY, SMALL)
     await asyncio.gather(*(store.set(bytes([number]), LARGE) for number in range(20)))
     assert len({thread.ident for thread in threading.enumerate()} - before) <= 1
+
+
+async def test_writes_that_come_together_are_all_there_and_one_that_leaves_takes_none_along(store: DiskCache) -> None:
+    entries = {b"key %d" % number: b"value %d" % number for number in range(100)}
+    tasks = [asyncio.create_task(store.set(key, value)) for key, value in entries.items()]
+    await asyncio.sleep(0)
+    tasks[0].cancel()
+    tasks[50].cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    await store.set(b"last", b"value")
+    assert {key: await store.get(key) for key in entries} == entries
