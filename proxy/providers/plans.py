@@ -10,6 +10,7 @@ What must stay true:
 
 from __future__ import annotations
 
+import asyncio
 import importlib.metadata
 import logging
 from collections.abc import Mapping
@@ -29,8 +30,11 @@ from proxy.providers.wires import Wire
 
 logger = logging.getLogger(__name__)
 
-MOST = 256
-"""Records that a file holds; the oldest go first."""
+MOST = 1024
+"""Records that a file holds; what comes after them is not kept."""
+
+PAUSE = 1.0
+"""Seconds from the first change to the writing of the file, for those that come together."""
 
 
 class Plans:
@@ -46,6 +50,7 @@ class Plans:
         self._prices = prices
         self._records: dict[str, dict[str, Json]] = {}
         self._used = self._unserved = False
+        self._saving: asyncio.TimerHandle | None = None
         self.needed = True
 
     def load(self) -> None:
@@ -65,22 +70,29 @@ class Plans:
         record = self._record(call, plan, key(names(target, model)))
         if record is None or plan.wire is None:
             self.missed()
-        else:
-            keep(self._records, plan.wire.hex(), record, MOST)
-            self.save()
+        elif len(self._records) < MOST:
+            self._records[plan.wire.hex()] = record
+            self._change()
 
     def missed(self) -> None:
         """A call was made that no record can serve."""
         if not self._unserved:
             self._unserved = True
-            self.save()
+            self._change()
+
+    def _change(self) -> None:
+        if self._path is not None and self._saving is None:
+            self._saving = asyncio.get_running_loop().call_later(PAUSE, self.save)
 
     def save(self) -> None:
         """Write the file anew; other workers' records stay. What goes wrong is told and costs nothing but time."""
         if self._path is None:
             return
+        if self._saving is not None:
+            self._saving.cancel()
+            self._saving = None
         records = {**self._read().get("records", {}), **self._records}
-        kept = dict(list(records.items())[-MOST:])
+        kept = dict(list(records.items())[:MOST])
         try:
             fresh = self._path.with_suffix(".new")
             needed = self._unserved or (self.needed and not self._used)

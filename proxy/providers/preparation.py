@@ -18,7 +18,7 @@ from proxy.providers import credentials, messages, parameters, texts
 from proxy.providers.engine import Engine
 from proxy.providers.parameters import Plan
 
-KEPT = 1024
+KEPT = 4096
 """Preparations, and answers about which model takes which parameter; the oldest go first."""
 
 LONGEST = 200

@@ -26,7 +26,7 @@ SLOT = "\x00"
 OPENAI = "/chat/completions"
 """How the address ends of an endpoint whose answers have OpenAI's form."""
 
-KEPT = 1024
+KEPT = 4096
 """Wires that are kept; the oldest go first."""
 
 DROPPED = frozenset({"host", "connection", "content-length", "accept-encoding", "transfer-encoding"})

@@ -10,7 +10,7 @@ from __future__ import annotations
 import signal
 import sys
 
-import tensorzero
+import tensorzero  # type: ignore[import-not-found]  # it is in its own environment alone
 
 gateway = tensorzero._start_http_gateway(
     config_file=sys.argv[1], clickhouse_url=None, postgres_url=None, valkey_url=None, async_setup=False
