@@ -54,13 +54,13 @@ class LiteLLM:
         self._preparation = Preparation(self._engine, strict=strict_params)
         self._prices = Prices(self._engine.price, self._engine.loaded)
         self._plans = Plans(plans, self._preparation, self._lean, self._prices)
+        self._plans.load()
         self._closing: set[asyncio.Task[None]] = set()
 
     def start(self) -> asyncio.Future[Any]:
         """Begin to load LiteLLM, unless all that the run before met can be served without it: then whoever needs it
         loads it. The result is there when no more is to be loaded.
         """
-        self._plans.load()
         if self._plans.needed:
             return self._engine.start()
         idle = asyncio.get_running_loop().create_future()
