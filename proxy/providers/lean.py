@@ -99,6 +99,8 @@ class Lean:
 
 def _covers(plan: Plan, target: Target) -> bool:
     """Whether calls of this kind are covered at all. Claude's JSON comes as a tool call that LiteLLM unwraps."""
+    if target.transport != "lean":
+        return False
     if target.provider not in PROVIDERS or target.settings.get(UNCHANGED) or plan.kind != "chat":
         return False
     return not (target.provider in READINGS and "response_format" in plan.arguments)
