@@ -40,7 +40,7 @@ SETTINGS = tuple(name for name in Endpoint.model_fields if name not in {"api_key
 
 
 class Provider(Endpoint, Block):
-    """One provider of the `providers` block; `params` are its defaults. `transport` is `lean`, or `litellm` for calls by
+    """One provider of the `providers` block: `params` are its defaults, `transport: litellm` has its calls made by
     LiteLLM's own wrapper.
     """
 
