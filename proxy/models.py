@@ -30,6 +30,9 @@ CacheStatus = Literal["hit", "miss", "shared", "bypass"]
 Kind = Literal["chat", "text", "embedding"]
 """A conversation to go on with, a text to complete, or texts to embed."""
 
+Transport = Literal["lean", "litellm"]
+"""How a target is called: with LiteLLM's translation over the gateway's own connections, or by LiteLLM's wrapper."""
+
 
 @dataclass(slots=True, frozen=True)
 class LogPolicy:
@@ -122,7 +125,8 @@ class Target:
     `provider` is a name of the provider table (`openai`, `azure`, ..., `echo`), `model` the provider's own model id.
     `settings` are the provider's further credentials and options (`api_version`, `aws_region_name`, ...); `params` are
     defaults that a request's own parameters override. `timeout` is the whole call's, in seconds. `mode` is LiteLLM's
-    word for what the model is made for (`chat`, `completion`, `embedding`), where the config says it.
+    word for what the model is made for (`chat`, `completion`, `embedding`), where the config says it. `transport` says
+    how it is called, and nothing about what is asked.
     """
 
     provider: str
@@ -133,6 +137,7 @@ class Target:
     params: Mapping[str, Json] = field(default_factory=dict)
     timeout: float | None = None
     mode: str | None = None
+    transport: Transport = "lean"
     input_cost_per_token: float | None = None
     output_cost_per_token: float | None = None
 

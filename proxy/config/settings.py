@@ -14,6 +14,7 @@ from proxy.config.block import Block, Foreign
 from proxy.config.fields import Bytes, Host, Integer, Name, Number, Plugin, Price, Seconds, Secret, Text, Url
 from proxy.config.project import ProjectKeys
 from proxy.config.prompt import Params, Prompt
+from proxy.models import Transport
 
 
 class Endpoint(BaseModel):
@@ -39,9 +40,12 @@ SETTINGS = tuple(name for name in Endpoint.model_fields if name not in {"api_key
 
 
 class Provider(Endpoint, Block):
-    """One provider of the `providers` block; `params` are its defaults."""
+    """One provider of the `providers` block: `params` are its defaults, `transport: litellm` has its calls made by
+    LiteLLM's own wrapper.
+    """
 
     params: Params = Params()
+    transport: Transport | None = None
 
 
 class Providers(Block):
@@ -74,11 +78,12 @@ class LiteLLMParams(Endpoint, Params, Foreign):
 
 class ModelInfo(Foreign):
     """`model_info`: `base_model` is the name under which LiteLLM knows the price of an Azure deployment, `mode` is
-    LiteLLM's word for what the model is made for.
+    LiteLLM's word for what the model is made for, `transport` how it is called if not as its provider is.
     """
 
     base_model: Text = None
     mode: Text = None
+    transport: Transport | None = None
     input_cost_per_token: Price | None = None
     output_cost_per_token: Price | None = None
 

@@ -69,7 +69,12 @@ def providers(document: Document, file: File, environ: Mapping[str, str]) -> dic
             key = variable if key is None and setting in CREDENTIALS else key
         if vendor.default_base:
             values.setdefault("api_base", vendor.default_base)
-        target = replace(_target(name, "", values), params=_params(block.params), timeout=block.timeout)
+        target = replace(
+            _target(name, "", values),
+            params=_params(block.params),
+            timeout=block.timeout,
+            transport=block.transport or "lean",
+        )
         found[name] = Source(target, key)
     return found
 
@@ -117,6 +122,7 @@ def _route(document: Document, place: Place, entry: ModelEntry, known: Mapping[s
         params={**source.target.params, **_params(params)},
         timeout=params.timeout or source.target.timeout,
         mode=entry.model_info.mode,
+        transport=entry.model_info.transport or source.target.transport,
         input_cost_per_token=_first(params.input_cost_per_token, entry.model_info.input_cost_per_token),
         output_cost_per_token=_first(params.output_cost_per_token, entry.model_info.output_cost_per_token),
     )

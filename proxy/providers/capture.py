@@ -19,6 +19,18 @@ import httpx
 
 from proxy.models import Json
 
+SECRETS = frozenset(
+    {
+        "api_key",
+        "azure_ad_token",
+        "aws_access_key_id",
+        "aws_secret_access_key",
+        "aws_session_token",
+        "vertex_credentials",
+    }
+)
+"""What LiteLLM notes about a call and no translation needs."""
+
 
 @dataclass(slots=True)
 class Capture:
@@ -35,7 +47,9 @@ class Capture:
 
 @dataclass(slots=True, frozen=True)
 class Transform:
-    """A method of LiteLLM's that translates conversations, with the arguments that it got besides."""
+    """A method of LiteLLM's that translates conversations, with the arguments that it got besides; `owner` is what it
+    belongs to, None for a function.
+    """
 
     function: Callable[..., Any]
     owner: Any
@@ -44,7 +58,8 @@ class Transform:
     def __call__(self, messages: list[Json]) -> tuple[Any, Mapping[str, Any]]:
         """The body for other messages, and LiteLLM's notes about it; neither they nor the arguments are changed."""
         named = copy.deepcopy({**self.named, "messages": messages})
-        return self.function(self.owner, **named), named.get("litellm_params") or {}
+        owner = () if self.owner is None else (self.owner,)
+        return self.function(*owner, **named), named.get("litellm_params") or {}
 
 
 _capture: ContextVar[Capture | None] = ContextVar("proxy_capture", default=None)
@@ -85,15 +100,21 @@ async def catch(request: httpx.Request) -> None:
     await asyncio.Event().wait()
 
 
-def recorded(method: Callable[..., Any]) -> Callable[..., Any]:
-    """A method of LiteLLM's that translates conversations, which a capture remembers; the outermost of one call."""
+def recorded(method: Callable[..., Any], again: Callable[..., Any] | None = None) -> Callable[..., Any]:
+    """A method of LiteLLM's that translates conversations, or a function, which a capture remembers; the outermost of
+    one call. `again` is what does the same in its stead for the calls that follow, where it is a coroutine itself.
+    """
 
     @functools.wraps(method)
-    def transform(owner: Any, *rest: Any, **named: Any) -> Any:
+    def transform(*owner: Any, **named: Any) -> Any:
         found = _capture.get()
-        if found is not None and found.transform is None and not rest:
-            kept = copy.deepcopy({name: value for name, value in named.items() if name != "messages"})
-            found.transform = Transform(method, owner, kept)
-        return method(owner, *rest, **named)
+        if found is not None and found.transform is None and len(owner) < 2:
+            kept = {name: value for name, value in named.items() if name != "messages"}
+            notes = kept.get("litellm_params")
+            if isinstance(notes, Mapping):
+                kept["litellm_params"] = {name: value for name, value in notes.items() if name not in SECRETS}
+            kept = copy.deepcopy(kept)
+            found.transform = Transform(again or method, owner[0] if owner else None, kept)
+        return method(*owner, **named)
 
     return transform

@@ -103,6 +103,7 @@ def _set_up(litellm: Any) -> None:
     from litellm.llms.cohere.common_utils import CohereV2ModelResponseIterator
     from litellm.llms.custom_httpx import aiohttp_transport
     from litellm.llms.custom_httpx.http_handler import get_ssl_configuration
+    from litellm.llms.vertex_ai.gemini import transformation as contents
     from litellm.llms.vertex_ai.gemini import vertex_and_google_ai_studio_gemini as gemini
 
     silence.install()
@@ -128,6 +129,9 @@ def _set_up(litellm: Any) -> None:
         litellm.OpenrouterConfig,
     ):
         config.transform_request = recorded(config.transform_request)
+    converse = litellm.AmazonConverseConfig
+    converse._async_transform_request = recorded(converse._async_transform_request, converse._transform_request)
+    contents.transform_request_body = recorded(contents.transform_request_body)
     corrections.in_parts(litellm.Message, litellm.CustomStreamWrapper)
     gemini.ModelResponseIterator = corrections.gemini(gemini.ModelResponseIterator)
 

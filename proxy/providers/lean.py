@@ -20,13 +20,14 @@ import orjson
 from proxy.config.targets import UNCHANGED
 from proxy.models import Target
 from proxy.providers import credentials, values, wires, wrapper
+from proxy.providers.access import access
 from proxy.providers.capture import capture
 from proxy.providers.engine import Engine
-from proxy.providers.events import Events, Lines
 from proxy.providers.exchange import Exchange, Truncated
 from proxy.providers.parameters import Plan
+from proxy.providers.parts import distant
 from proxy.providers.pool import Pool
-from proxy.providers.readings import READINGS, Direct, Reading, loaded
+from proxy.providers.readings import READINGS, Cutter, Direct, Reading, loaded, readable
 from proxy.providers.reply import Reply
 from proxy.providers.wires import Wire
 
@@ -34,6 +35,9 @@ PROVIDERS = frozenset(
     {"openai", "azure", "anyscale", "openrouter", "mistral", "litellm", "groq", "fireworks", *READINGS}
 )
 """Whose calls are covered."""
+
+FETCHED = frozenset({"anthropic", "vertexai", "aws_bedrock"})
+"""Vendors for whom LiteLLM may fetch what a message names."""
 
 DONE = b"[DONE]"
 LINGER = 1.0
@@ -67,14 +71,16 @@ class Lean:
         if not _covers(plan, target):
             return None
         place = credentials.arguments(target)
-        key = place.pop("api_key", None) or place.pop("azure_ad_token", "")
+        secret = await access(self._engine, target.provider, place)
         kept = wires.name({**place, "prefix": credentials.named(target)}, plan.arguments, plan.messages)
-        wire = self.wires[kept] if kept in self.wires else await self._captured(kept, plan, target, key)
+        wire = self.wires[kept] if kept in self.wires else await self._captured(kept, plan, target, secret.key)
         if wire is None:
             return None
         plan.wire = kept
         body = wire.body(plan.messages)
-        reply = await self._pool.post(wire.url, wire.keyed(key), orjson.dumps(body), exchange=exchange, timeout=seconds)
+        written = orjson.dumps(body)
+        headers = secret.headers(wire, written)
+        reply = await self._pool.post(wire.url, headers, written, exchange=exchange, timeout=seconds)
         try:
             if not 200 <= reply.status < 300:
                 raise Failed(await _failure(reply))
@@ -90,7 +96,7 @@ class Lean:
         arguments = wrapper.arguments(litellm, plan, target, 600.0)
         found = await capture(partial(litellm.acompletion, **arguments), stream=plan.stream)
         wire = wires.wire(found, plan.messages, key, stream=plan.stream)
-        if wire is not None and not wire.direct and target.provider not in READINGS:
+        if wire is not None and not readable(target.provider, wire):
             wire = None
         while len(self.wires) >= wires.KEPT:
             del self.wires[next(iter(self.wires))]
@@ -100,9 +106,13 @@ class Lean:
 
 def _covers(plan: Plan, target: Target) -> bool:
     """Whether calls of this kind are covered at all. Claude's JSON comes as a tool call that LiteLLM unwraps."""
+    if target.transport != "lean":
+        return False
     if target.provider not in PROVIDERS or target.settings.get(UNCHANGED) or plan.kind != "chat":
         return False
-    return not (target.provider in READINGS and "response_format" in plan.arguments)
+    if target.provider == "anthropic" and "response_format" in plan.arguments:
+        return False
+    return target.provider not in FETCHED or not distant(plan.messages)
 
 
 async def _failure(reply: Reply) -> str:
@@ -142,7 +152,7 @@ class Answer:
         for payload in self._rest(events):
             yield self._read(payload)
 
-    def _rest(self, events: Events | Lines) -> list[bytes]:
+    def _rest(self, events: Cutter) -> list[bytes]:
         """What the end of the body completes. Raises `Unreadable` for an answer that was no stream at all."""
         try:
             return [payload for payload in events.end() if payload != DONE]

@@ -70,3 +70,21 @@ def _wrong(part: Json, others: frozenset[str]) -> str | None:
         return f".type: must be {COMMON}"
     fits, needs = NEEDS.get(kind, (None, ""))
     return None if fits is None or fits(part.get(kind)) else f".{kind}: {needs}"
+
+
+def distant(messages: Sequence[Message]) -> bool:
+    """Whether a part names what is elsewhere, by an address or an id, and does not hold it: LiteLLM may fetch it."""
+    return any(
+        isinstance(part, dict) and part.get("type") != "text" and _elsewhere(part)
+        for message in messages
+        if isinstance(content := message.get("content"), list)
+        for part in content
+    )
+
+
+def _elsewhere(value: Json) -> bool:
+    if isinstance(value, dict):
+        return bool(value.get("file_id")) or any(_elsewhere(each) for each in value.values())
+    if isinstance(value, list):
+        return any(_elsewhere(each) for each in value)
+    return isinstance(value, str) and "://" in value[:16]

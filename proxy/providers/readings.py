@@ -13,11 +13,15 @@ import httpx
 import orjson
 
 from proxy.models import Json
-from proxy.providers import values, wrapper
+from proxy.providers import choices, values, wrapper
 from proxy.providers.events import Events, Lines
+from proxy.providers.frames import Frames
 from proxy.providers.parameters import Plan
 from proxy.providers.reply import Reply
 from proxy.providers.wires import Wire
+
+Cutter = Events | Lines | Frames
+"""What cuts a stream into events."""
 
 
 class Reading(Protocol):
@@ -31,7 +35,7 @@ class Reading(Protocol):
         """The chunk of one event of a stream."""
         ...
 
-    def events(self, reply: Reply) -> Events | Lines:
+    def events(self, reply: Reply) -> Cutter:
         """What cuts a stream into events."""
         ...
 
@@ -45,7 +49,7 @@ class Direct:
     def part(self, event: Mapping[str, Any]) -> Mapping[str, Any]:
         return event
 
-    def events(self, reply: Reply) -> Events | Lines:
+    def events(self, reply: Reply) -> Cutter:
         return Events()
 
 
@@ -64,28 +68,40 @@ class Translated:
 
     def whole(self, reply: Reply, body: bytes) -> Mapping[str, Any]:
         loaded(body)
-        assert self._wire.transform is not None
-        answer = self._wire.transform.owner.transform_response(
+        answer = self.config().transform_response(
             model=self._plan.model,
             raw_response=httpx.Response(reply.status, headers=dict(reply.headers), content=body),
             model_response=self._litellm.ModelResponse(),
-            logging_obj=Silent(),
+            logging_obj=self.log(),
             api_key=None,
             request_data=self._sent,
             messages=self._plan.messages,
-            optional_params=dict(self._wire.transform.named["optional_params"]),
+            optional_params=self.params(),
             litellm_params=self._wire.settings,
             encoding=self._litellm.encoding,
             json_mode=False,
         )
         return wrapper.plain(answer)
 
+    def config(self) -> Any:
+        """LiteLLM's class of the vendor."""
+        assert self._wire.transform is not None
+        return self._wire.transform.owner
+
+    def params(self) -> dict[str, Any]:
+        """The parameters by the vendor's names."""
+        assert self._wire.transform is not None
+        return dict(self._wire.transform.named["optional_params"])
+
+    def log(self) -> Silent:
+        return Silent(self.params(), self._wire.settings)
+
     def part(self, event: Mapping[str, Any]) -> Mapping[str, Any]:
         assert self._parser is not None
         found = self._parser.chunk_parser(event)
         return generic(found) if isinstance(found, dict) else wrapper.plain(found)
 
-    def events(self, reply: Reply) -> Events | Lines:
+    def events(self, reply: Reply) -> Cutter:
         return Events()
 
 
@@ -102,19 +118,69 @@ class Cohere(Translated):
     """Cohere's chats, version 2."""
 
     def parser(self) -> Any:
-        assert self._wire.transform is not None
-        return self._wire.transform.owner.get_model_response_iterator(streaming_response=None, sync_stream=False)
+        return self.config().get_model_response_iterator(streaming_response=None, sync_stream=False)
 
-    def events(self, reply: Reply) -> Events | Lines:
+    def events(self, reply: Reply) -> Cutter:
         """Its server writes one JSON object a line where a client accepts JSON, as LiteLLM does."""
         return Events() if "event-stream" in reply.headers.get("content-type", "") else Lines()
 
 
-class Silent:
-    """In place of LiteLLM's log of a call."""
+class Gemini(Translated):
+    """Gemini's contents, by Vertex AI."""
 
-    def __init__(self) -> None:
+    def parser(self) -> Any:
+        from_class = self._litellm.llms.vertex_ai.gemini.vertex_and_google_ai_studio_gemini.ModelResponseIterator
+        return from_class(streaming_response=None, sync_stream=False, logging_obj=self.log())
+
+    def config(self) -> Any:
+        return self._litellm.VertexGeminiConfig()
+
+    def part(self, event: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Without the finish reasons that LiteLLM makes up for pieces that have none."""
+        part = super().part(event)
+        if "promptFeedback" in event:
+            return part
+        candidates = [values.fields(each) for each in choices.items(event.get("candidates"))]
+        ended = {each.get("index", position) for position, each in enumerate(candidates) if each.get("finishReason")}
+        kept = [each if each["index"] in ended else {**each, "finish_reason": None} for each in part["choices"]]
+        return {**part, "choices": kept}
+
+
+class Converse(Translated):
+    """Bedrock's conversations."""
+
+    def parser(self) -> Any:
+        return self._litellm.llms.bedrock.chat.invoke_handler.AWSEventStreamDecoder(
+            model=self._plan.model, json_mode=self.params().get("json_mode")
+        )
+
+    def whole(self, reply: Reply, body: bytes) -> Mapping[str, Any]:
+        loaded(body)
+        answer = self.config()._transform_response(
+            model=self._plan.model,
+            response=httpx.Response(reply.status, headers=dict(reply.headers), content=body),
+            model_response=self._litellm.ModelResponse(),
+            stream=False,
+            logging_obj=self.log(),
+            optional_params=self.params(),
+            api_key="",
+            data="",
+            messages=self._plan.messages,
+            encoding=self._litellm.encoding,
+        )
+        return wrapper.plain(answer)
+
+    def events(self, reply: Reply) -> Cutter:
+        return Frames(self._parser)
+
+
+class Silent:
+    """In place of LiteLLM's log of a call, of which some classes ask what the call was."""
+
+    def __init__(self, params: dict[str, Any], settings: Mapping[str, Any]) -> None:
         self.model_call_details: dict[str, Any] = {}
+        self.optional_params = params
+        self.litellm_params = settings
 
     def post_call(self, *_: Any, **__: Any) -> None:
         """Nothing is logged."""
@@ -162,5 +228,21 @@ def _lenient(payload: bytes) -> Any:
 READINGS: Mapping[str, Callable[[Any, Wire, Plan, Mapping[str, Json]], Reading]] = {
     "anthropic": Claude,
     "cohere": Cohere,
+    "vertexai": Gemini,
+    "aws_bedrock": Converse,
 }
 """The vendors whose answers have a form of their own."""
+
+ENDS: Mapping[str, tuple[str, ...]] = {
+    "vertexai": (":generateContent", ":streamGenerateContent"),
+    "aws_bedrock": ("/converse", "/converse-stream"),
+}
+"""How the addresses end whose answers have it; these vendors have further models, which speak otherwise."""
+
+
+def readable(provider: str, wire: Wire) -> bool:
+    """Whether there is a reading for a vendor's answers to such calls."""
+    ends = ENDS.get(provider)
+    if ends is None:
+        return wire.direct or provider in READINGS
+    return wire.transform is not None and wire.url.partition("?")[0].endswith(ends)

@@ -18,6 +18,7 @@ from typing import Any
 import orjson
 
 from proxy.models import Json, Message
+from proxy.providers import signature
 from proxy.providers.capture import Capture, Transform
 
 SLOT = "\x00"
@@ -29,8 +30,10 @@ OPENAI = "/chat/completions"
 KEPT = 4096
 """Wires that are kept; the oldest go first."""
 
-DROPPED = frozenset({"host", "connection", "content-length", "accept-encoding", "transfer-encoding"})
-"""Headers that belong to the connection; the client's own fingerprint, `x-stainless-*`, is none of ours either."""
+DROPPED = frozenset({"host", "connection", "content-length", "accept-encoding", "transfer-encoding", *signature.MADE})
+"""Headers that belong to the connection, or to one body; the client's own fingerprint, `x-stainless-*`, is none of ours
+either.
+"""
 
 
 @dataclass(slots=True, frozen=True)
@@ -75,8 +78,10 @@ def wire(found: Capture, messages: Sequence[Message], key: str, *, stream: bool)
     headers = {
         name: value.replace(key, SLOT) if key else value
         for name, value in found.headers.items()
-        if name not in DROPPED and not name.startswith("x-stainless-")
+        if name not in DROPPED and not name.startswith("x-stainless-") and not value.startswith(signature.SCHEME)
     }
+    if key and not any(SLOT in value for value in headers.values()):
+        return None
     return Wire(found.url, headers, direct=direct, **made)
 
 

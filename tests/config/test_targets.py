@@ -83,6 +83,20 @@ def test_model_info_gives_the_mode_whatever_word_it_is(mode: str) -> None:
     assert route("model: echo/echo").source.target.mode is None
 
 
+def test_the_transport_is_the_entry_s_or_its_provider_s_or_lean() -> None:
+    text = """
+model_list:
+  - {model_name: a, litellm_params: {model: openai/x, api_key: k}}
+  - {model_name: b, litellm_params: {model: openai/x, api_key: k}, model_info: {transport: lean}}
+  - {model_name: c, litellm_params: {model: groq/x, api_key: k}, model_info: {transport: litellm}}
+providers: {openai: {transport: litellm}}
+"""
+    known, found = resolve(text)
+    assert [each.source.target.transport for each in found] == ["litellm", "lean", "litellm"]
+    assert (known["openai"].target.transport, known["groq"].target.transport) == ("litellm", "lean")
+    assert found[0].source.target.settings == {}, "it is no setting of the provider's"
+
+
 def test_an_entry_takes_from_its_provider_what_it_leaves_out() -> None:
     more = """
 providers:

@@ -142,6 +142,7 @@ def test_the_order_of_keys_does_not_matter(call: Call) -> None:
         lambda: aimed(settings={"aws_secret_access_key": "x", "azure_ad_token": "y", "vertex_credentials": "{}"}),
         lambda: aimed(settings={"organization_key": SecretStr("x"), "organization": SecretStr("y")}),
         lambda: aimed(input_cost_per_token=1.0),
+        lambda: aimed(transport="litellm"),
     ],
 )
 def test_what_is_not_sent_does_not_count(same: Callable[[], Call]) -> None:

@@ -7,7 +7,7 @@ import pytest
 from proxy.errors import UpstreamError
 from proxy.models import Json, Message
 from proxy.providers.messages import prepare
-from proxy.providers.parts import ASSISTANTS, OTHERS
+from proxy.providers.parts import ASSISTANTS, OTHERS, distant
 from proxy.vendors import VENDORS
 
 NAMES = [name for name in VENDORS if name != "echo"]
@@ -70,3 +70,23 @@ def test_other_parts_are_refused_by_name(provider: str, part: Json, wrong: str) 
 def test_a_tool_may_answer_with_anything() -> None:
     messages: list[Message] = [{"role": "tool", "content": [{"type": "zzz"}]}, {"role": "user", "content": "and?"}]
     assert "zzz" in prepare(messages, "openai")[0]["content"]
+
+
+@pytest.mark.parametrize(
+    ("part", "elsewhere"),
+    [
+        (TEXT, False),
+        ({"type": "text", "text": "https://example.com/a.png"}, False),
+        ({"type": "image_url", "image_url": {"url": "data:image/png;base64,aGk="}}, False),
+        ({"type": "file", "file": {"filename": "a.pdf", "file_data": "data:application/pdf;base64,JVBERg=="}}, False),
+        ({"type": "input_audio", "input_audio": {"data": "UklGRg==", "format": "wav"}}, False),
+        ({"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}, True),
+        ({"type": "image_url", "image_url": "HTTP://example.com/a.png"}, True),
+        ({"type": "video_url", "video_url": {"url": "gs://bucket/a.mp4"}}, True),
+        ({"type": "file", "file": {"file_id": "file-1"}}, True),
+        ({"type": "document", "document": {"source": [{"url": "https://example.com"}]}}, True),
+    ],
+)
+def test_what_a_part_only_names(part: Json, elsewhere: bool) -> None:
+    assert distant([{"role": "user", "content": [TEXT, part]}]) == elsewhere
+    assert not distant([{"role": "user", "content": "https://example.com/a.png"}])
