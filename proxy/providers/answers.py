@@ -45,7 +45,7 @@ class Reader:
             if listed and self.model is None:  # Azure's last chunk has none, and the deployment's name for the model
                 self.model = model(part)
             self.fingerprint = self.fingerprint or fingerprint(part)
-            self.usage = part.get("usage") or self.usage
+            self.usage = part.get("usage") or values.fields(part.get("x_groq")).get("usage") or self.usage
             for position, given in enumerate(listed):
                 choice = values.fields(given)
                 index = values.index(choice.get("index"), position)

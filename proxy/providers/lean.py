@@ -27,6 +27,7 @@ from proxy.providers.exchange import Exchange, Truncated
 from proxy.providers.parameters import Plan
 from proxy.providers.parts import distant
 from proxy.providers.pool import Pool
+from proxy.providers.preparation import keep
 from proxy.providers.readings import READINGS, Cutter, Direct, Reading, loaded, readable
 from proxy.providers.reply import Reply
 from proxy.providers.wires import Wire
@@ -62,6 +63,7 @@ class Lean:
         self._engine = engine
         self._pool = Pool()
         self.wires: dict[bytes, Wire | None] = {}
+        self._capturing: dict[bytes, asyncio.Task[Wire | None]] = {}
 
     async def close(self) -> None:
         await self._pool.close()
@@ -77,7 +79,7 @@ class Lean:
         if wire is None:
             return None
         plan.wire = kept
-        body = wire.body(plan.messages)
+        body = wire.body(plan.messages, plan.own)
         written = orjson.dumps(body)
         headers = secret.headers(wire, written)
         reply = await self._pool.post(wire.url, headers, written, exchange=exchange, timeout=seconds)
@@ -91,17 +93,23 @@ class Lean:
         return Answer(reply, reading, stream=plan.stream)
 
     async def _captured(self, kept: bytes, plan: Plan, target: Target, key: str) -> Wire | None:
-        """What LiteLLM shows of how such calls are written."""
+        """What LiteLLM shows of how such calls are written; calls that come meanwhile wait for the same."""
         litellm = await self._engine.loaded()
+        if kept in self.wires:
+            return self.wires[kept]
+        task = self._capturing.get(kept)
+        if task is None:
+            task = self._capturing[kept] = asyncio.create_task(self._capture(litellm, plan, target, key))
+            task.add_done_callback(lambda _: self._capturing.pop(kept))
+        wire = await asyncio.shield(task)
+        keep(self.wires, kept, wire)
+        return wire
+
+    async def _capture(self, litellm: Any, plan: Plan, target: Target, key: str) -> Wire | None:
         arguments = wrapper.arguments(litellm, plan, target, 600.0)
         found = await capture(partial(litellm.acompletion, **arguments), stream=plan.stream)
-        wire = wires.wire(found, plan.messages, key, stream=plan.stream)
-        if wire is not None and not readable(target.provider, wire):
-            wire = None
-        while len(self.wires) >= wires.KEPT:
-            del self.wires[next(iter(self.wires))]
-        self.wires[kept] = wire
-        return wire
+        wire = wires.wire(found, plan.messages, plan.own, key, stream=plan.stream)
+        return wire if wire is not None and readable(target.provider, wire) else None
 
 
 def _covers(plan: Plan, target: Target) -> bool:

@@ -121,7 +121,8 @@ class Plan:
     """One call being prepared: who is asked for what, and what had to give way.
 
     `asked` is what the client asked for, `kind` what the provider is asked for; `base64` that vectors are wanted
-    in it. `wanted` are the parameters as they were, `name` and `wire` by what the kind of call is kept.
+    in it. `wanted` are the parameters as they were, `own` those of them that have a stand-in; `name` and `wire` are by
+    what the kind of call is kept.
     """
 
     provider: str
@@ -138,6 +139,7 @@ class Plan:
     forced: set[str] = field(default_factory=set)
     dropped: dict[str, str] = field(default_factory=dict)
     wanted: Mapping[str, Json] = field(default_factory=dict)
+    own: Mapping[str, Json] = field(default_factory=dict)
     name: bytes | None = None
     wire: bytes | None = None
 
@@ -213,12 +215,13 @@ def claude_version(model: str) -> tuple[int, int]:
     return (int(found[1]), int(found[2] or 0)) if found else (99, 0)
 
 
-_OPENAI_LENGTHS = frozenset({"openai", "azure", "anyscale", "litellm", "openrouter", "groq", "fireworks"})
+OPENAI_LENGTHS = frozenset({"openai", "azure", "anyscale", "litellm", "openrouter", "groq", "fireworks"})
+"""Providers that have both of OpenAI's names for the length of an answer."""
 
 
 def _lengths(plan: Plan) -> None:
     """One length parameter at most, by the name that the provider has; Claude's own API always gets one."""
-    if plan.provider not in _OPENAI_LENGTHS and "max_completion_tokens" in plan.params:
+    if plan.provider not in OPENAI_LENGTHS and "max_completion_tokens" in plan.params:
         plan.params["max_tokens"] = plan.params.pop("max_completion_tokens")
     if "max_completion_tokens" in plan.params:
         plan.params.pop("max_tokens", None)

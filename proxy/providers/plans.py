@@ -3,7 +3,8 @@
 A record is all that one kind of call needs: what the rules made of its parameters, its wire, and what a token costs.
 What must stay true:
 
-* Nothing of a client's words is kept: only kinds whose parameters are numbers, of calls that may be written down.
+* Nothing of a client's words is kept: only kinds whose parameters are numbers, or have stand-ins, of calls that may be
+  written down.
 * No key is in a record (`wires.py`), and records count for one version of LiteLLM and of this gateway only.
 * A file that cannot be read is no file.
 """
@@ -26,6 +27,7 @@ from proxy.providers.lean import Lean
 from proxy.providers.parameters import KNOWN, OWN, Plan
 from proxy.providers.preparation import Preparation, Prepared, keep
 from proxy.providers.prices import Prices, Rate, key, names
+from proxy.providers.standins import Place
 from proxy.providers.wires import Wire
 
 logger = logging.getLogger(__name__)
@@ -116,13 +118,20 @@ class Plans:
         wire = self._lean.wires.get(plan.wire) if plan.wire is not None else None
         if plan.name is None or prepared is None or wire is None or wire.transform is not None:
             return None
-        if call.request.policy.omits or not all(_plain(*param) for param in plan.wanted.items()):
+        if call.request.policy.omits or not all(
+            name in plan.own or _plain(name, value) for name, value in plan.wanted.items()
+        ):
             return None
         priced, rate = price in self._prices.rates, self._prices.rates.get(price)
         return {
             "name": plan.name.hex(),
             "prepared": {**asdict(prepared), "forced": sorted(prepared.forced)},
-            "wire": {"url": wire.url, "headers": dict(wire.headers), "fields": dict(wire.fields)},
+            "wire": {
+                "url": wire.url,
+                "headers": dict(wire.headers),
+                "fields": dict(wire.fields),
+                "places": wire.places,
+            },
             "price": price if priced else "",
             "rate": None if rate is None else asdict(rate),
         }
@@ -132,7 +141,7 @@ class Plans:
             prepared = dict(record["prepared"])
             prepared |= {"forced": frozenset(prepared["forced"]), "lead": tuple(prepared["lead"])}
             made = Prepared(**prepared)
-            wire = Wire(**record["wire"], direct=True)
+            wire = Wire(**{**record["wire"], "places": _places(record["wire"]["places"])}, direct=True)
             rate = None if record["rate"] is None else Rate(**record["rate"])
             keep(self._preparation.kept, bytes.fromhex(record["name"]), made)
             keep(self._lean.wires, bytes.fromhex(name), wire)
@@ -149,4 +158,8 @@ def _versions() -> dict[str, str]:
 
 def _plain(name: str, value: Json) -> bool:
     """Whether a parameter says nothing but a number."""
-    return (name in KNOWN or name in OWN) and (value is None or isinstance(value, bool | int | float))
+    return (name in KNOWN or name in OWN) and isinstance(value, bool | int | float | None)
+
+
+def _places(listed: Json) -> list[tuple[Place, str]]:
+    return [(tuple(str(step) for step in path), str(name)) for path, name in listed]

@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 
 from proxy.models import Call, Json, Message, Target
-from proxy.providers import credentials, messages, parameters, texts
+from proxy.providers import credentials, messages, parameters, standins, texts
 from proxy.providers.engine import Engine
 from proxy.providers.parameters import Plan
 
@@ -70,13 +70,15 @@ class Preparation:
         if plan.asked == "text":
             texts.check(plan)
         plan.messages = messages.prepare(plan.messages, target.provider, claude=plan.claude)
+        plan.wanted = plan.params
+        plan.params, plan.own = standins.split(plan.params, lengths=target.provider in parameters.OPENAI_LENGTHS)
         name = plan.name = self.name(plan, target)
         prepared = self.kept.get(name) if name is not None else None
         if prepared is None:
             prepared = await self._prepared(plan, target)
             if name is not None:
                 keep(self.kept, name, prepared)
-        plan.wanted, plan.params = plan.params, {}
+        plan.params = {}
         plan.arguments = dict(prepared.arguments)
         plan.forced = set(prepared.forced)
         plan.dropped.update(prepared.dropped)

@@ -83,7 +83,8 @@ class Prices:
         name = key(listed)
         if name not in self.rates and name not in self._varied:
             await self._loaded()
-            self._find(name, listed)
+            if name not in self.rates:
+                self._find(name, listed)
         if name in self._varied or not _simple(counted, usage):
             await self._loaded()
             return self._listed(listed, usage, None if usage.estimated else counted)

@@ -20,15 +20,13 @@ import orjson
 from proxy.models import Json, Message
 from proxy.providers import signature
 from proxy.providers.capture import Capture, Transform
+from proxy.providers.standins import Place, fill, places
 
 SLOT = "\x00"
 """Stands in a header for the key: no header can hold it."""
 
 OPENAI = "/chat/completions"
 """How the address ends of an endpoint whose answers have OpenAI's form."""
-
-KEPT = 4096
-"""Wires that are kept; the oldest go first."""
 
 DROPPED = frozenset({"host", "connection", "content-length", "accept-encoding", "transfer-encoding", *signature.MADE})
 """Headers that belong to the connection, or to one body; the client's own fingerprint, `x-stainless-*`, is none of ours
@@ -39,30 +37,40 @@ either.
 @dataclass(slots=True, frozen=True)
 class Wire:
     """One way to write calls. `transform` is None where the messages go as they are; `settings` are LiteLLM's own notes
-    about such calls. Answers have OpenAI's form where `direct`.
+    about such calls, `places` where values of the call's own stand (`standins.py`). Answers have OpenAI's form where
+    `direct`.
     """
 
     url: str
     headers: Mapping[str, str]
     fields: Mapping[str, Json]
     direct: bool
+    places: Sequence[tuple[Place, str]] = ()
     transform: Transform | None = field(default=None, repr=False)
     settings: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
-    def body(self, messages: Sequence[Message]) -> dict[str, Json]:
-        """The body of a call with these messages."""
+    def body(self, messages: Sequence[Message], own: Mapping[str, Json]) -> dict[str, Json]:
+        """The body of a call with these messages, and its own values for the stand-ins."""
         told = bare(messages)
         if self.transform is None:
-            return {**self.fields, "messages": told}
-        return {**self.transform(told)[0], **self.fields}
+            made = {**self.fields, "messages": told}
+        else:
+            made = {**self.transform(told)[0], **self.fields}
+        if self.places:
+            fill(made, self.places, own)
+        return made
 
     def keyed(self, key: str) -> dict[str, str]:
         """The headers with a key in them."""
         return {name: value.replace(SLOT, key) for name, value in self.headers.items()}
 
 
-def wire(found: Capture, messages: Sequence[Message], key: str, *, stream: bool) -> Wire | None:
-    """The wire of a captured call with these messages and this key; None where it cannot be repeated."""
+def wire(
+    found: Capture, messages: Sequence[Message], own: Mapping[str, Json], key: str, *, stream: bool
+) -> Wire | None:
+    """The wire of a captured call with these messages, stand-ins for `own` values, and this key; None where it cannot
+    be repeated.
+    """
     try:
         body = orjson.loads(found.body)
     except orjson.JSONDecodeError:
@@ -82,7 +90,7 @@ def wire(found: Capture, messages: Sequence[Message], key: str, *, stream: bool)
     }
     if key and not any(SLOT in value for value in headers.values()):
         return None
-    return Wire(found.url, headers, direct=direct, **made)
+    return Wire(found.url, headers, direct=direct, places=places(body, own), **made)
 
 
 def _made(

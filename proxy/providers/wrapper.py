@@ -10,12 +10,14 @@ from __future__ import annotations
 import asyncio
 import copy
 from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from proxy.models import Target
 from proxy.providers import clients, credentials, texts
 from proxy.providers import usage as usages
 from proxy.providers.parameters import Plan
+from proxy.providers.standins import filled
 
 BREATH = 20
 """Chunks after which the other tasks get a turn: what is already buffered arrives without any."""
@@ -68,6 +70,7 @@ async def ask(litellm: Any, plan: Plan, target: Target, seconds: float, abandon:
     if plan.kind == "text":
         answer = await texts.ask(clients.client(litellm, target, seconds), plan)
     else:
+        plan = replace(plan, arguments=filled(plan.arguments, plan.own))
         answer = await litellm.acompletion(**arguments(litellm, plan, target, seconds))
     return Wrapped(answer, plan.stream, abandon)
 

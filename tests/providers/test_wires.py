@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import aclosing
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -11,12 +13,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from proxy.models import Json, Message
+from proxy.models import Call, CompletionRequest, Event, Json, Message, Target, TraceContext
 from proxy.providers import wires, wrapper
 from proxy.providers.capture import Capture, capture
 from proxy.providers.litellm import LiteLLM
-from proxy.providers.parameters import Plan
-from tests.upstreams.fleet import Fleet
+from proxy.providers.parameters import OPENAI_LENGTHS, Plan
+from tests.upstreams.fleet import MODELS, Fleet
 
 DIRECT = ["openai", "azure", "anyscale", "openrouter", "mistral", "litellm", "groq", "fireworks"]
 OTHERS = ["anthropic", "cohere"]
@@ -67,20 +69,20 @@ async def test_other_words_are_translated_as_litellm_does(fleet: Fleet, provider
 
     await asyncio.to_thread(collect)
     first = await shown(litellm, fleet, name, drawn[0])
-    wire = wires.wire(first, drawn[0], KEY, stream=False)
+    wire = wires.wire(first, drawn[0], {}, KEY, stream=False)
     assert wire is not None
     assert wire.direct == (name in DIRECT)
     for messages in drawn:
         found = await shown(litellm, fleet, name, messages)
         assert wires.form(messages) == wires.form(drawn[0])
-        assert orjson.loads(orjson.dumps(wire.body(messages))) == orjson.loads(found.body)
+        assert orjson.loads(orjson.dumps(wire.body(messages, {}))) == orjson.loads(found.body)
         assert found.url == wire.url
 
 
 @pytest.mark.parametrize("name", [*DIRECT, *OTHERS])
 async def test_no_key_is_in_a_wire_and_any_can_be_put_in(fleet: Fleet, provider: LiteLLM, name: str) -> None:
     litellm, said = await provider.start(), [{"role": "user", "content": "hi"}]
-    wire = wires.wire(await shown(litellm, fleet, name, said), said, KEY, stream=False)
+    wire = wires.wire(await shown(litellm, fleet, name, said), said, {}, KEY, stream=False)
     assert wire is not None
     assert KEY not in repr((wire.url, wire.headers, wire.fields))
     assert [value for value in wire.keyed("another").values() if "another" in value] in (
@@ -98,12 +100,12 @@ def captured(body: Json, url: str = "http://127.0.0.1/v1/chat/completions") -> C
 
 def test_what_cannot_be_repeated_is_no_wire() -> None:
     whole = {"model": "m", "messages": SAID}
-    assert wires.wire(captured(whole), SAID, KEY, stream=False) is not None
-    assert wires.wire(captured(whole), SAID, KEY, stream=True) is None, "LiteLLM means to fake the stream"
-    assert wires.wire(captured(whole | {"messages": []}), SAID, KEY, stream=False) is None
-    assert wires.wire(captured(whole, "http://127.0.0.1/v1/responses"), SAID, KEY, stream=False) is None
-    assert wires.wire(captured([whole]), SAID, KEY, stream=False) is None
-    assert wires.wire(Capture("http://127.0.0.1/", {}, b"\xff"), SAID, KEY, stream=False) is None
+    assert wires.wire(captured(whole), SAID, {}, KEY, stream=False) is not None
+    assert wires.wire(captured(whole), SAID, {}, KEY, stream=True) is None, "LiteLLM means to fake the stream"
+    assert wires.wire(captured(whole | {"messages": []}), SAID, {}, KEY, stream=False) is None
+    assert wires.wire(captured(whole, "http://127.0.0.1/v1/responses"), SAID, {}, KEY, stream=False) is None
+    assert wires.wire(captured([whole]), SAID, {}, KEY, stream=False) is None
+    assert wires.wire(Capture("http://127.0.0.1/", {}, b"\xff"), SAID, {}, KEY, stream=False) is None
 
 
 @pytest.mark.parametrize(
@@ -122,3 +124,66 @@ def test_another_form_is_another_kind(other: list[Message]) -> None:
     assert wires.name({}, {}, other) != wires.name({}, {}, SAID)
     assert wires.name({"api_base": "x"}, {}, SAID) != wires.name({}, {}, SAID) != wires.name({}, {"n": 1}, SAID)
     assert wires.form([{"role": "user", "content": "other words"}]) == wires.form(SAID)
+
+
+OWN: dict[str, Json] = {
+    "user": "ada",
+    "seed": 7,
+    "max_tokens": 33,
+    "prompt_cache_key": "a key of a cache",
+    "safety_identifier": "someone",
+}
+
+
+async def sent(fleet: Fleet, provider: LiteLLM, target: Target, **params: Json) -> Json:
+    """The body that a call with these parameters comes with."""
+    fleet.reset()
+    trace = TraceContext("t", "t")
+    call = Call(CompletionRequest("parea", trace, messages=[{"role": "user", "content": "hi"}], params=params))
+    async with aclosing(provider.complete(call, target)) as events:
+        assert [event async for event in events]
+    (request,) = fleet[target.provider].requests
+    return request.json
+
+
+@pytest.mark.parametrize("name", MODELS)
+async def test_values_of_a_calls_own_make_no_other_kind(fleet: Fleet, name: str) -> None:
+    provider, lean = LiteLLM(timeout=10), fleet.target(name)
+    await provider.start()
+    wrapped = replace(lean, transport="litellm")
+    assert await sent(fleet, provider, lean, **OWN) == await sent(fleet, provider, wrapped, **OWN)
+    kinds = len(provider._lean.wires)
+    others = {key: f"{value} more" if isinstance(value, str) else value + 1 for key, value in OWN.items()}
+    body = await sent(fleet, provider, lean, **others)
+    assert body == await sent(fleet, provider, wrapped, **others)
+    assert "stand-in" not in orjson.dumps(body).decode()
+    # elsewhere the length of an answer has rules
+    assert (len(provider._lean.wires) == kinds) == (name in OPENAI_LENGTHS)
+    await provider.close()
+
+
+async def test_calls_of_one_kind_that_come_together_ask_litellm_once(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    provider = LiteLLM(timeout=10)
+    litellm, asked = await provider.start(), []
+    ask = litellm.acompletion
+
+    async def counted(**named: Any) -> Any:
+        asked.append(named["model"])
+        return await ask(**named)
+
+    monkeypatch.setattr(litellm, "acompletion", counted)
+    request = CompletionRequest("parea", TraceContext("t", "t"), messages=[{"role": "user", "content": "hi"}])
+
+    async def one() -> list[Event]:
+        async with aclosing(provider.complete(Call(request), fleet.target("openai"))) as events:
+            return [event async for event in events]
+
+    first = asyncio.create_task(one())
+    others = [asyncio.create_task(one()) for _ in range(10)]
+    await asyncio.sleep(0)
+    first.cancel()
+    assert all(await asyncio.gather(*others))
+    assert len(asked) == 1
+    await provider.close()
