@@ -42,9 +42,9 @@ class Signed:
     def __init__(self, pair: Mapping[str, str]) -> None:
         self._pair = pair
 
-    def headers(self, wire: Wire, body: bytes) -> Mapping[str, str]:
-        # LiteLLM's own notes hold the region that it read from the model's name, if there is one
-        return signature.signed(self._pair, str(wire.settings["aws_region_name"]), wire.url, wire.headers, body)
+    def headers(self, wire: Wire, body: bytes) -> tuple[Mapping[str, str], Mapping[str, str]]:
+        region = str(wire.settings["aws_region_name"])  # LiteLLM's own note, which a model's name may decide
+        return wire.headers, signature.made(self._pair, region, wire.url, wire.headers, body)
 
 
 async def access(engine: Engine, provider: str, place: dict[str, Any]) -> Access:
