@@ -19,8 +19,8 @@ class Access(Protocol):
 
     key: str
 
-    def headers(self, wire: Wire, body: bytes) -> Mapping[str, str]:
-        """The headers of a call with this body."""
+    def headers(self, wire: Wire, body: bytes) -> tuple[Mapping[str, str], Mapping[str, str]]:
+        """The headers of all calls of this kind, and those of a call with this body alone."""
         ...
 
 
@@ -30,8 +30,8 @@ class Key:
     def __init__(self, key: str) -> None:
         self.key = key
 
-    def headers(self, wire: Wire, body: bytes) -> Mapping[str, str]:
-        return wire.keyed(self.key)
+    def headers(self, wire: Wire, body: bytes) -> tuple[Mapping[str, str], Mapping[str, str]]:
+        return wire.keyed(self.key), {}
 
 
 class Signed:
@@ -59,7 +59,10 @@ async def access(engine: Engine, provider: str, place: dict[str, Any]) -> Access
         pair = {name: place.pop(name, "") for name in signature.PAIR}
         place["signed"] = True  # else the wire of a bearer's key would be taken for this one
         return Signed(pair)
-    return Key(key or place.pop("azure_ad_token", ""))
+    if not key and (token := place.pop("azure_ad_token", "")):
+        place["token"] = True  # which has a header of its own
+        return Key(token)
+    return Key(key or "")
 
 
 async def _token(litellm: Any, place: Mapping[str, Any]) -> str:
