@@ -22,7 +22,7 @@ from pydantic import SecretStr
 from proxy.draft import Draft
 from proxy.errors import UpstreamError
 from proxy.models import Chunk, Completion, Target
-from proxy.providers import wires
+from proxy.providers import credentials, wires
 from proxy.providers.capture import capture
 from proxy.providers.litellm import LiteLLM
 from tests.providers.features import ADDED, FEATURES
@@ -379,6 +379,31 @@ async def test_other_words_of_a_vendor_take_the_wrapper(
 ) -> None:
     target = fleet.target(name, MODELS_BESIDES[name])
     assert not await compare(fleet, provider, wrapper, target, Case("hello"), way)
+
+
+@pytest.mark.parametrize("name", MODELS)
+async def test_no_wire_holds_a_secret(fleet: Fleet, provider: LiteLLM, wrapper: Wrapper, name: str) -> None:
+    target = fleet.target(name)
+    await account(fleet, provider, replace(target, transport="litellm"), Case("hello"), "whole")
+    found = await capture(partial(wrapper.ask, **wrapper.named), stream=False)
+    key = {"vertexai": getattr(fleet[name], "token", ""), "aws_bedrock": ""}.get(name, fleet[name].key)
+    wire = wires.wire(found, wrapper.named["messages"], key, stream=False)
+    assert wire is not None
+    named = wire.transform.named if wire.transform is not None else {}
+    kept = str([wire.url, wire.headers, wire.fields, wire.settings, named])
+    assert not [secret for secret in (*credentials.secrets(target), key or "no key") if secret in kept]
+
+
+async def test_a_conversation_and_what_was_recorded_stay_as_they_are(fleet: Fleet, provider: LiteLLM) -> None:
+    """A translation that changes what it is given would change the calls that follow."""
+    for name in ("anthropic", "vertexai", "aws_bedrock", "cohere"):
+        for case in (case for case in REQUESTS if case.id in ("toolresult", "system", "thinking_blocks", "tools")):
+            before = json.dumps([case.messages, case.params])
+            sent = [
+                (await account(fleet, provider, fleet.target(name), case, "whole")).sent[0]["body"] for _ in range(3)
+            ]
+            assert sent[0] == sent[1] == sent[2]
+            assert json.dumps([case.messages, case.params]) == before
 
 
 async def test_a_token_of_googles_is_taken_anew(fleet: Fleet, provider: LiteLLM) -> None:
