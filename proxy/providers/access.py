@@ -59,10 +59,10 @@ async def access(engine: Engine, provider: str, place: dict[str, Any]) -> Access
         pair = {name: place.pop(name, "") for name in signature.PAIR}
         place["signed"] = True  # else the wire of a bearer's key would be taken for this one
         return Signed(pair)
-    if not key and (token := place.pop("azure_ad_token", "")):
-        place["token"] = True  # which has a header of its own
-        return Key(token)
-    return Key(key or "")
+    token = place.pop("azure_ad_token", "")
+    if token:
+        place["token"] = True  # it stands in another header than a key
+    return Key(key or token)
 
 
 async def _token(litellm: Any, place: Mapping[str, Any]) -> str:
