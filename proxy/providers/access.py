@@ -19,8 +19,8 @@ class Access(Protocol):
 
     key: str
 
-    def headers(self, wire: Wire, body: bytes) -> Mapping[str, str]:
-        """The headers of a call with this body."""
+    def headers(self, wire: Wire, body: bytes) -> tuple[Mapping[str, str], Mapping[str, str]]:
+        """The headers of all calls of this kind, and those of a call with this body alone."""
         ...
 
 
@@ -30,8 +30,8 @@ class Key:
     def __init__(self, key: str) -> None:
         self.key = key
 
-    def headers(self, wire: Wire, body: bytes) -> Mapping[str, str]:
-        return wire.keyed(self.key)
+    def headers(self, wire: Wire, body: bytes) -> tuple[Mapping[str, str], Mapping[str, str]]:
+        return wire.keyed(self.key), {}
 
 
 class Signed:
@@ -42,9 +42,9 @@ class Signed:
     def __init__(self, pair: Mapping[str, str]) -> None:
         self._pair = pair
 
-    def headers(self, wire: Wire, body: bytes) -> Mapping[str, str]:
-        # LiteLLM's own notes hold the region that it read from the model's name, if there is one
-        return signature.signed(self._pair, str(wire.settings["aws_region_name"]), wire.url, wire.headers, body)
+    def headers(self, wire: Wire, body: bytes) -> tuple[Mapping[str, str], Mapping[str, str]]:
+        region = str(wire.settings["aws_region_name"])  # LiteLLM's own note, which a model's name may decide
+        return wire.headers, signature.made(self._pair, region, wire.url, wire.headers, body)
 
 
 async def access(engine: Engine, provider: str, place: dict[str, Any]) -> Access:
@@ -60,7 +60,7 @@ async def access(engine: Engine, provider: str, place: dict[str, Any]) -> Access
         place["signed"] = True  # else the wire of a bearer's key would be taken for this one
         return Signed(pair)
     token = place.pop("azure_ad_token", "")
-    if token and not key:
+    if token:
         place["token"] = True  # it stands in another header than a key
     return Key(key or token)
 

@@ -81,8 +81,8 @@ class Lean:
         plan.wire = kept
         body = wire.body(plan.messages, plan.own)
         written = orjson.dumps(body)
-        headers = secret.headers(wire, written)
-        reply = await self._pool.post(wire.url, headers, written, exchange=exchange, timeout=seconds)
+        headers, once = secret.headers(wire, written)
+        reply = await self._pool.post(wire.url, headers, written, once=once, exchange=exchange, timeout=seconds)
         try:
             if not 200 <= reply.status < 300:
                 raise Failed(await _failure(reply))

@@ -18,7 +18,7 @@ from proxy.providers.connection import Connection
 from proxy.providers.dialing import dial
 from proxy.providers.exchange import Exchange, Unreachable, refusal
 from proxy.providers.reply import Reply
-from proxy.providers.request import Origin, Request, request
+from proxy.providers.request import Origin, Request, lines, request
 
 HEADS = 256
 """Heads of requests that are kept ready; each holds the key that its target is called with."""
@@ -48,18 +48,20 @@ class Pool:
         *,
         exchange: Exchange,
         timeout: float,  # noqa: ASYNC109
+        once: Mapping[str, str] | None = None,
     ) -> Reply:
         """Send one POST; there is a reply when its head is. `timeout` is in seconds, for the connection and for each
-        wait for a piece of the answer.
+        wait for a piece of the answer. `once` are headers of this request alone: the others are kept ready.
 
         Raises a `TransportError`. The environment's proxies are looked up once for each URL.
         """
         asked, kept = self._prepared(url, tuple(headers.items()), exchange.organization)
+        end = b"%d\r\n%s\r\n" % (len(body), lines(once) if once else b"")
         exchange.sent = True
         while kept and not kept[-1].usable:
             kept.pop()
         connection = kept.pop() if kept else await self._connect(asked.origin, kept, timeout)
-        reply = connection.send(asked.head + b"%d\r\n\r\n" % len(body), body, exchange, timeout)
+        reply = connection.send(asked.head + end, body, exchange, timeout)
         await reply.begin()
         exchange.status = reply.status
         exchange.headers = reply.headers

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import urllib.request
 from base64 import b64encode
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
@@ -96,6 +96,12 @@ def request(url: str, headers: Iterable[tuple[str, str]], organization: str | No
             fields["proxy-authorization"] = proxy.authorization
     lines = [f"POST {target} HTTP/1.1", *(f"{name}: {value}" for name, value in fields.items())]
     return Request(origin, "\r\n".join([*lines, "accept-encoding: identity", "content-length: "]).encode("latin-1"))
+
+
+def lines(headers: Mapping[str, str]) -> bytes:
+    """Headers as they stand in a head, each with its end. Raises `Unsendable`."""
+    fields = _own(headers.items(), None)
+    return "".join(f"{name}: {value}\r\n" for name, value in fields.items()).encode("latin-1")
 
 
 def _split(url: str) -> SplitResult:

@@ -19,8 +19,8 @@ COUNTED = ("content-type", "x-amz-", "x-amzn-")
 """How the names of the headers begin that are signed, besides the host."""
 
 
-def signed(pair: Mapping[str, str], region: str, url: str, headers: Mapping[str, str], body: bytes) -> dict[str, str]:
-    """Lower-case `headers` with those that sign a POST to Bedrock."""
+def made(pair: Mapping[str, str], region: str, url: str, headers: Mapping[str, str], body: bytes) -> dict[str, str]:
+    """The headers that sign a POST of `body` to Bedrock, besides its own, which are lower-case."""
     from botocore.auth import SigV4Auth
     from botocore.awsrequest import AWSRequest
     from botocore.credentials import Credentials
@@ -29,4 +29,5 @@ def signed(pair: Mapping[str, str], region: str, url: str, headers: Mapping[str,
     counted = {name: value for name, value in headers.items() if name.startswith(COUNTED)}
     request = AWSRequest(method="POST", url=url, data=body, headers=counted)
     SigV4Auth(credentials, "bedrock", region).add_auth(request)
-    return {**headers, **{name.lower(): value for name, value in request.headers.items()}}
+    found = {name.lower(): value for name, value in request.headers.items()}
+    return {name: found[name] for name in (*MADE, "authorization") if name in found}

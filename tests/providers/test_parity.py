@@ -22,7 +22,7 @@ from pydantic import SecretStr
 from proxy.draft import Draft
 from proxy.errors import UpstreamError
 from proxy.models import Chunk, Completion, Target
-from proxy.providers import wires
+from proxy.providers import credentials, wires
 from proxy.providers.capture import capture
 from proxy.providers.litellm import LiteLLM
 from tests.providers.features import ADDED, FEATURES
@@ -368,17 +368,33 @@ async def test_both_ways_are_let_in_alike(
     assert await compare(fleet, provider, wrapper, target, Case("hello"), way)
 
 
-MODELS_BESIDES = {"vertexai": "claude-haiku-4-5", "aws_bedrock": "invoke/anthropic.claude-3-haiku-20240307-v1:0"}
+OTHERS = (
+    ("vertexai", "claude-haiku-4-5"),
+    ("vertexai", "meta/llama-3.1-405b-instruct-maas"),
+    ("aws_bedrock", "invoke/anthropic.claude-3-haiku-20240307-v1:0"),
+)
 """Models that are spoken to in other words than their vendor's."""
 
 
 @pytest.mark.parametrize("way", ["whole", "stream"])
-@pytest.mark.parametrize("name", MODELS_BESIDES)
+@pytest.mark.parametrize(("name", "model"), OTHERS)
 async def test_other_words_of_a_vendor_take_the_wrapper(
-    fleet: Fleet, provider: LiteLLM, wrapper: Wrapper, name: str, way: str
+    fleet: Fleet, provider: LiteLLM, wrapper: Wrapper, name: str, model: str, way: str
 ) -> None:
-    target = fleet.target(name, MODELS_BESIDES[name])
-    assert not await compare(fleet, provider, wrapper, target, Case("hello"), way)
+    assert not await compare(fleet, provider, wrapper, fleet.target(name, model), Case("hello"), way)
+
+
+@pytest.mark.parametrize("name", MODELS)
+async def test_no_wire_holds_a_secret(fleet: Fleet, provider: LiteLLM, wrapper: Wrapper, name: str) -> None:
+    target = fleet.target(name)
+    await account(fleet, provider, replace(target, transport="litellm"), Case("hello"), "whole")
+    found = await capture(partial(wrapper.ask, **wrapper.named), stream=False)
+    key = {"vertexai": getattr(fleet[name], "token", ""), "aws_bedrock": ""}.get(name, fleet[name].key)
+    wire = wires.wire(found, wrapper.named["messages"], key, stream=False)
+    assert wire is not None
+    named = wire.transform.named if wire.transform is not None else {}
+    kept = str([wire.url, wire.headers, wire.fields, wire.settings, named])
+    assert not [secret for secret in (*credentials.secrets(target), key or "no key") if secret in kept]
 
 
 async def test_a_token_of_googles_is_taken_anew(fleet: Fleet, provider: LiteLLM) -> None:

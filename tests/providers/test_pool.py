@@ -120,6 +120,15 @@ async def test_the_caller_names_itself_and_the_host(pool: Pool) -> None:
         assert b"\r\nhost: signed.example\r\nuser-agent: me\r\n" in server.heads[0]
 
 
+async def test_headers_of_one_request_stand_in_that_one_alone(pool: Pool) -> None:
+    async with raw(OK) as server:
+        for once in ({"X-Signature": "one", "date": "now"}, None):
+            await pool.post(server.url, {"kept": "1"}, b"{}", once=once, exchange=Exchange(100), timeout=5)
+        signed, plain = server.heads
+        assert signed.endswith(b"content-length: 2\r\nx-signature: one\r\ndate: now\r\n\r\n")
+        assert b"x-signature" not in plain
+
+
 async def test_a_large_body_is_sent_whole(pool: Pool) -> None:
     async with raw(OK) as server:
         body = os.urandom(2**20) * 5
@@ -156,11 +165,14 @@ BAD_HEADERS = [
 ]
 
 
+@pytest.mark.parametrize("once", [False, True])
 @pytest.mark.parametrize("headers", BAD_HEADERS, ids=repr)
-async def test_a_header_that_would_end_its_line_is_not_sent(pool: Pool, headers: dict[str, str]) -> None:
+async def test_a_header_that_would_end_its_line_is_not_sent(pool: Pool, headers: dict[str, str], once: bool) -> None:
     async with raw(OK) as server:
+        exchange = Exchange(1, sent=False)
+        kept, alone = ({}, headers) if once else (headers, {})
         with pytest.raises(Unsendable) as caught:
-            await pool.post(server.url, headers, b"", exchange=(exchange := Exchange(1, sent=False)), timeout=5)
+            await pool.post(server.url, kept, b"", once=alone, exchange=exchange, timeout=5)
         assert SECRET not in str(caught.value)
         assert not exchange.sent
         assert server.connections == 0

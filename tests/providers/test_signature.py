@@ -12,7 +12,7 @@ HEADERS = {"content-type": "application/json", "accept": "*/*", "x-amzn-bedrock-
 
 
 def sign(pair: dict[str, str] = PAIR, url: str = URL, body: bytes = b"{}") -> dict[str, str]:
-    return signature.signed(pair, "us-east-1", url, HEADERS, body)
+    return signature.made(pair, "us-east-1", url, HEADERS, body)
 
 
 def counted(headers: dict[str, str]) -> str:
@@ -21,11 +21,10 @@ def counted(headers: dict[str, str]) -> str:
     return found[1]
 
 
-def test_all_headers_are_sent_and_those_that_aws_counts_are_signed() -> None:
+def test_those_headers_are_signed_that_aws_counts() -> None:
     headers = sign()
-    assert HEADERS.items() <= headers.items()
     assert counted(headers) == "content-type;host;x-amz-date;x-amzn-bedrock-trace"
-    assert "x-amz-security-token" not in headers
+    assert headers.keys() == {"x-amz-date", "authorization"}
     assert headers["authorization"].startswith(f"{signature.SCHEME} Credential=AKIATEST/")
 
 
@@ -38,8 +37,3 @@ def test_a_sessions_token_is_sent_and_signed() -> None:
 def test_the_body_the_path_and_the_secret_are_signed() -> None:
     others = [sign(body=b"{ }"), sign(url=URL + "-stream"), sign({**PAIR, "aws_secret_access_key": "another"})]
     assert len({headers["authorization"] for headers in [sign(), *others]}) == 4
-
-
-def test_what_a_signature_makes_is_what_a_wire_leaves_out() -> None:
-    made = sign({**PAIR, "aws_session_token": "a-token"}).keys() - HEADERS.keys()
-    assert made == {*signature.MADE, "authorization"}
