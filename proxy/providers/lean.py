@@ -79,7 +79,10 @@ class Lean:
         if wire is None:
             return None
         plan.wire = kept
-        body = wire.body(plan.messages, plan.own)
+        try:
+            body = wire.body(plan.messages, plan.own)
+        except Exception:  # LiteLLM cannot translate it; its wrapper says why in words that are known here
+            return None
         written = orjson.dumps(body)
         headers, once = secret.headers(wire, written)
         reply = await self._pool.post(wire.url, headers, written, once=once, exchange=exchange, timeout=seconds)

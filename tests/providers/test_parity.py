@@ -390,7 +390,7 @@ async def test_no_wire_holds_a_secret(fleet: Fleet, provider: LiteLLM, wrapper: 
     await account(fleet, provider, replace(target, transport="litellm"), Case("hello"), "whole")
     found = await capture(partial(wrapper.ask, **wrapper.named), stream=False)
     key = {"vertexai": getattr(fleet[name], "token", ""), "aws_bedrock": ""}.get(name, fleet[name].key)
-    wire = wires.wire(found, wrapper.named["messages"], key, stream=False)
+    wire = wires.wire(found, wrapper.named["messages"], {}, key, stream=False)
     assert wire is not None
     named = wire.transform.named if wire.transform is not None else {}
     kept = str([wire.url, wire.headers, wire.fields, wire.settings, named])
