@@ -130,6 +130,7 @@ class Plans:
                 "url": wire.url,
                 "headers": dict(wire.headers),
                 "fields": dict(wire.fields),
+                "developer": wire.developer,
                 "places": wire.places,
             },
             "price": price if priced else "",

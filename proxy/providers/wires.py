@@ -37,21 +37,22 @@ either.
 @dataclass(slots=True, frozen=True)
 class Wire:
     """One way to write calls. `transform` is None where the messages go as they are; `settings` are LiteLLM's own notes
-    about such calls, `places` where values of the call's own stand (`standins.py`). Answers have OpenAI's form where
-    `direct`.
+    about such calls. `developer` says whether the model has that role, `places` where values of the call's own stand
+    (`standins.py`). Answers have OpenAI's form where `direct`.
     """
 
     url: str
     headers: Mapping[str, str]
     fields: Mapping[str, Json]
     direct: bool
+    developer: bool = True
     places: Sequence[tuple[Place, str]] = ()
     transform: Transform | None = field(default=None, repr=False)
     settings: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     def body(self, messages: Sequence[Message], own: Mapping[str, Json]) -> dict[str, Json]:
         """The body of a call with these messages, and its own values for the stand-ins."""
-        told = bare(messages)
+        told = bare(messages) if self.developer else undeveloped(bare(messages))
         if self.transform is None:
             made = {**self.fields, "messages": told}
         else:
@@ -97,8 +98,9 @@ def _made(
     body: Mapping[str, Json], messages: list[Message], transform: Transform | None, *, direct: bool
 ) -> dict[str, Any] | None:
     """The fields besides the conversation, and what makes that, if it is not just the messages."""
-    if direct and body.get("messages") == messages:
-        return {"fields": {name: value for name, value in body.items() if name != "messages"}}
+    if direct and body.get("messages") in (messages, undeveloped(messages)):
+        fields = {name: value for name, value in body.items() if name != "messages"}
+        return {"fields": fields, "developer": body["messages"] == messages}
     if transform is None:
         return None
     again, settings = transform(messages)
@@ -107,8 +109,8 @@ def _made(
     again = orjson.loads(orjson.dumps(again))
     if any(name not in body or body[name] != value for name, value in again.items()):
         return None
-    fields = {name: value for name, value in body.items() if name not in again}
-    return {"fields": fields, "transform": transform, "settings": settings}
+    rest = {name: value for name, value in body.items() if name not in again}
+    return {"fields": rest, "transform": transform, "settings": settings}
 
 
 def bare(messages: Sequence[Message]) -> list[Message]:
@@ -117,6 +119,11 @@ def bare(messages: Sequence[Message]) -> list[Message]:
         {name: value for name, value in message.items() if value is not None} if None in message.values() else message
         for message in messages
     ]
+
+
+def undeveloped(messages: Sequence[Message]) -> list[Message]:
+    """Messages for models that do not know the developer's role: LiteLLM makes it the system's."""
+    return [{**message, "role": "system"} if message.get("role") == "developer" else message for message in messages]
 
 
 def form(messages: Sequence[Message]) -> list[Json]:

@@ -113,8 +113,6 @@ UNCOVERED: dict[str, set[str]] = {
     # LiteLLM fetches images, and unwraps JSON that Claude gives as the call of a tool
     "anthropic": {"remote", "json_schema", "exact_schema"},
     **same("vertexai aws_bedrock", {"remote"}),
-    # LiteLLM calls a developer `system` before it translates
-    **same("openai azure openrouter litellm", {"developer"}),
 }
 """What takes the wrapper, by vendor."""
 
