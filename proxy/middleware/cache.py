@@ -55,9 +55,15 @@ def cache(store: CacheStore, secret: bytes, *, patience: float = 1.0) -> Middlew
     def middleware(inner: Handler) -> Handler:
         flights: dict[bytes, Flight] = {}
 
-        async def handler(call: Call) -> AsyncGenerator[Event, None]:
+        def handler(call: Call) -> AsyncGenerator[Event, None]:
             key = fingerprint(call, secret) if call.request.cache and call.targets else None
-            if key is not None and key not in flights and (entry := decode(await store.get(key))) is not None:
+            if key is not None:
+                return cached(key, call)
+            call.cache_status, call.cache_reason = "bypass", UNWRITTEN if call.request.cache else NOT_ASKED
+            return inner(call)
+
+        async def cached(key: bytes, call: Call) -> AsyncGenerator[Event, None]:
+            if key not in flights and (entry := decode(await store.get(key))) is not None:
                 call.cache_status, call.cache_reason = "hit", HIT
                 call.dropped.update(entry.dropped)
                 call.remarks.update(entry.remarks)
@@ -66,13 +72,8 @@ def cache(store: CacheStore, secret: bytes, *, patience: float = 1.0) -> Middlew
                 entry.completion.cache_hit = True
                 yield entry.completion
                 return
-            if key is None:
-                call.cache_status, call.cache_reason = "bypass", UNWRITTEN if call.request.cache else NOT_ASKED
-                source = inner(call)
-            else:
-                # Nothing is awaited between the look at the flights and the take-off: equal calls cannot start two.
-                source = (flights.get(key) or take_off(key, call)).watch(call)
-            async with aclosing(source) as events:
+            # Nothing is awaited between the look at the flights and the take-off: equal calls cannot start two.
+            async with aclosing((flights.get(key) or take_off(key, call)).watch(call)) as events:
                 async for event in events:
                     yield event
 
