@@ -22,10 +22,14 @@ class Draft:
 
     def add(self, chunk: Chunk) -> None:
         """Raises `TypeError` for text that is none, so that what is in the draft can always be told."""
-        if not (isinstance(chunk.text, str) and isinstance(chunk.reasoning, str)):
+        text = chunk.text
+        if not (isinstance(text, str) and isinstance(chunk.reasoning, str)):
             raise TypeError("a chunk's text must be text")
-        if chunk.text:
-            self._text.setdefault(chunk.index, []).append(chunk.text)
+        if text:
+            said = self._text.get(chunk.index)
+            if said is None:
+                said = self._text[chunk.index] = []
+            said.append(text)
         if chunk.reasoning:
             self._reasoning.setdefault(chunk.index, []).append(chunk.reasoning)
         if chunk.logprobs:

@@ -55,6 +55,8 @@ NAMES: dict[str, bytes] = {
 }
 """Each control in a body and its header, if it has one."""
 
+HEADERS = frozenset(NAMES.values())
+
 TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]{2}(-.*)?")
 """https://www.w3.org/TR/trace-context/#traceparent-header"""
 
@@ -139,6 +141,8 @@ class _Found:
         if (sent := headers.get(b"x-metadata")) is not None:
             self.metadata.update(_object(sent))
         self._values: dict[str, tuple[str, Json]] = {}
+        if not self.metadata and NAMES.keys().isdisjoint(body) and HEADERS.isdisjoint(headers):
+            return
         for name, header in NAMES.items():
             places = [(f"metadata.{name}", self.metadata.pop(name, None)), (name, body.pop(name, None))]
             if header and header in headers:

@@ -45,6 +45,10 @@ def _nothing(call: Call, event: Event) -> list[Body]:
     return []
 
 
+def _never(call: Call, event: Event) -> None:
+    return None
+
+
 @dataclass(slots=True)
 class OpenAI:
     """The dialect of one route: what its body is, how it is read, and how its objects are written."""
@@ -53,6 +57,7 @@ class OpenAI:
     read: Read
     whole: Callable[[Call, Completion], Body]
     chunks: Callable[[Call, Event], list[Body]] = _nothing
+    plain: Callable[[Call, Event], bytes | None] = _never
     max_depth: int = MAX_DEPTH
     name: str = "openai"
 
@@ -81,6 +86,9 @@ class OpenAI:
         return Answer(200, orjson.dumps(self.whole(call, completion)))
 
     def encode_event(self, call: Call, event: Event) -> list[bytes]:
+        plain = self.plain(call, event)
+        if plain is not None:
+            return [plain]
         pieces = [framed(chunk) for chunk in self.chunks(call, event)]
         return [*pieces, DONE] if isinstance(event, Completion) else pieces
 
@@ -93,8 +101,8 @@ class OpenAI:
 
 def surface(max_depth: int) -> Surface:
     """The three routes; whatever else is asked for under `/v1` is refused in OpenAI's words."""
-    chat = OpenAI(ChatBody, _chat, openai_chat.whole, openai_chat.chunks, max_depth)
-    text = OpenAI(TextBody, _text, openai_text.whole, openai_text.chunks, max_depth)
+    chat = OpenAI(ChatBody, _chat, openai_chat.whole, openai_chat.chunks, openai_chat.plain, max_depth)
+    text = OpenAI(TextBody, _text, openai_text.whole, openai_text.chunks, max_depth=max_depth)
     embedding = OpenAI(EmbeddingBody, _embedding, openai_embedding.whole, max_depth=max_depth)
     return Surface(
         prefixes=(PREFIX,),

@@ -17,9 +17,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from proxy.dialects.openai_frame import counted, head, part, total
+from proxy.dialects.openai_frame import event as framed
+from proxy.dialects.sse import written
 from proxy.models import Call, Choice, Chunk, Completion, Event, Json, ToolCall
 
 CHUNK = "chat.completion.chunk"
+
+SLOT = "\x00"
+WRITTEN = written(SLOT)
+"""Stands for a text, once."""
 
 MOST = 128
 """As many choices as one answer can have."""
@@ -58,10 +64,28 @@ def chunks(call: Call, event: Event) -> list[dict[str, Json]]:
     return found + total(call, event, CHUNK)
 
 
+def plain(call: Call, event: Event) -> bytes | None:
+    """The event of a chunk that brings its choice text and nothing else, as `chunks` tells it; None for any other.
+
+    It differs from the last such one in nothing but the text.
+    """
+    told = call.told.get("stream")
+    if told is None or not isinstance(event, Chunk) or event.index not in told.begun or not event.text:
+        return None
+    if event.tool_calls or event.reasoning or event.extra or event.logprobs is not None:
+        return None
+    around: tuple[bytes, bytes] | None = told.around.get(event.index)
+    if around is None:
+        begun, _, ended = framed(part(call, None, CHUNK, _choice(event.index, {"content": SLOT}))).rpartition(WRITTEN)
+        around = told.around[event.index] = begun, ended
+    told.said.add(event.index)
+    return b"%b%b%b" % (around[0], written(event.text), around[1])
+
+
 @dataclass(slots=True)
 class _Told:
     """What a stream has told so far: which choices have begun and which have said something, the place of each call
-    among its choice's, and the calls whose id and name are known.
+    among its choice's, and the calls whose id and name are known; and of each choice what stands around its text.
     """
 
     functions: bool
@@ -70,6 +94,7 @@ class _Told:
     places: dict[int, dict[int, int]] = field(default_factory=dict)
     ids: set[tuple[int, int]] = field(default_factory=set)
     names: set[tuple[int, int]] = field(default_factory=set)
+    around: dict[int, tuple[bytes, bytes]] = field(default_factory=dict)
 
     def choices(self, chunk: Chunk) -> list[dict[str, Json]]:
         """What choices gain by a chunk: a beginning, for its own and those before it that have none, and its delta."""

@@ -29,6 +29,9 @@ HIT = "an equal call was answered before"
 NOT_ASKED = "the request does not ask for the cache (cache: true)"
 UNWRITTEN = "the request cannot be written as JSON"
 
+BEHIND = 2**24
+"""Bytes that may be on their way to the store before answers wait for it."""
+
 WHOLE = frozenset({"stop", "length", "tool_calls", "function_call"})
 """The finish reasons of an answer that the model ended or that ran into the request's own limit."""
 
@@ -37,27 +40,46 @@ def cache(store: CacheStore, secret: bytes, *, patience: float = 1.0) -> Middlew
     """Answer from `store` what can be, and let equal calls that are under way share one.
 
     `secret` names the keys of requests without telling them; processes that share a store must share it too. An answer
-    waits for the store, so that whoever asks again right away finds it, but no longer than `patience` seconds.
+    does not wait for the store: until it is there, whoever asks this process finds it in memory. Only while more than
+    `BEHIND` bytes are on their way it waits, and no longer than `patience` seconds.
     """
+    underway: dict[bytes, bytes] = {}
     writes: set[asyncio.Task[None]] = set()
+    behind = 0
 
     async def write(key: bytes, value: bytes) -> None:
-        task = asyncio.create_task(store.set(key, value))
+        nonlocal behind
+        behind += len(value)
+        underway[key] = value
+        task = asyncio.create_task(keep(key, value))
         writes.add(task)
-        task.add_done_callback(written)
-        await asyncio.wait({task}, timeout=patience)
+        task.add_done_callback(writes.discard)
+        if behind > BEHIND:
+            await asyncio.wait({task}, timeout=patience)
 
-    def written(task: asyncio.Task[None]) -> None:
-        writes.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
+    async def keep(key: bytes, value: bytes) -> None:
+        nonlocal behind
+        try:
+            await store.set(key, value)
+        except Exception as error:
             logger.warning("an answer could not be cached: %s", type(error).__name__)
+        finally:
+            behind -= len(value)
+            if underway.get(key) is value:
+                del underway[key]
 
     def middleware(inner: Handler) -> Handler:
         flights: dict[bytes, Flight] = {}
 
-        async def handler(call: Call) -> AsyncGenerator[Event, None]:
+        def handler(call: Call) -> AsyncGenerator[Event, None]:
             key = fingerprint(call, secret) if call.request.cache and call.targets else None
-            if key is not None and key not in flights and (entry := decode(await store.get(key))) is not None:
+            if key is not None:
+                return cached(key, call)
+            call.cache_status, call.cache_reason = "bypass", UNWRITTEN if call.request.cache else NOT_ASKED
+            return inner(call)
+
+        async def cached(key: bytes, call: Call) -> AsyncGenerator[Event, None]:
+            if key not in flights and (entry := decode(underway.get(key) or await store.get(key))) is not None:
                 call.cache_status, call.cache_reason = "hit", HIT
                 call.dropped.update(entry.dropped)
                 call.remarks.update(entry.remarks)
@@ -66,13 +88,8 @@ def cache(store: CacheStore, secret: bytes, *, patience: float = 1.0) -> Middlew
                 entry.completion.cache_hit = True
                 yield entry.completion
                 return
-            if key is None:
-                call.cache_status, call.cache_reason = "bypass", UNWRITTEN if call.request.cache else NOT_ASKED
-                source = inner(call)
-            else:
-                # Nothing is awaited between the look at the flights and the take-off: equal calls cannot start two.
-                source = (flights.get(key) or take_off(key, call)).watch(call)
-            async with aclosing(source) as events:
+            # Nothing is awaited between the look at the flights and the take-off: equal calls cannot start two.
+            async with aclosing((flights.get(key) or take_off(key, call)).watch(call)) as events:
                 async for event in events:
                     yield event
 

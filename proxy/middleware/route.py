@@ -14,6 +14,7 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 
 from proxy.errors import UpstreamError
+from proxy.middleware.deadline import Deadline
 from proxy.middleware.samples import sampled
 from proxy.models import Call, Event, Target
 from proxy.protocols import Handler, Provider
@@ -37,42 +38,41 @@ def route(providers: Mapping[str, Provider], *, timeout: float, num_retries: int
         limits = [target.timeout or timeout for target in call.targets]
         if call.request.timeout is not None:
             limits.append(call.request.timeout)
-        deadline = started + min(limits)
+        limit = Deadline(started + min(limits))
         failure: UpstreamError | None = None
-        for target in call.targets:
-            provider = providers.get(target.provider) or providers[""]
-            call.asked = call.asked or time.perf_counter()
-            for attempt in range(retries + 1):
-                if failure is not None and not await _pause(failure, attempt, backoff, deadline):
-                    raise failure
-                begun = False
-                try:
-                    async with aclosing(sampled(provider, call, target)) as events:
-                        while (event := await _next(events, deadline, target)) is not None:
-                            begun = True
-                            yield event
-                    return
-                except UpstreamError as error:
-                    if begun:
-                        raise
-                    failure = error
-                    if not error.retryable:
-                        break
-        assert failure is not None, "resolve gives every call a target"
-        raise failure
+        try:
+            for target in call.targets:
+                provider = providers.get(target.provider) or providers[""]
+                call.asked = call.asked or time.perf_counter()
+                for attempt in range(retries + 1):
+                    if failure is not None and not await _pause(failure, attempt, backoff, limit.when):
+                        raise failure
+                    begun = False
+                    try:
+                        async with aclosing(sampled(provider, call, target)) as events:
+                            while (event := await limit.next(events)) is not None:
+                                begun = True
+                                yield event
+                        return
+                    except (UpstreamError, TimeoutError) as error:
+                        failure = _failure(error, target)
+                        if begun:
+                            raise failure from None
+                        if not failure.retryable:
+                            break
+            assert failure is not None, "resolve gives every call a target"
+            raise failure
+        finally:
+            limit.close()
 
     return handler
 
 
-async def _next(events: AsyncGenerator[Event, None], deadline: float, target: Target) -> Event | None:
-    try:
-        # Entered and left within one step: the generator may be resumed by another task.
-        async with asyncio.timeout_at(deadline):
-            return await anext(events, None)
-    except TimeoutError:
-        raise UpstreamError(
-            f"{target.provider} did not finish within the time limit", code="timeout", provider=target.provider
-        ) from None
+def _failure(error: UpstreamError | TimeoutError, target: Target) -> UpstreamError:
+    if isinstance(error, UpstreamError):
+        return error
+    message = f"{target.provider} did not finish within the time limit"
+    return UpstreamError(message, code="timeout", provider=target.provider)
 
 
 async def _pause(failure: UpstreamError, attempt: int, backoff: float, deadline: float) -> bool:

@@ -10,8 +10,7 @@ What must stay true:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any
 
 from proxy.draft import Draft
@@ -40,7 +39,7 @@ class Reader:
     def read(self, part: Mapping[str, Any]) -> list[Chunk]:
         """The chunks that one of the provider's holds: one for each choice that gained something."""
         chunks = []
-        with _readable(self._provider):
+        try:
             listed = choices.items(part.get("choices"))
             if listed and self.model is None:  # Azure's last chunk has none, and the deployment's name for the model
                 self.model = model(part)
@@ -57,13 +56,17 @@ class Reader:
                     self.draft.add(chunk)
                     self.began = True
                     chunks.append(chunk)
+        except values.Unreadable:
+            raise unreadable(self._provider) from None
         return chunks
 
     def take(self, answer: Mapping[str, Any]) -> None:
         """Read an answer that came in one piece."""
-        with _readable(self._provider):
+        try:
             listed = choices.items(answer.get("choices"))
             self._whole = [choices.whole(choice, position) for position, choice in enumerate(listed)]
+        except values.Unreadable:
+            raise unreadable(self._provider) from None
         self.model, self.fingerprint, self.usage = model(answer), fingerprint(answer), answer.get("usage")
         self.began = any(said.text or said.tool_calls or said.reasoning or said.extra for said in self._whole)
         if not self._whole or not (self.began or tokens(self.usage)):
@@ -88,16 +91,10 @@ class Reader:
         return found
 
 
-@contextmanager
-def _readable(provider: str) -> Iterator[None]:
-    try:
-        yield
-    except values.Unreadable:
-        raise UpstreamError(
-            f"{provider} gave an answer that cannot be read: {values.ODD}",
-            code="bad_answer",
-            provider=provider,
-        ) from None
+def unreadable(provider: str) -> UpstreamError:
+    return UpstreamError(
+        f"{provider} gave an answer that cannot be read: {values.ODD}", code="bad_answer", provider=provider
+    )
 
 
 def model(answer: Mapping[str, Any]) -> str | None:

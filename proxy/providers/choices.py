@@ -36,6 +36,9 @@ FINISH_REASONS: Mapping[str, str] = {
 EXTRA = {"refusal": str, "audio": dict, "annotations": list, "thinking_blocks": list}
 """The fields of a message that are told as they came, if they are what they should be."""
 
+PLAIN = frozenset({"role", "content"})
+"""The fields of most pieces of a stream."""
+
 
 def finish_reason(reason: str | None, calls: Sequence[ToolCall]) -> str:
     """OpenAI's word for it; an answer that ends well and has calls ended for their sake."""
@@ -73,6 +76,9 @@ def whole(choice: Any, position: int) -> Choice:
 def piece(choice: Mapping[str, Any], index: int) -> Chunk:
     """What a choice of a stream's chunk brings."""
     delta = _said(choice, "delta") or values.NONE
+    said = delta.get("content")
+    if type(said) is str and PLAIN.issuperset(delta) and not choice.get("logprobs"):
+        return Chunk(said if said.isascii() else values.encodable(said), index=index)
     text, thought = values.content(delta.get("content"))
     thinking = values.fields(delta.get("provider_specific_fields")).get("thinking")
     return Chunk(

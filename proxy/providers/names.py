@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import lru_cache
 
 from proxy.config.targets import UNCHANGED
 from proxy.errors import UpstreamError
@@ -42,6 +43,9 @@ SHAPES: Mapping[str, re.Pattern[str]] = {
 OTHERS = re.compile(r"[^@#]+(?:@[\w.-]+)?", re.ASCII)
 """The same for providers to whom the name goes in the body: at most a version after the @."""
 
+KNOWN = 200
+"""Characters of a name up to which it is remembered whether it fits."""
+
 _NOWHERE = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff?%\\]")
 """Characters that no model's name holds."""
 
@@ -51,14 +55,22 @@ def check(target: Target) -> None:
 
     The name of a provider that LiteLLM alone knows is the operator's: it can only come from the config.
     """
-    model, shape = target.model, SHAPES.get(target.provider, OTHERS)
-    steps = any(segment in ("", ".", "..") for segment in model.split("/"))
-    if _NOWHERE.search(model) or steps or not (target.settings.get(UNCHANGED) or shape.fullmatch(model)):
+    fits = _known if len(target.model) <= KNOWN else _fits
+    if not fits(target.provider, target.model, bool(target.settings.get(UNCHANGED))):
         raise UpstreamError(
             f"model: this cannot be the name of a model of {target.provider}",
             code="invalid_request",
             provider=target.provider,
         )
+
+
+def _fits(provider: str, model: str, unchanged: bool) -> bool:
+    if _NOWHERE.search(model) or any(segment in ("", ".", "..") for segment in model.split("/")):
+        return False
+    return unchanged or SHAPES.get(provider, OTHERS).fullmatch(model) is not None
+
+
+_known = lru_cache(maxsize=4096)(_fits)
 
 
 def route(target: Target) -> Target:

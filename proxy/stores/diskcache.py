@@ -28,6 +28,7 @@ import diskcache
 
 from proxy.config.settings import CacheSettings
 from proxy.stores.damage import passes, probe
+from proxy.stores.gathering import Entry, Gathering
 from proxy.stores.keyfile import load_key
 from proxy.stores.patience import WRITE_PATIENCE, patiently
 from proxy.stores.recent import LIMIT, Recent
@@ -44,6 +45,9 @@ READ_PATIENCE = 0.02
 """Seconds the event loop may wait for SQLite. In WAL mode a reader waits only while a crashed log is recovered."""
 
 REOPEN_PAUSE = 30.0
+
+CULLED = 10
+"""Entries that may go for one that comes."""
 
 
 class Moved(Exception):
@@ -84,8 +88,7 @@ class DiskCache:
         self._opened_at = 0.0
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="cache")
         self._cache: Any = None
-        self._batch: list[tuple[bytes, bytes]] | None = None
-        self._writing: asyncio.Task[None] | None = None
+        self._gathering = Gathering(self._write_batch)
         self._start()
 
     async def get(self, key: bytes) -> bytes | None:
@@ -93,7 +96,7 @@ class DiskCache:
         value = None if self._closed else self._recent.get(key)
         cache = self._cache
         if value is None and cache is not None:
-            cleared = self._recent.look()
+            cleared = self._recent.cleared
             try:
                 sealed, expires = cache.get(key, expire_time=True)
                 value = None if sealed is None else self._seal.opened(key, sealed)
@@ -107,17 +110,13 @@ class DiskCache:
         return value
 
     async def set(self, key: bytes, value: bytes) -> None:
-        if self._closed or len(value) + SIZE > self._largest:
-            return
-        if self._batch is None:
-            self._batch = []
-            self._writing = asyncio.create_task(self._write_batch(self._writing))
-        self._batch.append((key, value))
-        assert self._writing is not None
-        await asyncio.wait({self._writing})
+        """Returns when the entry is on disk, together with all that came within a moment."""
+        if not self._closed and len(value) + SIZE <= self._largest:
+            await self._gathering.add(key, value, self._recent.cleared)
 
     async def clear(self) -> int:
         """Drop every entry of every process, and whatever was moved aside or left behind by a crash."""
+        await self._gathering.settle()
         cache = self._cache
         if self._closed or cache is None:
             return 0
@@ -145,6 +144,7 @@ class DiskCache:
         if self._closed:
             return
         self._closed = True
+        await self._gathering.settle()
         cache, self._cache = self._cache, None
         self._recent.close()
         if cache is not None:
@@ -154,21 +154,19 @@ class DiskCache:
 
     # On the event loop.
 
-    async def _write_batch(self, before: asyncio.Task[None] | None) -> None:
-        """Write what has gathered since the batch `before`, in one transaction: one alone costs as much as many."""
-        if before is not None:
-            await asyncio.wait({before})
-        batch, self._batch = self._batch or [], None
+    async def _write_batch(self, batch: list[Entry]) -> None:
         if self._cache is None:
             await self._run(self._restart)
-        cache = self._cache
-        if cache is None:
+        cache, cleared = self._cache, self._recent.look()
+        # What is older than a clearing, another process's as well, is not brought back.
+        entries = [(entry.key, entry.value) for entry in batch if entry.cleared == cleared]
+        if cache is None or not entries:
             return
         try:
-            await self._run(lambda: self._write(cache, batch))
+            await self._run(lambda: self._write(cache, entries))
         except Exception as error:
             await self._recover(cache, error)
-        for key, _ in batch:
+        for key, _ in entries:
             self._recent.drop(key)
 
     async def _run(self, work: Callable[[], T]) -> T:
@@ -196,7 +194,9 @@ class DiskCache:
 
         def write() -> None:
             with cache.transact():
-                for key, value in sealed:
+                for left, (key, value) in enumerate(sealed, 1 - len(sealed)):
+                    # Room is made once for all: to look for what can go costs as much as to write.
+                    cache.cull_limit = 0 if left else CULLED * len(sealed)
                     cache.set(key, value, expire=self._ttl)
 
         patiently(write)
@@ -252,7 +252,7 @@ class DiskCache:
             # Named although they are the defaults: a database may say otherwise, and others make each read a write.
             statistics=0,
             eviction_policy="least-recently-stored",
-            cull_limit=10,
+            cull_limit=CULLED,
             tag_index=0,
             sqlite_journal_mode="wal",
             sqlite_synchronous=1,

@@ -30,14 +30,15 @@ class Recent:
         self._values: dict[bytes, tuple[float, bytes]] = {}
         self._size = 0
         self._file = os.open(clearings, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
-        self._cleared = 0
+        self.cleared = 0
+        """How often the cache had been cleared at the last look."""
         self.look()
 
     def look(self) -> int:
         """How often the cache was cleared; forgets everything if that was since the last look."""
         cleared = os.lseek(self._file, 0, os.SEEK_END)
-        if cleared != self._cleared:
-            self._cleared = cleared
+        if cleared != self.cleared:
+            self.cleared = cleared
             self.forget()
         return cleared
 

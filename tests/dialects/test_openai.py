@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import struct
 from base64 import b64decode, b64encode
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from hypothesis import strategies as st
 
 from proxy.dialects.openai import OpenAI, surface
 from proxy.errors import GatewayError, RequestError, UpstreamError
-from proxy.models import Call, Chunk, Completion, Json, Usage
+from proxy.models import Call, Chunk, Completion, Json, Target, Usage
 from tests.dialects.meaning import meaning
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "openai"
@@ -243,3 +244,26 @@ def _write() -> None:
 
 if __name__ == "__main__":
     _write()
+
+
+@pytest.mark.parametrize("usage", [False, True])
+def test_a_text_that_comes_alone_is_written_as_any_other_piece(usage: bool) -> None:
+    dialect = OPERATIONS[CHAT].dialect
+    body = {"model": "m \x00", "messages": [USER], "stream": True, "stream_options": {"include_usage": usage}}
+    call, texts = decode(CHAT, body), ["Hello", "\x00", "naïve \u2028 😀", '"', "half \ud83d"]
+    call.targets = (Target("openai", "a \x00 b"),)
+    found = []
+    for text, index in product(texts, (0, 2)):
+        found += dialect.encode_event(call, Chunk(text, index=index))
+    told = [json.loads(piece.removeprefix(b"data: ")) for piece in found]
+    whole = [piece for piece in told if "role" not in piece["choices"][0]["delta"]]
+    assert [
+        (piece["choices"][0]["index"], piece["choices"][0]["delta"]) for piece in whole
+    ] == [(index, {"content": text}) for text, index in product(texts, (0, 2))]  # fmt: skip
+    first = whole[0]
+    for piece in told:
+        assert {**piece, "choices": None} == {**first, "choices": None}
+        assert list(piece) == list(first)
+        assert list(piece["choices"][0]) == list(first["choices"][0])
+    assert ("usage" in first) is usage
+    assert all(piece.isascii() for piece in found)

@@ -21,6 +21,7 @@ from proxy.config.targets import UNCHANGED
 from proxy.errors import NotReady, UpstreamError
 from proxy.models import Call, Chunk, Completion, CompletionRequest, Event, Json, Target, TraceContext
 from proxy.providers import credentials
+from proxy.providers.lean import BREATH
 from proxy.providers.litellm import LiteLLM
 from proxy.providers.names import route
 from proxy.vendors import VENDORS
@@ -85,6 +86,7 @@ os.environ["AZURE_OPENAI_API_KEY"] = os.environ["OPENAI_PROJECT_ID"] = "canary-o
 
 from proxy.errors import GatewayError
 from proxy.models import Call, CompletionRequest, TraceContext
+from proxy.providers.lean import BREATH
 from proxy.providers.litellm import LiteLLM
 from tests.providers.test_embeddings import EMBEDDERS
 from tests.upstreams.fleet import Fleet
@@ -481,6 +483,30 @@ async def test_leaving_closes_the_upstream_without_awaiting(fleet: Fleet, provid
     assert time.perf_counter() - started < 1.5
 
 
+async def test_a_burst_of_events_leaves_others_their_turns(fleet: Fleet, provider: LiteLLM) -> None:
+    choice = {"index": 0, "delta": {"content": "a"}, "finish_reason": None}
+    event = {"id": "x", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [choice]}
+    end = {**event, "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
+    told = [f"data: {json.dumps(each)}\n\n" for each in [*[event] * 1000, end]]
+    raw = ("".join(told) + "data: [DONE]\n\n").encode()
+    fleet["openai"].script = Scenario(raw=raw, raw_type="text/event-stream")
+    loop = asyncio.get_running_loop()
+    turn = longest = since = seen = 0
+
+    def tick() -> None:
+        nonlocal turn
+        turn += 1
+        loop.call_soon(tick)
+
+    tick()
+    async with aclosing(provider.complete(a_call(True), fleet.target("openai"))) as events:
+        async for each in events:
+            if not isinstance(each, Completion):
+                since = since + 1 if turn == seen else 1
+                seen, longest = turn, max(longest, since)
+    assert longest <= BREATH
+
+
 async def test_calls_wait_for_the_load_and_one_that_leaves_does_not_end_it(fleet: Fleet) -> None:
     provider = LiteLLM()
     assert "nobody has started it" in (await provider.ready() or "")
@@ -497,6 +523,7 @@ BROKEN = """
 import asyncio, sys
 from proxy.errors import NotReady
 from proxy.models import Call, CompletionRequest, Target, TraceContext
+from proxy.providers.lean import BREATH
 from proxy.providers.litellm import LiteLLM
 
 class Absent:

@@ -581,3 +581,28 @@ async def test_writes_that_come_together_are_all_there_and_one_that_leaves_takes
     await asyncio.gather(*tasks, return_exceptions=True)
     await store.set(b"last", b"value")
     assert {key: await store.get(key) for key in entries} == entries
+
+
+async def test_an_entry_on_its_way_does_not_outlive_a_clearing(tmp_path: Path) -> None:
+    one, other = (DiskCache(tmp_path / "cache", tmp_path / "cache.key", ttl=60, max_size=2**24) for _ in range(2))
+    for clearing in (one, other):
+        writing = asyncio.create_task(one.set(KEY, SMALL))
+        await asyncio.sleep(0)
+        await clearing.clear()
+        await writing
+        assert await one.get(KEY) is None
+    await one.set(KEY, SMALL)
+    assert await other.get(KEY) == SMALL
+    await one.close()
+    await other.close()
+
+
+async def test_closing_writes_what_is_on_its_way(tmp_path: Path) -> None:
+    store = DiskCache(tmp_path / "cache", tmp_path / "cache.key", ttl=60, max_size=2**24)
+    writing = asyncio.create_task(store.set(KEY, SMALL))
+    await asyncio.sleep(0)
+    await store.close()
+    await writing
+    again = DiskCache(tmp_path / "cache", tmp_path / "cache.key", ttl=60, max_size=2**24)
+    assert await again.get(KEY) == SMALL
+    await again.close()
