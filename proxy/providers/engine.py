@@ -12,13 +12,10 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-import httpx
-
 from proxy.errors import NotReady
 from proxy.loader import load
-from proxy.providers import clients, corrections, modules, silence
+from proxy.providers import clients, modules, silence
 from proxy.providers.capture import recorded
-from proxy.providers.transport import SyncGuard, guarded
 
 ENVIRONMENT = {
     "LITELLM_OFFLINE_MODE": "true",
@@ -99,12 +96,19 @@ async def _import() -> Any:
 
 
 def _set_up(litellm: Any) -> None:
-    """Silent, without counting tokens or logging by itself, behind the guard, with its readings corrected."""
+    """Silent, without counting tokens or logging by itself, behind the guard, with its readings corrected.
+
+    What needs httpx is imported here: its package brings a terminal's whole toolbox, and every start would wait for it.
+    """
+    import httpx
     from litellm.llms.cohere.common_utils import CohereV2ModelResponseIterator
     from litellm.llms.custom_httpx import aiohttp_transport
     from litellm.llms.custom_httpx.http_handler import get_ssl_configuration
     from litellm.llms.vertex_ai.gemini import transformation as contents
     from litellm.llms.vertex_ai.gemini import vertex_and_google_ai_studio_gemini as gemini
+
+    from proxy.providers import corrections
+    from proxy.providers.transport import SyncGuard, guarded
 
     silence.install()
     litellm.suppress_debug_info = True
