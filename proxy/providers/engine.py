@@ -14,7 +14,7 @@ from typing import Any
 
 from proxy.errors import NotReady
 from proxy.loader import load
-from proxy.providers import clients, modules, silence
+from proxy.providers import bulk, clients, modules, silence
 from proxy.providers.capture import recorded
 
 ENVIRONMENT = {
@@ -88,11 +88,10 @@ class Engine:
 async def _import() -> Any:
     """LiteLLM, ready for calls. What it is set up with belongs to the process: only the first import does it."""
     os.environ.update(ENVIRONMENT)
-    first = "litellm" not in sys.modules
-    litellm = await load("litellm", *modules.LATER)
-    if first:
-        _set_up(litellm)
-    return litellm
+    if "litellm" in sys.modules:
+        return await load("litellm", *modules.LATER)
+    with bulk.read():
+        return await load("litellm", *modules.LATER, then=_set_up)
 
 
 def _set_up(litellm: Any) -> None:
