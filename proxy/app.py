@@ -193,7 +193,9 @@ def create() -> App:
     prepare()
     path = os.environ.get("PAREA_PROXY_CONFIG")
     config = load(Path(path) if path else None, os.environ)
-    return Gateway(config, Path(os.environ["PAREA_PROXY_DATA"]), host=os.environ["PAREA_PROXY_HOST"]).app
+    gateway = Gateway(config, Path(os.environ["PAREA_PROXY_DATA"]), host=os.environ["PAREA_PROXY_HOST"])
+    settle()
+    return gateway.app
 
 
 def serve(
@@ -223,8 +225,11 @@ def serve(
         "timeout_graceful_shutdown": GRACE,
     }
     if workers == 1:
-        uvicorn.run(Gateway(config, data, host=host).app, **options)
+        gateway = Gateway(config, data, host=host)
+        settle()
+        uvicorn.run(gateway.app, **options)
         return
+    settle()
     os.environ.update({"PAREA_PROXY_DATA": str(data), "PAREA_PROXY_HOST": host})
     if path is not None:
         os.environ["PAREA_PROXY_CONFIG"] = str(path)
@@ -232,11 +237,18 @@ def serve(
 
 
 def prepare() -> None:
-    """What holds for the whole process: files are the owner's alone, and the collector looks for cycles less often."""
+    """What holds for the whole process: files are the owner's alone; nothing is collected before `settle`."""
     os.umask(0o077)
+    gc.disable()
+    logging.getLogger("uvicorn.error").addFilter(_expected)
+
+
+def settle() -> None:
+    """All that there is stays: the collector leaves it alone, and looks for cycles in the rest less often."""
+    gc.freeze()
     # A request makes many objects and few cycles; looking for them every 700 objects costs 2 % of a cached answer.
     gc.set_threshold(20_000, 50, 100)
-    logging.getLogger("uvicorn.error").addFilter(_expected)
+    gc.enable()
 
 
 def _expected(record: logging.LogRecord) -> bool:

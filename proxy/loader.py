@@ -1,14 +1,14 @@
 """Imports a heavy module on the event loop's own thread, in slices, so that requests are served meanwhile.
 
-The import runs in a greenlet. A finder at the head of `sys.meta_path` is asked before every module that is imported;
-it finds nothing, but once a slice of time is used up it switches back to the loop, which serves whatever waits and
-resumes the import a moment later. A thread would not do: the two would fight for the interpreter lock, and requests
-stall for seconds.
+The import runs in a greenlet. Before every module that it imports, and every pydantic model that it makes, it looks at
+the clock: once a slice of time is used up it switches back to the loop, which serves whatever waits and resumes the
+import a moment later. A thread would not do: the two would fight for the interpreter lock, and requests stall for
+seconds. Only reading a list of certificates, which lasts longer than a slice and needs no lock, has one.
 
 What must stay true:
 
-* Only imports of the loading greenlet are sliced. Everybody else's pass the finder untouched.
-* The finder is gone from `sys.meta_path` when `load` returns, raises or is cancelled, and the collector is as it was.
+* Only imports of a loading greenlet are sliced. Everybody else's pass the breaks untouched.
+* The breaks are gone when the last `load` returns, raises or is cancelled, and the collector is as it was.
 * Import locks belong to threads, not greenlets: while a load is under way, the code that the loop runs must not
   import a module that is just being imported. The loaded package is not touched by anyone before `load` has returned.
 """
@@ -18,62 +18,138 @@ from __future__ import annotations
 import asyncio
 import gc
 import importlib
+import ssl
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
+from typing import Any
 
 from greenlet import GreenletExit, getcurrent, greenlet
+from pydantic import BaseModel
 
 PAUSE = 0.001
 """Seconds that the loop has to itself between two slices: a request takes several turns of the loop, not one."""
 
+MODELS: Any = type(BaseModel)
+"""pydantic's class of models: one module can make hundreds."""
 
-class _Slicer(MetaPathFinder):
-    """A finder that finds nothing and gives the thread back to the loop when a slice is over."""
 
-    def __init__(self, names: Sequence[str], slice: float) -> None:
+class _Slicer:
+    """Work that gives the thread back to the loop when a slice is over."""
+
+    def __init__(self, work: Callable[[], ModuleType], slice: float) -> None:
         self._slice = slice
         self._loop = getcurrent()
         self._until = 0.0
-        self._import = greenlet(lambda: [importlib.import_module(name) for name in names][0])
+        self.work = greenlet(work)
 
     @property
     def finished(self) -> bool:
-        return bool(self._import.dead)
+        return bool(self.work.dead)
+
+    def look(self) -> None:
+        """In the work: give the thread back if it is time to."""
+        if time.perf_counter() >= self._until:
+            self._loop.switch()
+
+    def aside(self, make: Callable[[], Any]) -> Any:
+        """In the work: what `make` gives, in a thread, while the loop goes on."""
+        with ThreadPoolExecutor(max_workers=1) as thread:
+            made = thread.submit(make)
+            while not made.done():
+                self._loop.switch()
+        return made.result()
+
+    def advance(self) -> ModuleType | None:
+        """Work for one slice; the result when that was the last one. Raises what the work raises."""
+        self._loop = getcurrent()
+        self._until = time.perf_counter() + self._slice
+        module: ModuleType | None = self.work.switch()
+        return module
+
+    def stop(self) -> None:
+        """Unwind work that is not to be finished; modules half imported leave `sys.modules` on the way out."""
+        if not self.finished:
+            self._until = float("inf")
+            self.work.throw(GreenletExit)
+
+
+class _Breaks(MetaPathFinder):
+    """Where the works under way look at the clock. One for the process, in place while there is any."""
+
+    def __init__(self) -> None:
+        self._works: dict[Any, _Slicer] = {}
+        self._were: tuple[Any, Any] = (None, None)
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None, /
     ) -> ModuleSpec | None:
-        if getcurrent() is self._import and time.perf_counter() >= self._until:
-            self._loop.switch()
+        """A finder that finds nothing."""
+        self.look()
         return None
 
-    def advance(self) -> ModuleType | None:
-        """Import for one slice; the module when that was the last one. Raises what the import raises."""
-        self._loop = getcurrent()
-        self._until = time.perf_counter() + self._slice
-        module: ModuleType | None = self._import.switch()
-        return module
+    def add(self, slicer: _Slicer) -> None:
+        if not self._works:
+            self._were = vars(MODELS)["__prepare__"], ssl.create_default_context
+            sys.meta_path.insert(0, self)
+            MODELS.__prepare__ = classmethod(self._prepare)
+            ssl.create_default_context = self._context
+        self._works[slicer.work] = slicer
 
-    def stop(self) -> None:
-        """Unwind an import that is not to be finished; modules half imported leave `sys.modules` on the way out."""
-        if not self.finished:
-            self._until = float("inf")
-            self._import.throw(GreenletExit)
+    def remove(self, slicer: _Slicer) -> None:
+        del self._works[slicer.work]
+        if not self._works:
+            sys.meta_path.remove(self)
+            MODELS.__prepare__, ssl.create_default_context = self._were
+
+    def look(self) -> None:
+        slicer = self._works.get(getcurrent())
+        if slicer is not None:
+            slicer.look()
+
+    def _prepare(self, metaclass: Any, *args: Any, **named: Any) -> Any:
+        """Before a model's class is made, whose making looks at the frames that it is called in: this is none."""
+        self.look()
+        return self._were[0].__get__(None, metaclass)(*args, **named)
+
+    def _context(self, *args: Any, **named: Any) -> ssl.SSLContext:
+        """OpenSSL reads certificates for 30 ms, without the interpreter lock."""
+        slicer, make = self._works.get(getcurrent()), self._were[1]
+        made: ssl.SSLContext = make(*args, **named) if slicer is None else slicer.aside(lambda: make(*args, **named))
+        return made
 
 
-async def load(name: str, *others: str, slice: float = 0.002) -> ModuleType:
-    """The module called `name`, imported in slices of about `slice` seconds, and then the others.
+_breaks = _Breaks()
+
+
+def pause() -> None:
+    """For what knows a good place: give the loop its turn, if this is the work of a load and its slice is over."""
+    _breaks.look()
+
+
+async def load(
+    name: str, *others: str, slice: float = 0.002, then: Callable[[ModuleType], None] | None = None
+) -> ModuleType:
+    """The module called `name`, imported in slices of about `slice` seconds, and then the others; what `then` does with
+    the module is sliced too.
 
     A single large module can take longer than a slice. Raises what an import raises. At the end everything alive is
     frozen out of garbage collection: a full collection over what was imported would cost more than any slice.
     """
+
+    def work() -> ModuleType:
+        module, *_ = [importlib.import_module(each) for each in (name, *others)]
+        if then is not None:
+            then(module)
+        return module
+
     collecting = gc.isenabled()
-    slicer = _Slicer((name, *others), slice)
-    sys.meta_path.insert(0, slicer)
+    slicer = _Slicer(work, slice)
+    _breaks.add(slicer)
     gc.disable()
     try:
         module = slicer.advance()
@@ -82,7 +158,7 @@ async def load(name: str, *others: str, slice: float = 0.002) -> ModuleType:
             module = slicer.advance()
     finally:
         slicer.stop()
-        sys.meta_path.remove(slicer)
+        _breaks.remove(slicer)
         if collecting:
             gc.enable()
     gc.freeze()

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
+import sys
 import threading
 import time
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -48,6 +51,24 @@ def asked(text: str | None = None, model: str = "echo", provider: str | None = N
 
 def openai(text: str | None = None, **fields: Any) -> dict[str, Any]:
     return asked(text, model="gpt-4o-mini", provider="openai", **fields)
+
+
+START = """
+import json, os, sys
+from pathlib import Path
+from proxy.app import Gateway, prepare
+from proxy.config import load
+prepare()
+gateway = Gateway(load(None, {}), Path(sys.argv[1]))
+from proxy.dialects.humanloop_schema import ChatConfig
+heavy = {"litellm", "httpx", "aiohttp", "rich", "fastapi", "starlette", "openai", "difflib"}
+print(json.dumps([sorted(heavy & set(sys.modules)), ChatConfig.__pydantic_complete__]))
+"""
+
+
+def test_a_start_brings_nothing_that_the_first_answer_does_not_need(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", START, str(tmp_path)], capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout) == [[], False]
 
 
 def test_a_completion_and_its_row(gateway: Local) -> None:

@@ -7,6 +7,7 @@ import gc
 import importlib
 import itertools
 import json
+import ssl
 import subprocess
 import sys
 import threading
@@ -15,8 +16,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel
 
-from proxy.loader import load
+from proxy.loader import load, pause
 
 SUBMODULES = 20
 BUSY = "import time\nuntil = time.perf_counter() + 0.01\nwhile time.perf_counter() < until: pass\n"
@@ -132,6 +134,58 @@ async def test_two_loads_at_once_share_the_module(package: str) -> None:
     assert (first.done, second) == (1, json)
 
 
+async def test_loads_that_overlap_leave_nothing_behind(package: str) -> None:
+    before = list(sys.meta_path), vars(type(BaseModel))["__prepare__"], ssl.create_default_context
+    long = asyncio.create_task(load(package))
+    await under_way(package)
+    await load("json")
+    assert sys.meta_path != before[0]
+    await long
+    assert (list(sys.meta_path), vars(type(BaseModel))["__prepare__"], ssl.create_default_context) == before
+
+
+async def test_a_module_of_many_models_is_cut_between_them(package: str, tmp_path: Path) -> None:
+    models = "".join(f"class Model{n}(BaseModel):\n    a: list[dict[str, int]] | None = {n}\n" for n in range(200))
+    (tmp_path / package / "part0.py").write_text(f"from pydantic import BaseModel\n{models}")
+    loading = asyncio.create_task(load(f"{package}.part0"))
+    cut = 0
+    while not loading.done():
+        part = sys.modules.get(f"{package}.part0")
+        cut += hasattr(part, "Model0") and not hasattr(part, "Model199")
+        await asyncio.sleep(0)
+    assert cut >= 5, "the module was made in one piece"
+    assert loading.result().Model199().a == 199
+
+
+async def test_certificates_are_read_in_a_thread(package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ssl, "create_default_context", threading.current_thread)
+    (tmp_path / package / "part0.py").write_text("import ssl\nreader = ssl.create_default_context()\n")
+    module = await load(f"{package}.part0")
+    assert isinstance(module.reader, threading.Thread)
+    assert module.reader is not threading.current_thread()
+    assert ssl.create_default_context() is threading.current_thread()  # type: ignore[comparison-overlap]
+
+
+async def test_a_pause_is_one_for_the_load_alone(package: str, tmp_path: Path) -> None:
+    (tmp_path / package / "part0.py").write_text(
+        f"from proxy.loader import pause\nfor _ in range(5):\n    {BUSY.splitlines()[0]}\n"
+        "    until = time.perf_counter() + 0.01\n    while time.perf_counter() < until: pass\n    pause()\ndone = 1\n"
+    )
+    pause()
+    loading = asyncio.create_task(load(f"{package}.part0"))
+    pauses = await beats(loading)
+    assert sum(each > 0.005 for each in pauses) >= 4
+    assert loading.result().done == 1
+
+
+async def test_what_comes_then_is_part_of_the_load(package: str) -> None:
+    found: list[object] = []
+    module = await load(package, then=found.append)
+    assert found == [module]
+    with pytest.raises(ZeroDivisionError):
+        await load(package, then=lambda _: 1 / 0)  # type: ignore[arg-type]
+
+
 MEASURE = """
 import asyncio, json, sys, time
 from proxy.providers.litellm import LiteLLM
@@ -156,5 +210,5 @@ def test_litellm_itself() -> None:
     measured = json.loads(done.stdout.splitlines()[-1])
     assert measured["reason"] is None
     assert measured["turns"] > 100
-    # about 0.05 with compiled bytecode, 0.13 without; a thread or a plain import would make it seconds
+    # about 0.03 with compiled bytecode, 0.13 without; a thread or a plain import would make it seconds
     assert measured["longest"] < 0.6

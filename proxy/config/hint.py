@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 OTHER_WORDS = {
@@ -23,6 +22,8 @@ def closest(word: str, known: Iterable[str]) -> str | None:
     other = OTHER_WORDS.get(word)
     if other in candidates:
         return other
+    import difflib  # for who made a mistake: every start would pay for it
+
     return next(iter(difflib.get_close_matches(word, candidates, n=1)), None)
 
 

@@ -85,7 +85,7 @@ ResponseFormat = Annotated[dict[str, Any], AfterValidator(_format)]
 class Wire(BaseModel):
     """An object that a client sends."""
 
-    model_config = ConfigDict(extra="allow", protected_namespaces=())
+    model_config = ConfigDict(defer_build=True, extra="allow", protected_namespaces=())
 
     def unknown(self) -> list[str]:
         """The names of the fields that have no meaning here."""

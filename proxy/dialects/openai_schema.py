@@ -43,7 +43,7 @@ Input = Annotated[
 class Wire(BaseModel):
     """What all bodies have."""
 
-    model_config = ConfigDict(extra="allow", strict=True, hide_input_in_errors=True)
+    model_config = ConfigDict(defer_build=True, extra="allow", strict=True, hide_input_in_errors=True)
 
     model: Annotated[str, Field(min_length=1, description="A name of the config, provider/model or deployment/<id>.")]
     user: str | None = None
@@ -51,7 +51,7 @@ class Wire(BaseModel):
 
 
 class StreamOptions(BaseModel):
-    model_config = ConfigDict(extra="allow", strict=True, hide_input_in_errors=True)
+    model_config = ConfigDict(defer_build=True, extra="allow", strict=True, hide_input_in_errors=True)
 
     include_usage: bool | None = None
 
@@ -73,7 +73,7 @@ class Sampling(Wire):
 
 
 class ChatMessage(BaseModel):
-    model_config = ConfigDict(extra="allow", strict=True, hide_input_in_errors=True)
+    model_config = ConfigDict(defer_build=True, extra="allow", strict=True, hide_input_in_errors=True)
 
     role: Annotated[str, Field(min_length=1)]
     content: Content = None
@@ -84,7 +84,7 @@ class ChatMessage(BaseModel):
 
 
 class Function(BaseModel):
-    model_config = ConfigDict(extra="allow", strict=True, hide_input_in_errors=True)
+    model_config = ConfigDict(defer_build=True, extra="allow", strict=True, hide_input_in_errors=True)
 
     name: Annotated[str, Field(min_length=1)]
     description: str | None = None
@@ -92,7 +92,7 @@ class Function(BaseModel):
 
 
 class Tool(BaseModel):
-    model_config = ConfigDict(extra="allow", strict=True, hide_input_in_errors=True)
+    model_config = ConfigDict(defer_build=True, extra="allow", strict=True, hide_input_in_errors=True)
 
     type: str
     function: Function

@@ -38,14 +38,14 @@ class Role(StrEnum):
 
 
 class MessageSchema(BaseModel):
-    model_config = ConfigDict(extra="allow")
+    model_config = ConfigDict(defer_build=True, extra="allow")
 
     content: str | list[Any] | None = Field("", description="Message content")
     role: Role = Field(Role.user, description="Message role")
 
 
 class ModelParamsSchema(BaseModel):
-    model_config = ConfigDict(protected_namespaces=())
+    model_config = ConfigDict(defer_build=True, protected_namespaces=())
 
     model: str | None = Field("", description="Model name")
     temp: float | None = Field(1, ge=0, le=1, description="Temperature")
@@ -58,7 +58,7 @@ class ModelParamsSchema(BaseModel):
 
 
 class LLMInputsSchema(BaseModel):
-    model_config = ConfigDict(protected_namespaces=())
+    model_config = ConfigDict(defer_build=True, protected_namespaces=())
 
     model: str | None = Field(None, description="Model name")
     provider: ProviderName | None = Field(None, description="Provider name")
@@ -172,7 +172,7 @@ class CompletionsSchema(BaseModel):
 
 
 class CompletionResponse(BaseModel):
-    model_config = ConfigDict(protected_namespaces=())
+    model_config = ConfigDict(defer_build=True, protected_namespaces=())
 
     inference_id: str = Field(description="UUID of the log of the completion. The same as the `trace_id`.")
     trace_id: str = Field(

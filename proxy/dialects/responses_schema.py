@@ -11,14 +11,14 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class Reasoning(BaseModel):
-    model_config = ConfigDict(extra="allow")
+    model_config = ConfigDict(defer_build=True, extra="allow")
 
     effort: str | None = None
     summary: str | None = None
 
 
 class Text(BaseModel):
-    model_config = ConfigDict(extra="allow")
+    model_config = ConfigDict(defer_build=True, extra="allow")
 
     format: dict[str, Any] | None = None
     verbosity: str | None = None
@@ -27,7 +27,7 @@ class Text(BaseModel):
 class CreateResponse(BaseModel):
     """What a response is asked for with."""
 
-    model_config = ConfigDict(extra="allow")
+    model_config = ConfigDict(defer_build=True, extra="allow")
 
     model: str = Field(min_length=1, description="A name of the config, `provider/model`, or `deployment/<id>`.")
     input: Any = Field(None, description="Text, or a list of items.")

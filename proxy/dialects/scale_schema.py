@@ -34,14 +34,14 @@ Seconds = Annotated[float, BeforeValidator(_seconds, json_schema_input_type=Numb
 
 
 class ScaleAudioSchema(BaseModel):
-    model_config = ConfigDict(extra="allow")
+    model_config = ConfigDict(defer_build=True, extra="allow")
 
     format: str = Field(description="wav, mp3, flac, opus or pcm16")
     voice: str | dict[str, Any] = Field(description="One of the model's voices, as alloy or shimmer")
 
 
 class ScaleFunctionSchema(BaseModel):
-    model_config = ConfigDict(extra="allow")
+    model_config = ConfigDict(defer_build=True, extra="allow")
 
     name: str
     description: str | None = None
@@ -49,7 +49,7 @@ class ScaleFunctionSchema(BaseModel):
 
 
 class ScaleToolSchema(BaseModel):
-    model_config = ConfigDict(extra="allow")
+    model_config = ConfigDict(defer_build=True, extra="allow")
 
     function: ScaleFunctionSchema
     type: str = "function"
@@ -63,7 +63,7 @@ class ScaleStreamOptionsSchema(BaseModel):
 class RequestSchema(BaseModel):
     """What a text and a conversation have in common."""
 
-    model_config = ConfigDict(extra="allow", protected_namespaces=())
+    model_config = ConfigDict(defer_build=True, extra="allow", protected_namespaces=())
 
     model: str = Field(
         min_length=1,
@@ -177,7 +177,7 @@ class ScaleMemorySchema(BaseModel):
 class ScaleMessageSchema(BaseModel):
     """A message of a conversation. Its role may be left to what else it holds, its content be a single part."""
 
-    model_config = ConfigDict(extra="allow")
+    model_config = ConfigDict(defer_build=True, extra="allow")
 
     role: Literal["system", "developer", "user", "assistant", "tool", "function"] | None = None
     content: str | list[dict[str, Any]] | dict[str, Any] | None = None

@@ -13,11 +13,12 @@ import functools
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any
-
-import httpx
+from typing import TYPE_CHECKING, Any
 
 from proxy.models import Json
+
+if TYPE_CHECKING:
+    import httpx
 
 SECRETS = frozenset(
     {

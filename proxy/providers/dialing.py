@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import cast
 
 from aiohappyeyeballs import AddrInfoType, start_connection
@@ -24,7 +24,7 @@ HEADSTART = 0.25
 
 
 async def dial(
-    origin: Origin, make: Callable[[], Connection], trust: Callable[[], ssl.SSLContext], seconds: float
+    origin: Origin, make: Callable[[], Connection], trust: Callable[[], Awaitable[ssl.SSLContext]], seconds: float
 ) -> Connection:
     """A connection on which requests can be sent, within `seconds`. Raises `Unreachable`, `TimedOut`."""
     where = f"the proxy {origin.proxy.host}:{origin.proxy.port}" if origin.proxy is not None else origin.authority
@@ -40,12 +40,12 @@ async def dial(
 
 
 async def _dial(
-    origin: Origin, connection: Connection, trust: Callable[[], ssl.SSLContext], seconds: float
+    origin: Origin, connection: Connection, trust: Callable[[], Awaitable[ssl.SSLContext]], seconds: float
 ) -> Connection:
     """TCP, then each layer over the one below; what is aborted on failure is the lowest, which both loops close."""
     loop, proxy = asyncio.get_running_loop(), origin.proxy
     first = proxy or origin
-    context = trust() if origin.secure or first.secure else None
+    context = await trust() if origin.secure or first.secure else None
     sock = await _socket(first.host, first.port)
     try:
         lowest, silence = await loop.create_connection(Silence, sock=sock)

@@ -12,13 +12,10 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-import httpx
-
 from proxy.errors import NotReady
 from proxy.loader import load
-from proxy.providers import clients, corrections, modules, silence
+from proxy.providers import bulk, clients, modules, silence
 from proxy.providers.capture import recorded
-from proxy.providers.transport import SyncGuard, guarded
 
 ENVIRONMENT = {
     "LITELLM_OFFLINE_MODE": "true",
@@ -91,20 +88,26 @@ class Engine:
 async def _import() -> Any:
     """LiteLLM, ready for calls. What it is set up with belongs to the process: only the first import does it."""
     os.environ.update(ENVIRONMENT)
-    first = "litellm" not in sys.modules
-    litellm = await load("litellm", *modules.LATER)
-    if first:
-        _set_up(litellm)
-    return litellm
+    if "litellm" in sys.modules:
+        return await load("litellm", *modules.LATER)
+    with bulk.read():
+        return await load("litellm", *modules.LATER, then=_set_up)
 
 
 def _set_up(litellm: Any) -> None:
-    """Silent, without counting tokens or logging by itself, behind the guard, with its readings corrected."""
+    """Silent, without counting tokens or logging by itself, behind the guard, with its readings corrected.
+
+    What needs httpx is imported here: its package brings a terminal's whole toolbox, and every start would wait for it.
+    """
+    import httpx
     from litellm.llms.cohere.common_utils import CohereV2ModelResponseIterator
     from litellm.llms.custom_httpx import aiohttp_transport
     from litellm.llms.custom_httpx.http_handler import get_ssl_configuration
     from litellm.llms.vertex_ai.gemini import transformation as contents
     from litellm.llms.vertex_ai.gemini import vertex_and_google_ai_studio_gemini as gemini
+
+    from proxy.providers import corrections
+    from proxy.providers.transport import SyncGuard, guarded
 
     silence.install()
     litellm.suppress_debug_info = True

@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -93,6 +94,21 @@ class Exchange:
         """Remember the refusal; the error is for whoever reads the answer."""
         self.refusal = refusal
         return Refused(refusal)
+
+
+_exchange: ContextVar[Exchange | None] = ContextVar("proxy_exchange", default=None)
+
+
+def begin(limit: int, organization: str | None = None) -> Exchange:
+    """The exchange of the call that is about to be made in this context; `organization` is what OpenAI may be told."""
+    exchange = Exchange(limit, organization, sent=False)
+    _exchange.set(exchange)
+    return exchange
+
+
+def current() -> Exchange | None:
+    """The exchange of the call that this context belongs to."""
+    return _exchange.get()
 
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})

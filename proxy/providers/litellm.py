@@ -28,12 +28,12 @@ from proxy.providers import (
 )
 from proxy.providers import usage as usages
 from proxy.providers.engine import Engine
+from proxy.providers.exchange import begin
 from proxy.providers.lean import Lean
 from proxy.providers.plans import Plans
 from proxy.providers.preparation import Preparation
 from proxy.providers.prices import Prices
 from proxy.providers.source import Source
-from proxy.providers.transport import begin
 
 
 class LiteLLM:

@@ -97,9 +97,10 @@ class Pool:
         self._open[connection] = kept
         return connection
 
-    def _trust(self) -> ssl.SSLContext:
+    async def _trust(self) -> ssl.SSLContext:
+        """The list of certificates is read for 30 ms, in a thread: others are served meanwhile."""
         if self._context is None:
-            self._context = trust.context()
+            self._context = await asyncio.to_thread(trust.context)
         return self._context
 
     def _free(self, connection: Connection) -> None:

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-import httpx
 import orjson
 
 from proxy.models import Json
@@ -19,6 +18,9 @@ from proxy.providers.frames import Frames
 from proxy.providers.parameters import Plan
 from proxy.providers.reply import Reply
 from proxy.providers.wires import Wire
+
+if TYPE_CHECKING:
+    import httpx
 
 Cutter = Events | Lines | Frames
 """What cuts a stream into events."""
@@ -53,6 +55,13 @@ class Direct:
         return Events()
 
 
+def _response(reply: Reply, body: bytes) -> httpx.Response:
+    """An answer as LiteLLM's classes want it. httpx is there when LiteLLM is, and no start waits for it."""
+    import httpx
+
+    return httpx.Response(reply.status, headers=dict(reply.headers), content=body)
+
+
 class Translated:
     """Answers that LiteLLM's class of the vendor translates. `parser` makes one for a stream's events."""
 
@@ -70,7 +79,7 @@ class Translated:
         loaded(body)
         answer = self.config().transform_response(
             model=self._plan.model,
-            raw_response=httpx.Response(reply.status, headers=dict(reply.headers), content=body),
+            raw_response=_response(reply, body),
             model_response=self._litellm.ModelResponse(),
             logging_obj=self.log(),
             api_key=None,
@@ -158,7 +167,7 @@ class Converse(Translated):
         loaded(body)
         answer = self.config()._transform_response(
             model=self._plan.model,
-            response=httpx.Response(reply.status, headers=dict(reply.headers), content=body),
+            response=_response(reply, body),
             model_response=self._litellm.ModelResponse(),
             stream=False,
             logging_obj=self.log(),

@@ -10,26 +10,15 @@ from __future__ import annotations
 
 import functools
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextvars import ContextVar
 from typing import Any
 
 import httpx
 
 from proxy.providers.capture import catch
-from proxy.providers.exchange import FROM_ENVIRONMENT, Exchange, Refusal, refusal
+from proxy.providers.exchange import FROM_ENVIRONMENT, Exchange, Refusal, current, refusal
 
 UNKNOWN_LIMIT = 64 * 2**20
 """Bytes allowed in an answer that belongs to no call."""
-
-_exchange: ContextVar[Exchange | None] = ContextVar("proxy_exchange", default=None)
-
-
-def begin(limit: int, organization: str | None = None) -> Exchange:
-    """The exchange of the call that is about to be made in this context; `organization` is what OpenAI may be told."""
-    exchange = Exchange(limit, organization, sent=False)
-    _exchange.set(exchange)
-    return exchange
-
 
 Send = Callable[[Any, httpx.Request], Awaitable[httpx.Response]]
 """`handle_async_request` of a transport class."""
@@ -40,7 +29,7 @@ def guarded(send: Send) -> Send:
 
     @functools.wraps(send)
     async def handle_async_request(transport: Any, request: httpx.Request) -> httpx.Response:
-        exchange = _exchange.get() or Exchange(UNKNOWN_LIMIT)
+        exchange = current() or Exchange(UNKNOWN_LIMIT)
         request.headers["accept-encoding"] = "identity"
         for name in FROM_ENVIRONMENT:
             if name in request.headers and request.headers[name] != exchange.organization:

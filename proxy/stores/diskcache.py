@@ -249,6 +249,8 @@ class DiskCache:
             size_limit=self._max_size,
             # A mapped file that another process truncates kills us with SIGBUS; read, it is an error like any other.
             sqlite_mmap_size=0,
+            # In pages, for each thread: what was read is in the system's memory too, and answers are in `Recent`.
+            sqlite_cache_size=512,
             # Named although they are the defaults: a database may say otherwise, and others make each read a write.
             statistics=0,
             eviction_policy="least-recently-stored",

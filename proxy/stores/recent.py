@@ -14,7 +14,7 @@ import os
 import time
 from pathlib import Path
 
-LIMIT = 32 * 2**20
+LIMIT = 16 * 2**20
 OVERHEAD = 300
 """Bytes that an entry takes besides its value."""
 

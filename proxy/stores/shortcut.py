@@ -3,8 +3,9 @@
 Handing a row to a thread and being told of its commit costs more than the commit, which in WAL mode without a sync is a
 few writes to the page cache. So the loop commits, as long as that is all there is to it:
 
-* Another process holds the lock, a trace is not kept, an edit came, a row is large, anything fails: the writer's thread
-  does it, which may wait and repair. Nothing is decided here, only declined.
+* A trace is not kept, an edit came, a row is large, anything fails: the writer's thread does it, which may wait and
+  repair. Nothing is decided here, only declined.
+* Another process holds the lock: the caller may try again in a moment, which costs less than a thread.
 * Nothing waits here: no lock, no sync, no checkpoint. Checkpoints run in a thread; the WAL stays bounded because they
   end by restarting it, which the next commit meets as a lock.
 """
@@ -20,6 +21,7 @@ from urllib.parse import quote
 
 import orjson
 
+from proxy.stores.database import code
 from proxy.stores.rows import APPEND_ONE, APPLY_EDITS, STAND_IN_ONE, Row
 from proxy.stores.sampling import lost_roots
 
@@ -38,17 +40,23 @@ class Shortcut:
         self._path = path
         self._connection: sqlite3.Connection | None = None
         self._since_checkpoint = 0
+        self._stale = False
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="trace-log-checkpoint")
 
-    def commit(self, items: Sequence[object]) -> bool:
-        """Whether all of `items` are committed; if not, none of them is."""
+    def commit(self, items: Sequence[object]) -> bool | None:
+        """Whether all of `items` are committed; if not, none of them is. None: another process is writing."""
         rows = [item for item in items if isinstance(item, Row) and not (item.edit or item.counted_only)]
         if len(rows) != len(items):
             return False
+        if self._stale:
+            self._stale = False
+            self._disconnect()
         try:
             if not self._transact(rows):
                 return False
-        except (sqlite3.Error, UnicodeError, OverflowError):
+        except (sqlite3.Error, UnicodeError, OverflowError) as error:
+            if self._connection is not None and isinstance(error, sqlite3.Error) and code(error) == sqlite3.SQLITE_BUSY:
+                return None
             # The thread finds out what it is. It may put another file in the place of this one, so let go of it.
             self._disconnect()
             return False
@@ -57,6 +65,10 @@ class Shortcut:
             self._since_checkpoint = 0
             self._worker.submit(self._checkpoint)
         return True
+
+    def renew(self) -> None:
+        """From any thread, while nothing is committed here: another file may be in the place of ours."""
+        self._stale = True
 
     def close(self) -> None:
         """Finish a checkpoint that is under way, then let go of the file."""

@@ -157,7 +157,7 @@ class SQLiteLog:
         except GatewayError:
             return None
 
-    def _commit_here(self, items: list[Row | _Project]) -> bool:
+    def _commit_here(self, items: list[Row | _Project]) -> bool | None:
         """On the event loop; as long as there is trouble, the thread alone tries."""
         return self._reason is None and self._shortcut is not None and self._shortcut.commit(items)
 
@@ -182,6 +182,8 @@ class SQLiteLog:
             self._suspect = True
             self._disconnect()
             self._reader.forget()
+            if self._shortcut is not None:
+                self._shortcut.renew()
             outcomes = self._commit(items)
             self._suspect = False
             return outcomes

@@ -2,6 +2,7 @@
 
 What is handed over in one turn of the event loop is a batch. A `shortcut` may commit it at the end of that turn, on the
 loop; what it declines goes to a thread, and everything after it, until the thread has caught up, so the order stays.
+When another process is writing, the batch stays, grows and is tried again, a few milliseconds long.
 While the thread commits a batch the next one gathers. Its futures are settled after its commit, by one call into the
 loop. What does not fit into the queue is dropped and counted: a slow disk may cost rows, never memory and never an
 answer.
@@ -25,6 +26,9 @@ T = TypeVar("T")
 SHORT = 256 * 1024
 """Bytes that may be committed on the event loop in one turn."""
 
+AGAIN = (0.0, 0.0, 0.001, 0.001, 0.002, 0.004)
+"""Seconds before each further attempt while another process is writing; 0 is the loop's next turn."""
+
 
 @dataclass(slots=True)
 class _Handed(Generic[T]):
@@ -37,7 +41,8 @@ class _Handed(Generic[T]):
 class Writer(Generic[T]):
     """Hands batches of items to `commit`, in a thread of its own; it tells for each whether it is on disk.
 
-    `shortcut` is asked first, on the event loop, and says whether it has committed a whole batch. `max_items` and
+    `shortcut` is asked first, on the event loop, and says whether it has committed a whole batch; None, that another
+    attempt may. `max_items` and
     `max_bytes` bound the queue, `batch_items` and `batch_bytes` a batch.
     """
 
@@ -45,7 +50,7 @@ class Writer(Generic[T]):
         self,
         commit: Callable[[list[T]], Sequence[bool]],
         *,
-        shortcut: Callable[[list[T]], bool] | None = None,
+        shortcut: Callable[[list[T]], bool | None] | None = None,
         max_items: int = 20_000,
         max_bytes: int = 128 * 2**20,
         batch_items: int = 500,
@@ -54,6 +59,7 @@ class Writer(Generic[T]):
         self._commit = commit
         self._shortcut = shortcut
         self._turn: list[_Handed[T]] = []
+        self._attempts = 0
         self._max = (max_items, max_bytes)
         self._batch = (batch_items, batch_bytes)
         self._queue: SimpleQueue[_Handed[T] | None] = SimpleQueue()
@@ -98,12 +104,26 @@ class Writer(Generic[T]):
         batch, self._turn = self._turn, []
         if not batch:
             return
-        short = sum(handed.size for handed in batch) <= SHORT
-        if short and self._shortcut is not None and self._shortcut([handed.item for handed in batch]):
+        short = self._shortcut is not None and sum(handed.size for handed in batch) <= SHORT
+        committed = self._shortcut([handed.item for handed in batch]) if self._shortcut and short else False
+        if committed is None and self._attempts < len(AGAIN) and not self._closed:
+            self._turn = batch
+            self._try_again(batch[0].loop)
+            return
+        self._attempts = 0
+        if committed:
             _settle([(handed.future, True) for handed in batch])
         else:
             for handed in batch:
                 self._hand_over(handed)
+
+    def _try_again(self, loop: asyncio.AbstractEventLoop) -> None:
+        pause = AGAIN[self._attempts]
+        self._attempts += 1
+        if pause:
+            loop.call_later(pause, self._end_turn)
+        else:
+            loop.call_soon(self._end_turn)
 
     def _hand_over(self, handed: _Handed[T]) -> None:
         self._handed += 1

@@ -81,10 +81,10 @@ def test_an_edit_that_came_before_wins(path: Path, shortcut: Shortcut) -> None:
     assert stored(path) == {"a": "edited"}
 
 
-def test_a_lock_is_declined_without_waiting(path: Path, shortcut: Shortcut) -> None:
+def test_a_lock_is_told_without_waiting(path: Path, shortcut: Shortcut) -> None:
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
-    assert not shortcut.commit([row("a")])
+    assert shortcut.commit([row("a")]) is None
     other.execute("ROLLBACK")
     other.close()
     assert shortcut.commit([row("a")])
@@ -94,6 +94,16 @@ def test_a_value_that_sqlite_cannot_take_leaves_nothing_behind(path: Path, short
     assert not shortcut.commit([row("a"), row("b", output="\ud800")])
     assert stored(path) == {}
     assert shortcut.commit([row("a")])
+
+
+def test_another_file_in_the_place_of_ours_is_the_one(path: Path, shortcut: Shortcut) -> None:
+    assert shortcut.commit([row("a")])
+    for suffix in ("", "-wal", "-shm"):
+        path.with_name(path.name + suffix).rename(path.with_name("aside.db" + suffix))
+    open_writer(path).close()
+    shortcut.renew()
+    assert shortcut.commit([row("b")])
+    assert stored(path) == {"b": None}
 
 
 def test_a_file_that_is_gone_is_not_made_again(path: Path, shortcut: Shortcut) -> None:

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from proxy.stores.writer import SHORT, Writer
+from proxy.stores.writer import AGAIN, SHORT, Writer
 
 
 class Gate:
@@ -165,6 +165,40 @@ async def test_what_the_shortcut_declines_goes_to_the_thread_and_so_does_what_fo
     assert taken == [["a"], ["c"]]
     assert [item for batch in gate.batches for item in batch] == ["a", "b"]
     await writer.close()
+
+
+async def test_while_another_process_writes_a_batch_grows_and_is_tried_again() -> None:
+    answers: list[bool | None] = [None, None, None, True]
+    taken: list[list[str]] = []
+
+    def shortcut(items: list[str]) -> bool | None:
+        taken.append(items)
+        return answers[len(taken) - 1]
+
+    gate = Gate()
+    writer = Writer(gate.commit, shortcut=shortcut)
+    first = writer.put("a", 1)
+    await asyncio.sleep(0)
+    second = writer.put("b", 1)
+    assert writer.pending == 2
+    assert await settled([first, second]) == [True, True]
+    assert taken[0] == ["a"]
+    assert taken[-1] == ["a", "b"]
+    assert (gate.batches, writer.pending) == ([], 0)
+    await writer.close()
+
+
+async def test_a_lock_that_lasts_is_the_threads_to_wait_for() -> None:
+    attempts: list[list[str]] = []
+    gate = Gate()
+    gate.open.set()
+    writer = Writer(gate.commit, shortcut=attempts.append)
+    assert await settled([writer.put("a", 1), writer.put("b", 1)]) == [True, True]
+    assert attempts == [["a", "b"]] * (1 + len(AGAIN))
+    assert gate.batches == [["a", "b"]] or gate.batches == [["a"], ["b"]]
+    third = writer.put("c", 1)
+    await writer.close()
+    assert third.result() is True
 
 
 async def test_large_turns_are_the_threads() -> None:
