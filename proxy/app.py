@@ -31,7 +31,7 @@ from proxy.connection import Connection
 from proxy.endpoint import Endpoint
 from proxy.errors import ConfigError
 from proxy.front import Front
-from proxy.guard import LOOPBACK, Guard, is_loopback
+from proxy.guard import LOOPBACK, Guard, check_key, is_loopback
 from proxy.loader import load as load_module
 from proxy.middleware.assign import assign
 from proxy.middleware.cache import cache
@@ -206,10 +206,7 @@ def serve(
     SIGTERM and SIGINT let running answers finish for `GRACE` seconds. Raises `ConfigError` when `host` is not
     loopback and no key is configured.
     """
-    if not is_loopback(host) and config.master_key is None:
-        raise ConfigError(
-            f"refusing to serve on {host} without a key: set general_settings.master_key, or bind to 127.0.0.1"
-        )
+    check_key(host, config.master_key)
     prepare()
     options: dict[str, Any] = {
         "host": host,

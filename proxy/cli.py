@@ -128,13 +128,9 @@ def serve(path: Path | None, host: str, port: int, data: Path | None, workers: i
     gc.disable()  # until it serves: all that is imported stays, and looking for cycles in it takes a tenth of the start
     path = config_path(path)
     config = _load(path)
-    from proxy.guard import is_loopback
+    from proxy.guard import check_key
 
-    if config.master_key is None and not is_loopback(host):
-        raise ConfigError(
-            f"refusing to listen on {host} without a key, since anybody there could spend yours: set"
-            " general_settings.master_key in the config (PAREA_PROXY_KEY, without a config), or use --host 127.0.0.1"
-        )
+    check_key(host, config.master_key)
     check_port(host, port)
     folder = private(data_folder(data, path))
     for warning in config.warnings:
@@ -164,10 +160,10 @@ def check(path: Path | None, as_json: bool) -> None:
     try:
         config = _load(config_path(path))
     except ConfigError as error:
-        if not as_json:
-            raise
-        _print_json({"valid": False, "error": error.message})
-        raise click.exceptions.Exit(2) from None
+        if as_json:
+            _print_json({"valid": False, "error": error.message})
+            raise click.exceptions.Exit(2) from None
+        raise
     if as_json:
         _print_json(report.summary(config))
     else:
@@ -247,8 +243,8 @@ def cache() -> None:
 @json_option
 def stats(path: Path | None, data: Path | None, as_json: bool) -> None:
     """Print what the cache holds."""
-    found = _on_cache(path, data, lambda store: store.stats()) or {"entries": 0, "bytes": 0}
-    kept = {name: found[name] for name in ("entries", "bytes") if name in found}
+    found = _on_cache(path, data, lambda store: store.stats()) or {}
+    kept = {name: found.get(name, 0) for name in ("entries", "bytes")}
     if as_json:
         _print_json(kept)
     else:

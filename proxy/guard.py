@@ -27,7 +27,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from proxy.asgi import App, Receive, Scope, Send, answer
-from proxy.errors import BadRequest, Forbidden, RequestError, TooLarge, Unauthorized, UnsupportedMedia
+from proxy.errors import BadRequest, ConfigError, Forbidden, RequestError, TooLarge, Unauthorized, UnsupportedMedia
 from proxy.protocols import Refuse
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -138,6 +138,15 @@ def hostname(host: str) -> str:
 def _named(host: bytes) -> str:
     """The name in a Host header as it came; clients send the same one again and again."""
     return hostname(host.decode("latin-1"))
+
+
+def check_key(host: str, key: SecretStr | None) -> None:
+    """Raises `ConfigError` where a server on `host` would serve a network without a key."""
+    if key is None and not is_loopback(host):
+        raise ConfigError(
+            f"refusing to listen on {host} without a key, since anybody there could spend yours: set"
+            " general_settings.master_key in the config (PAREA_PROXY_KEY, without a config), or use --host 127.0.0.1"
+        )
 
 
 def is_loopback(host: str) -> bool:

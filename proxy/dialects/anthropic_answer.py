@@ -12,6 +12,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import orjson
+
 from proxy.dialects.anthropic_count import estimate
 from proxy.dialects.blocks import Block, Blocks, Step, parsed
 from proxy.dialects.sse import named
@@ -110,8 +112,9 @@ def _content(block: Block) -> dict[str, Json]:
         case "hidden":
             return {"type": "redacted_thinking", "data": block.text}
         case "call":
-            value = parsed(block.text or "{}")
-            told = {"arguments": block.text} if value is None else value
+            text = block.text or "{}"
+            # As it stands: read and written anew, a whole number beyond 64 bits would become a double.
+            told = {"arguments": text} if parsed(text) is None else orjson.Fragment(text)
             return {"type": "tool_use", "id": block.id, "name": block.name, "input": told}
         case _:
             return {"type": "text", "text": block.text}

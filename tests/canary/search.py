@@ -139,6 +139,18 @@ def row_of(gateway: Process, trace_id: str) -> dict[str, Any]:
     return found[0]
 
 
+def cached(gateway: Process, text: str) -> bool:
+    """Whether `text` comes to stand in the cache: an answer does not wait for the cache's disk."""
+    end = time.monotonic() + 5
+    while not (
+        found := any(text.encode() in data for name, data in search.channels(gateway) if name.startswith("cache"))
+    ):
+        if time.monotonic() > end:
+            break
+        time.sleep(0.01)
+    return found
+
+
 def send(
     gateway: Process,
     case: str,

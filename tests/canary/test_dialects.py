@@ -7,7 +7,7 @@ import pytest
 from tests.canary.asking import CACHED, OTHERS, ask, newest, streams
 from tests.canary.question import MODEL, question, ways
 from tests.canary.script import ENDINGS, scripted
-from tests.canary.search import KEPT, MARK, finish, search, send
+from tests.canary.search import KEPT, MARK, cached, finish, search, send
 from tests.gateway import Process
 from tests.spoken import Spoken
 from tests.upstreams.fleet import Fleet
@@ -77,13 +77,11 @@ def test_the_search_finds_what_may_be_kept(logging: Process, vendors: Fleet, one
     vendors["openai"].script = scripted(vendors["openai"], "answer", said, answer)
     body = question(one, said, stream=stream)
     ask(logging, f"{one.name} kept", one, body, CACHED, stream=stream)
-    channels = list(search.channels(logging))
-    database = b"".join(data for channel, data in channels if channel.startswith("traces.db"))
-    cache = b"".join(data for channel, data in channels if channel.startswith("cache"))
+    database = b"".join(data for channel, data in search.channels(logging) if channel.startswith("traces.db"))
     for ending in (' \\"é\\" in ', " Rome", *((" described", "-property", " then", " found") if one.tools else ())):
         assert (said + ending).encode() in database, ending
     assert answer.encode() in database
-    assert answer.encode() in cache
+    assert cached(logging, answer)
     vendors["openai"].script = scripted(vendors["openai"], "refusal", said, answer)
     refused, _ = ask(logging, f"{one.name} kept refusal", one, body, {}, stream=stream)
     assert refused is not None

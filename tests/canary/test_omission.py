@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.canary.script import ENDINGS, scripted
-from tests.canary.search import KEPT, MARK, Search, client, finish, keyed, post, row_of, search
+from tests.canary.search import KEPT, MARK, Search, cached, client, finish, keyed, post, row_of, search
 from tests.gateway import Process
 from tests.upstreams.fleet import MODELS, Fleet
 
@@ -88,14 +88,12 @@ def test_the_search_finds_what_may_be_kept(logging: Process, vendors: Fleet) -> 
     body, prompt, answer = asked("openai", None)
     vendors["openai"].script = scripted(vendors["openai"], "answer", prompt, answer)
     assert post(logging, "kept", body) is not None
-    channels = list(search.channels(logging))
-    database = b"".join(data for channel, data in channels if channel.startswith("traces.db"))
+    database = b"".join(data for channel, data in search.channels(logging) if channel.startswith("traces.db"))
     for ending in (" first", " then", ' \\"\u00e9\\" in ', " described", "-property", " Rome", " key"):
         assert (prompt + ending).encode() in database, ending
     assert prompt.replace("-", "_").encode() in database
-    cache = b"".join(data for channel, data in channels if channel.startswith("cache"))
     assert answer.encode() in database
-    assert answer.encode() in cache
+    assert cached(logging, answer)
     vendors["openai"].script = scripted(vendors["openai"], "refusal", prompt, answer)
     refused = post(logging, "kept refusal", body | {"cache": False}, stream=True)
     assert refused is not None

@@ -261,9 +261,10 @@ def test_a_tools_input_is_an_object_whatever_the_arguments_were() -> None:
         ToolCall("b", "g", ""),
         ToolCall("c", "h", '{"x'),
         ToolCall("d", "i", "[1]"),
+        ToolCall("e", "j", '{"x": 123456789012345678901}'),
     ]
     inputs = [block["input"] for block in whole(completion(tool_calls=calls))["content"]]
-    assert inputs == [{"x": 1}, {}, {"arguments": '{"x'}, {"arguments": "[1]"}]
+    assert inputs == [{"x": 1}, {}, {"arguments": '{"x'}, {"arguments": "[1]"}, {"x": 123456789012345678901}]
 
 
 @given(answers())
