@@ -38,7 +38,7 @@ WITHOUT_FUNDING := const fs = require("fs"), path = process.argv[1], lock = JSON
 	fs.writeFileSync(path, JSON.stringify(lock, null, 2) + "\n")
 
 .DEFAULT_GOAL := help
-.PHONY: help install serve test clients check format bench schema keys lock clean
+.PHONY: help install serve test faults clients check format bench schema keys lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,6 +50,9 @@ serve: $(RUNTIME) ## Serve on 127.0.0.1:4000; options: make serve ARGS="--port 8
 
 test: $(DEVELOPMENT) clients ## Run the tests; options: make test ARGS="-k config"
 	$(PY) -m pytest $(ARGS)
+
+faults: $(DEVELOPMENT) clients ## Run the long forms of the fault tests and write docs/reliability.md
+	FAULTS=full $(PY) -m pytest -m fault $(ARGS)
 
 clients: $(DEVELOPMENT) ## Make .clients, the environments of the original clients, which the tests run
 	@$(MAKE) --silent --no-print-directory --jobs 3 $(ENVIRONMENTS) $(NODE)/.modules
