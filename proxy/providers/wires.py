@@ -25,6 +25,9 @@ from proxy.providers.standins import Place, fill, places
 SLOT = "\x00"
 """Stands in a header for the key: no header can hold it."""
 
+KEYED = frozenset({"authorization", "api-key", "x-api-key"})
+"""Headers that a key stands in: alone, or after a scheme. In others the same letters are none of its."""
+
 OPENAI = "/chat/completions"
 """How the address ends of an endpoint whose answers have OpenAI's form."""
 
@@ -85,13 +88,18 @@ def wire(
     if made is None:
         return None
     headers = {
-        name: value.replace(key, SLOT) if key else value
+        name: _slotted(value, key) if name in KEYED else value
         for name, value in found.headers.items()
         if name not in DROPPED and not name.startswith("x-stainless-") and not value.startswith(signature.SCHEME)
     }
-    if key and not any(SLOT in value for value in headers.values()):
+    if key and not any(value.endswith(SLOT) for value in headers.values()):
         return None
     return Wire(found.url, headers, direct=direct, places=places(body, own), **made)
+
+
+def _slotted(value: str, key: str) -> str:
+    """A header's value with the slot in place of the key."""
+    return value.removesuffix(key) + SLOT if key and (value == key or value.endswith(f" {key}")) else value
 
 
 def _made(

@@ -12,6 +12,7 @@ import orjson
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydantic import SecretStr
 
 from proxy.models import Call, CompletionRequest, Event, Json, Message, Target, TraceContext
 from proxy.providers import wires, wrapper
@@ -98,6 +99,20 @@ def captured(body: Json, url: str = "http://127.0.0.1/v1/chat/completions") -> C
     return Capture(url, {"authorization": f"Bearer {KEY}", "host": "127.0.0.1"}, orjson.dumps(body))
 
 
+@pytest.mark.parametrize("key", ["a", "application/json", "json", "Bearer", "1", "Bearer a"])
+def test_a_key_that_stands_elsewhere_too_is_no_key_there(key: str) -> None:
+    """Or the next key would be written into every header in which the first one was found."""
+    sent = {"content-type": "application/json", "x-stage": "a", "anthropic-version": "2023-06-01"}
+    body = orjson.dumps({"model": "m", "messages": SAID})
+    for header in ({"authorization": f"Bearer {key}"}, {"x-api-key": key}):
+        found = Capture("http://127.0.0.1/v1/chat/completions", {**sent, **header}, body)
+        wire = wires.wire(found, SAID, {}, key, stream=False)
+        assert wire is not None
+        assert wire.keyed("another") == sent | {
+            name: "Bearer another" if name == "authorization" else "another" for name in header
+        }
+
+
 def test_what_cannot_be_repeated_is_no_wire() -> None:
     whole = {"model": "m", "messages": SAID}
     assert wires.wire(captured(whole), SAID, {}, KEY, stream=False) is not None
@@ -160,6 +175,18 @@ async def test_values_of_a_calls_own_make_no_other_kind(fleet: Fleet, name: str)
     # elsewhere the length of an answer has rules
     assert (len(provider._lean.wires) == kinds) == (name in OPENAI_LENGTHS)
     await provider.close()
+
+
+async def test_a_key_of_another_form_is_another_kind(
+    fleet: Fleet, provider: LiteLLM, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """LiteLLM sends Anthropic's tokens of a login in another header than its keys."""
+    for key in ("sk-ant-api-1", "sk-ant-oat-2", "another", "sk-ant-oat-3", "sk-ant-api-4"):
+        monkeypatch.setattr(fleet["anthropic"], "key", key)
+        await sent(fleet, provider, fleet.target("anthropic").with_key(SecretStr(key)))
+        headers = fleet["anthropic"].requests[0].headers
+        found = {name: headers[name] for name in ("authorization", "x-api-key") if name in headers}
+        assert found == ({"authorization": f"Bearer {key}"} if "oat" in key else {"x-api-key": key})
 
 
 async def test_calls_of_one_kind_that_come_together_ask_litellm_once(
