@@ -4,7 +4,7 @@ An end user's name or a seed is another one with each call; if it counted to the
 its own. So such a value is replaced before LiteLLM is asked, and put back where its stand-in is found.
 
 What must stay true: only parameters are replaced that no rule and no translation looks into, and only by a value of the
-same type; a stand-in never leaves the gateway.
+same type, each with one of its own; a stand-in never leaves the gateway.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ STANDINS: Mapping[str, Json] = {
     "user": "a stand-in for the end user",
     "prompt_cache_key": "a stand-in for the prompt cache's key",
     "safety_identifier": "a stand-in for the safety identifier",
-    "seed": 1_234_567_891,
+    "seed": 1_073_907_341,
 }
 """By parameter; none is looked into by anybody."""
 
-LENGTHS: Mapping[str, Json] = {"max_tokens": 12_347, "max_completion_tokens": 12_347}
+LENGTHS: Mapping[str, Json] = {"max_tokens": 1_073_907_347, "max_completion_tokens": 1_073_907_353}
 """The same for providers of OpenAI's form: others have rules of their own for lengths."""
 
 Place = tuple[str, ...]

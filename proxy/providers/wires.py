@@ -87,6 +87,9 @@ def wire(
     made = _made(body, bare(messages), found.transform, direct=direct)
     if made is None:
         return None
+    own_places = places(body, own)
+    if len({name for _, name in own_places}) < len(own_places):
+        return None  # which of them is the call's own, nobody can tell
     headers = {
         name: _slotted(value, key) if name in KEYED else value
         for name, value in found.headers.items()
@@ -94,7 +97,7 @@ def wire(
     }
     if key and not any(value.endswith(SLOT) for value in headers.values()):
         return None
-    return Wire(found.url, headers, direct=direct, places=places(body, own), **made)
+    return Wire(found.url, headers, direct=direct, places=own_places, **made)
 
 
 def _slotted(value: str, key: str) -> str:

@@ -19,6 +19,7 @@ from proxy.providers import wires, wrapper
 from proxy.providers.capture import Capture, capture
 from proxy.providers.litellm import LiteLLM
 from proxy.providers.parameters import OPENAI_LENGTHS, Plan
+from proxy.providers.standins import LENGTHS, STANDINS
 from tests.upstreams.fleet import MODELS, Fleet
 
 DIRECT = ["openai", "azure", "anyscale", "openrouter", "mistral", "litellm", "groq", "fireworks"]
@@ -175,6 +176,25 @@ async def test_values_of_a_calls_own_make_no_other_kind(fleet: Fleet, name: str)
     # elsewhere the length of an answer has rules
     assert (len(provider._lean.wires) == kinds) == (name in OPENAI_LENGTHS)
     await provider.close()
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"max_tokens": 5, "max_completion_tokens": 9},
+        {"seed": LENGTHS["max_tokens"], "max_tokens": 5},
+        {"user": STANDINS["prompt_cache_key"], "prompt_cache_key": "k"},
+        {"stop": [STANDINS["user"]], "user": "ada"},
+        {"metadata": {"a": STANDINS["user"]}, "user": "ada"},
+    ],
+)
+@pytest.mark.parametrize("name", MODELS)
+async def test_values_that_are_alike_are_not_mistaken(
+    fleet: Fleet, provider: LiteLLM, name: str, params: dict[str, Json]
+) -> None:
+    lean = fleet.target(name)
+    wrapped = replace(lean, transport="litellm")
+    assert await sent(fleet, provider, lean, **params) == await sent(fleet, provider, wrapped, **params)
 
 
 async def test_a_key_of_another_form_is_another_kind(
