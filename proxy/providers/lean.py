@@ -11,6 +11,7 @@ for what LiteLLM gets wrong (tests/providers/test_parity.py lists both); what is
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Mapping
 from functools import partial
 from typing import Any
@@ -51,6 +52,10 @@ FAILURE = 64 * 2**10
 """Bytes that are read of a refusal."""
 
 
+BEYOND = re.compile(r"NaN|Infinity|[eE]\+?\d{3}")
+"""Numbers, perhaps, that Python reads and no JSON holds."""
+
+
 class Failed(Exception):
     """The provider's own words for a refusal or a failure; `status_code` where its event tells one."""
 
@@ -79,7 +84,7 @@ class Lean:
         secret = await access(self._engine, target.provider, place)
         kept = wires.name({**place, "prefix": credentials.named(target)}, plan.arguments, plan.messages)
         wire = self.wires[kept] if kept in self.wires else await self._captured(kept, plan, target, secret.key)
-        if wire is None:
+        if wire is None or (wire.transform is not None and _beyond(plan)):
             return None
         plan.wire = kept
         try:
@@ -127,6 +132,15 @@ def _covers(plan: Plan, target: Target) -> bool:
     if target.provider == "anthropic" and "response_format" in plan.arguments:
         return False
     return target.provider not in FETCHED or not distant(plan.messages)
+
+
+def _beyond(plan: Plan) -> bool:
+    """Whether a call in the conversation may have arguments that LiteLLM refuses, since it cannot send them."""
+    return any(
+        BEYOND.search(str(values.fields(called.get("function")).get("arguments")))
+        for message in plan.messages
+        for called in message.get("tool_calls") or ()
+    )
 
 
 async def _failure(reply: Reply) -> str:

@@ -139,7 +139,7 @@ def undeveloped(messages: Sequence[Message]) -> list[Message]:
 
 def form(messages: Sequence[Message]) -> list[Json]:
     """What LiteLLM's translation of a conversation may depend on besides its words: the roles and the fields of its
-    messages, the kinds of their parts, and who begins and ends.
+    messages, the kinds and the fields of their parts, which texts are blank, and who begins and ends.
     """
     kinds = {_kind(message) for message in messages}
     ends = [str(messages[0].get("role")), str(messages[-1].get("role"))] if messages else []
@@ -149,13 +149,22 @@ def form(messages: Sequence[Message]) -> list[Json]:
 def _kind(message: Message) -> str:
     content = message.get("content")
     if isinstance(content, list):
-        parts = sorted({str(part.get("type")) if isinstance(part, dict) else "?" for part in content})
-        said = ",".join(parts)
+        said = " ".join(sorted({f"{part.get('type')}{_shape(part)}" for part in content if isinstance(part, dict)}))
     else:
-        said = type(content).__name__ if content is None or not isinstance(content, str) or content.strip() else "blank"
+        said = _shape(content)
     if len(message) == 2:
         return f"{message.get('role')}:{said}"
     return f"{message.get('role')}:{said}:{','.join(sorted(message))}"
+
+
+def _shape(value: Json) -> str:
+    """A value without its words."""
+    if isinstance(value, dict):
+        fields = sorted([f"{name}:{_shape(each)}" for name, each in value.items()])
+        return f"({','.join(fields)})"
+    if isinstance(value, str) and not value.strip():
+        return "blank" if value else "empty"
+    return type(value).__name__
 
 
 def name(place: Mapping[str, Any], arguments: Mapping[str, Any], messages: Sequence[Message]) -> bytes:
