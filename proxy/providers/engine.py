@@ -70,10 +70,19 @@ class Engine:
         return _failure(self._loading)
 
     def price(self, *, usage: Mapping[str, Any] | None, **named: Any) -> float:
-        """What LiteLLM's list says of the cost in US dollars; `usage` is the provider's own. Raises for no price."""
+        """What LiteLLM's list says of the cost in US dollars, searches included; `usage` is the provider's own. Raises
+        for no price.
+        """
+        from litellm.litellm_core_utils.llm_cost_calc.tool_call_cost_tracking import StandardBuiltInToolCostTracking
+
         litellm = self.module
         counted = litellm.Usage(**usage) if usage is not None else None
-        return float(sum(litellm.cost_per_token(**named, usage_object=counted)))
+        tokens = sum(litellm.cost_per_token(**named, usage_object=counted))
+        listed = {name: named[name] for name in ("model", "custom_llm_provider")}
+        tools = StandardBuiltInToolCostTracking.get_cost_for_built_in_tools(
+            **listed, usage=counted, response_object=None
+        )
+        return float(tokens + tools)
 
     async def close(self) -> None:
         """Let go of every connection of LiteLLM's; a load that is under way ends."""
