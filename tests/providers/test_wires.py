@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
@@ -181,6 +182,9 @@ async def test_values_of_a_calls_own_make_no_other_kind(fleet: Fleet, name: str)
 @pytest.mark.parametrize(
     "params",
     [
+        {"user": "ada@example.com"},
+        {"user": "+49 (30) 1234567"},
+        {"user": "ada", "seed": 1},
         {"max_tokens": 5, "max_completion_tokens": 9},
         {"seed": LENGTHS["max_tokens"], "max_tokens": 5},
         {"user": STANDINS["prompt_cache_key"], "prompt_cache_key": "k"},
@@ -194,7 +198,21 @@ async def test_values_that_are_alike_are_not_mistaken(
 ) -> None:
     lean = fleet.target(name)
     wrapped = replace(lean, transport="litellm")
+    await sent(fleet, provider, lean, **{each: STANDINS.get(each, value) for each, value in params.items()})
     assert await sent(fleet, provider, lean, **params) == await sent(fleet, provider, wrapped, **params)
+
+
+@pytest.mark.parametrize("asked", ["max_tokens", "max_completion_tokens"])
+@pytest.mark.parametrize("configured", ["max_tokens", "max_completion_tokens"])
+@pytest.mark.parametrize("name", MODELS)
+async def test_a_request_s_length_counts_by_either_name(
+    fleet: Fleet, provider: LiteLLM, name: str, configured: str, asked: str
+) -> None:
+    target = replace(fleet.target(name), params={configured: 500})
+    for transport in ("lean", "litellm"):
+        body = orjson.dumps(await sent(fleet, provider, replace(target, transport=transport), **{asked: 10})).decode()
+        assert re.search(r":10\b", body)
+        assert not re.search(r":500\b", body)
 
 
 async def test_a_key_of_another_form_is_another_kind(
