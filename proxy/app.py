@@ -218,6 +218,8 @@ def serve(
         "log_level": log_level,
         "access_log": False,
         "server_header": False,
+        # no answer is anything but what it says it is, whatever a browser takes its text for
+        "headers": [("x-content-type-options", "nosniff")],
         "proxy_headers": False,
         "timeout_graceful_shutdown": GRACE,
     }

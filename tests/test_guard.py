@@ -11,6 +11,8 @@ from proxy.asgi import Receive, Scope, Send, answer, read
 from proxy.guard import LOOPBACK, Guard, hostname, is_loopback
 from proxy.protocols import Answer, refusal
 
+pytestmark = pytest.mark.fault("S3")
+
 REFUSE = refusal([])
 JSON = {"content-type": "application/json"}
 

@@ -109,6 +109,7 @@ def _set_up(litellm: Any) -> None:
     What needs httpx is imported here: its package brings a terminal's whole toolbox, and every start would wait for it.
     """
     import httpx
+    from litellm.litellm_core_utils import url_utils
     from litellm.llms.cohere.common_utils import CohereV2ModelResponseIterator
     from litellm.llms.custom_httpx import aiohttp_transport
     from litellm.llms.custom_httpx.http_handler import get_ssl_configuration
@@ -116,6 +117,7 @@ def _set_up(litellm: Any) -> None:
     from litellm.llms.vertex_ai.gemini import vertex_and_google_ai_studio_gemini as gemini
 
     from proxy.providers import corrections
+    from proxy.providers.fetching import pinned
     from proxy.providers.transport import SyncGuard, guarded
 
     silence.install()
@@ -123,6 +125,7 @@ def _set_up(litellm: Any) -> None:
     litellm.disable_hf_tokenizer_download = True
     litellm.sync_transport = SyncGuard(verify=get_ssl_configuration())
     litellm.module_level_client.client = httpx.Client(transport=litellm.sync_transport)
+    url_utils.validate_url = pinned(url_utils.validate_url, url_utils.SSRFError)
     transport = aiohttp_transport.LiteLLMAiohttpTransport
     transport.handle_async_request = guarded(transport.handle_async_request)
     litellm.utils.get_token_counter_new = lambda: _no_count

@@ -16,6 +16,7 @@ import httpx
 
 from proxy.providers.capture import catch
 from proxy.providers.exchange import FROM_ENVIRONMENT, Exchange, Refusal, current, refusal
+from proxy.providers.fetching import certify
 
 UNKNOWN_LIMIT = 64 * 2**20
 """Bytes allowed in an answer that belongs to no call."""
@@ -35,6 +36,7 @@ def guarded(send: Send) -> Send:
             if name in request.headers and request.headers[name] != exchange.organization:
                 del request.headers[name]
         await catch(request)
+        certify(request)
         exchange.sent = True
         response = await send(transport, request)
         exchange.status = response.status_code
@@ -61,6 +63,7 @@ class SyncGuard(httpx.HTTPTransport):
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         exchange = Exchange(UNKNOWN_LIMIT)
         request.headers["accept-encoding"] = "identity"
+        certify(request)
         response = super().handle_request(request)
         why = refusal(response.status_code, response.headers, exchange.limit)
         if why is not None:
