@@ -8,6 +8,7 @@ and the key; encoded bodies are refused because a small one can unpack into any 
 
 from __future__ import annotations
 
+import codecs
 import functools
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
@@ -46,7 +47,7 @@ def guarded(send: Send) -> Send:
         assert isinstance(response.stream, httpx.AsyncByteStream)
         body: httpx.AsyncByteStream = CappedStream(response.stream, exchange, request)
         if response.headers.get("content-type", "").startswith("text/event-stream"):
-            body = EventStream(body)
+            body = EventStream(body, exchange, request)
         response.stream = body
         return response
 
@@ -102,12 +103,26 @@ def _lines(piece: bytes) -> list[bytes]:
 
 
 class EventStream(httpx.AsyncByteStream):
-    """Server-sent events without their comments: some of LiteLLM's parsers lose the usage, and so the cost, to one."""
+    """Server-sent events without their comments: some of LiteLLM's parsers lose the usage, and so the cost, to one.
 
-    def __init__(self, body: httpx.AsyncByteStream) -> None:
+    It ends in an error at what is no UTF-8, for which most of them would put a sign of their own.
+    """
+
+    def __init__(self, body: httpx.AsyncByteStream, exchange: Exchange, request: httpx.Request) -> None:
         self._body = body
+        self._exchange = exchange
+        self._request = request
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
+        read = codecs.getincrementaldecoder("utf-8")().decode
+        async for piece in self._uncommented():
+            try:
+                read(piece)
+            except UnicodeDecodeError:
+                raise _refused(self._exchange, "text", self._request) from None
+            yield piece
+
+    async def _uncommented(self) -> AsyncIterator[bytes]:
         fresh, inside = True, False
         async for piece in self._body:
             if not fresh and not inside and b"\n:" not in piece and not piece.endswith(b"\n"):
