@@ -103,6 +103,7 @@ def _set_up(litellm: Any) -> None:
     What needs httpx is imported here: its package brings a terminal's whole toolbox, and every start would wait for it.
     """
     import httpx
+    from google.auth.transport.requests import Request as Google
     from litellm.litellm_core_utils import secret_redaction
     from litellm.llms.cohere.common_utils import CohereV2ModelResponseIterator
     from litellm.llms.custom_httpx import aiohttp_transport
@@ -111,7 +112,7 @@ def _set_up(litellm: Any) -> None:
     from litellm.llms.vertex_ai.gemini import vertex_and_google_ai_studio_gemini as gemini
 
     from proxy.providers import corrections
-    from proxy.providers.transport import SyncGuard, guarded
+    from proxy.providers.transport import SyncGuard, guarded, unfollowed
 
     silence.install()
     litellm.suppress_debug_info = True
@@ -120,6 +121,7 @@ def _set_up(litellm: Any) -> None:
     litellm.module_level_client.client = httpx.Client(transport=litellm.sync_transport)
     transport = aiohttp_transport.LiteLLMAiohttpTransport
     transport.handle_async_request = guarded(transport.handle_async_request)
+    Google.__call__ = unfollowed(Google.__call__)
     litellm.utils.get_token_counter_new = lambda: _no_count
     litellm.utils.dispatch_success_logging = litellm.utils.update_response_metadata = _nothing
     secret_redaction.python_redact_string = _short(secret_redaction.python_redact_string)

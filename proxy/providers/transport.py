@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 
 from proxy.providers.capture import catch
-from proxy.providers.exchange import FROM_ENVIRONMENT, Exchange, Refusal, current, refusal
+from proxy.providers.exchange import FROM_ENVIRONMENT, REDIRECTS, Exchange, Refusal, current, refusal
 
 UNKNOWN_LIMIT = 64 * 2**20
 """Bytes allowed in an answer that belongs to no call."""
@@ -70,6 +70,21 @@ class SyncGuard(httpx.HTTPTransport):
         assert isinstance(response.stream, httpx.SyncByteStream)
         response.stream = CappedSyncStream(response.stream, exchange, request)
         return response
+
+
+def unfollowed(ask: Callable[..., Any]) -> Callable[..., Any]:
+    """`__call__` of google-auth's client, which buys tokens in a thread, without its redirects: what it sends is signed
+    with the account's key, and lets in whoever has it.
+    """
+
+    @functools.wraps(ask)
+    def call(*positional: Any, **named: Any) -> Any:
+        response = ask(*positional, **named, allow_redirects=False)
+        if response.status in REDIRECTS:
+            raise (current() or Exchange(UNKNOWN_LIMIT)).refuse("redirect")
+        return response
+
+    return call
 
 
 def _refused(exchange: Exchange, why: Refusal, request: httpx.Request) -> httpx.HTTPError:
