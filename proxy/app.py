@@ -48,7 +48,7 @@ from proxy.models import ALL, Json, LogPolicy
 from proxy.protocols import CacheStore, Handler, Middleware, Provider, Surface, TraceLog, refusal
 from proxy.record import Record
 from proxy.routes.status import about, health, ready
-from proxy.stores.keyfile import load_key
+from proxy.stores.keyfile import any_key
 
 PAREA = "/api/parea/v1"
 OPENAI = "/v1"
@@ -97,7 +97,7 @@ class Gateway:
             place(self.log),
             trace(self.write),
             steps(restrict(self.policy), assign(config), resolve(config), render),
-            cache(self.cache, load_key(data / "cache.key")),
+            cache(self.cache, any_key(data / "cache.key")),
         )
         self.surfaces: list[Surface] = [
             plugins.make("dialects", name, "surface", config.server.max_depth) for name in config.server.dialects

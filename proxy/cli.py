@@ -5,6 +5,7 @@ What must stay true: no command but `serve` imports LiteLLM, and no output shows
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import json
 import os
@@ -133,14 +134,14 @@ def serve(path: Path | None, host: str, port: int, data: Path | None, workers: i
     check_key(host, config.master_key)
     check_port(host, port)
     folder = private(data_folder(data, path))
-    for warning in config.warnings:
-        if warning.kind == "key":
-            click.echo(f"{config.name}, line {warning.line}: {warning.key} {warning.message}", err=True)
+    told = [f"{config.name}, line {one.line}: {one.key} {one.message}" for one in config.warnings if one.kind == "key"]
     if log_level in {"info", "debug"}:
         from proxy.banner import banner
 
-        for line in banner(config, host=host, port=port, data=folder):
-            click.echo(line, err=True)
+        told += banner(config, host=host, port=port, data=folder)
+    # Where this goes to a file on a full disk, the gateway serves all the same.
+    with contextlib.suppress(OSError):
+        click.echo("\n".join(told), err=True, nl=bool(told))
     from proxy import app
 
     app.serve(config, path=path, host=host, port=port, data=folder, workers=workers, log_level=log_level)

@@ -12,7 +12,7 @@ import sys
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import httpx
 import yaml
@@ -113,7 +113,7 @@ class Process:
         self._command += ["--config", str(path)] if path else []
         self._environ = {"PATH": os.environ["PATH"], "HOME": str(folder), **environ}
 
-    def __enter__(self) -> Process:
+    def __enter__(self) -> Self:
         with self.output.open("ab") as output:
             self.process = subprocess.Popen(
                 self._command, env=self._environ, stdout=output, stderr=output, cwd=Path(__file__).parents[1]

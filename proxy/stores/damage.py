@@ -44,6 +44,15 @@ def probe(database: Path, *, patience: float) -> None:
         raise sqlite3.DatabaseError("settings that diskcache does not have")
 
 
+def identity(folder: Path) -> tuple[int, int] | None:
+    """Which file the database of the cache in `folder` is; None when there is none."""
+    try:
+        stat = (folder / diskcache.core.DBNAME).stat()
+    except OSError:
+        return None
+    return stat.st_dev, stat.st_ino
+
+
 def passes(error: BaseException | None) -> bool:
     """Whether `error` is the trouble of a moment or of one entry, and the database may stay.
 

@@ -105,7 +105,7 @@ def _connect(path: Path, synchronous: str, busy_timeout: float, thorough: bool) 
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
         path.chmod(0o600)
     except OSError as error:
-        raise sqlite3.OperationalError(f"{path}: {error.strerror}") from error
+        raise _coded(sqlite3.OperationalError(f"{path}: {error.strerror}"), sqlite3.SQLITE_CANTOPEN) from error
     connection = sqlite3.connect(path, timeout=busy_timeout, isolation_level=None, check_same_thread=False)
     try:
         connection.execute("PRAGMA journal_mode = WAL")
@@ -114,7 +114,7 @@ def _connect(path: Path, synchronous: str, busy_timeout: float, thorough: bool) 
         if thorough or path.stat().st_size <= CHECKED_AT_START:
             (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
             if verdict != "ok":
-                raise _damaged(verdict)
+                raise _coded(sqlite3.DatabaseError(verdict.replace("\n", " ")), sqlite3.SQLITE_CORRUPT)
         migrate(connection)
     except BaseException:
         connection.close()
@@ -122,9 +122,9 @@ def _connect(path: Path, synchronous: str, busy_timeout: float, thorough: bool) 
     return connection
 
 
-def _damaged(verdict: str) -> sqlite3.DatabaseError:
-    error = sqlite3.DatabaseError(verdict.replace("\n", " "))
-    error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+def _coded(error: sqlite3.DatabaseError, number: int) -> sqlite3.DatabaseError:
+    """An error of our own, with SQLite's number for such."""
+    error.sqlite_errorcode = number
     return error
 
 

@@ -27,7 +27,7 @@ from typing import Any, TypeVar
 import diskcache
 
 from proxy.config.settings import CacheSettings
-from proxy.stores.damage import passes, probe
+from proxy.stores.damage import identity, passes, probe
 from proxy.stores.gathering import Entry, Gathering
 from proxy.stores.keyfile import load_key
 from proxy.stores.patience import WRITE_PATIENCE, patiently
@@ -188,7 +188,7 @@ class DiskCache:
     # In the writing thread (and in the constructor, before it exists).
 
     def _write(self, cache: Any, batch: list[tuple[bytes, bytes]]) -> None:
-        if _identity(self._folder) != self._identity:
+        if identity(self._folder) != self._identity:
             raise Moved
         sealed = [(key, self._seal.sealed(key, value)) for key, value in batch]
 
@@ -199,7 +199,12 @@ class DiskCache:
                     cache.cull_limit = 0 if left else CULLED * len(sealed)
                     cache.set(key, value, expire=self._ttl)
 
-        patiently(write)
+        try:
+            patiently(write)
+        except sqlite3.OperationalError:
+            # What SQLite could not open for writing in one bad moment it has opened read-only, and for good.
+            _hang_up(cache)
+            raise
 
     def _clear(self, cache: Any) -> int:
         count: int = patiently(cache.clear)
@@ -210,7 +215,7 @@ class DiskCache:
 
     def _replace(self, cache: Any, error: Exception) -> None:
         _hang_up(cache)
-        if not isinstance(error, Moved) and _identity(self._folder) == self._identity:
+        if not isinstance(error, Moved) and identity(self._folder) == self._identity:
             self._set_aside(error)
         self._start()
 
@@ -260,7 +265,7 @@ class DiskCache:
             sqlite_synchronous=1,
             disk_min_file_size=2**15,
         )
-        self._identity = _identity(self._folder)
+        self._identity = identity(self._folder)
         return cache
 
     @property
@@ -276,14 +281,6 @@ class DiskCache:
             log.warning("The damaged cache in %s cannot be moved aside: %s", self._folder, failure)
         else:
             log.warning("The cache was damaged (%r) and moved to %s; it starts empty", error, self._aside)
-
-
-def _identity(folder: Path) -> tuple[int, int] | None:
-    try:
-        stat = (folder / diskcache.core.DBNAME).stat()
-    except OSError:
-        return None
-    return stat.st_dev, stat.st_ino
 
 
 def _hang_up(cache: Any) -> None:

@@ -6,9 +6,12 @@ What must stay true: the file is readable for its owner only, and processes that
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import secrets
 from pathlib import Path
+
+logger = logging.getLogger(__name__)
 
 KEY_SIZE = 32
 
@@ -34,3 +37,12 @@ def load_key(path: Path) -> bytes:
     finally:
         draft.unlink(missing_ok=True)
     return path.read_bytes()
+
+
+def any_key(path: Path) -> bytes:
+    """The key in `path`; one that only this process knows, where the disk does not let it be made or read now."""
+    try:
+        return load_key(path)
+    except OSError as error:
+        logger.warning("the key in %s cannot be had (%s): this process serves with one of its own", path, error)
+        return secrets.token_bytes(KEY_SIZE)

@@ -6,10 +6,12 @@ What must stay true:
 * Clearing the cache, in whichever process, empties it everywhere before `clear` returns: `clearings` is a file that
   every clearing makes longer, and it is looked at before every answer.
 * The values held never exceed `LIMIT` bytes; those that came first go first.
+* As long as `clearings` cannot be opened, nothing is kept.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from pathlib import Path
@@ -29,14 +31,18 @@ class Recent:
         self._limit = limit
         self._values: dict[bytes, tuple[float, bytes]] = {}
         self._size = 0
-        self._file = os.open(clearings, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+        self._clearings = clearings
+        self._file = -1
         self.cleared = 0
         """How often the cache had been cleared at the last look."""
         self.look()
 
     def look(self) -> int:
         """How often the cache was cleared; forgets everything if that was since the last look."""
-        cleared = os.lseek(self._file, 0, os.SEEK_END)
+        try:
+            cleared = os.lseek(self._file, 0, os.SEEK_END)
+        except OSError:
+            cleared = self._open()
         if cleared != self.cleared:
             self.cleared = cleared
             self.forget()
@@ -55,7 +61,7 @@ class Recent:
 
     def put(self, key: bytes, value: bytes, expires: float, cleared: int) -> None:
         """Keep a value until `expires`, unless the cache was cleared since `cleared`, a look before it was read."""
-        if cleared != self.look() or len(value) > LARGEST:
+        if cleared != self.look() or len(value) > LARGEST or self._file < 0:
             return
         self.drop(key)
         self._values[key] = expires, value
@@ -76,10 +82,25 @@ class Recent:
 
     def clear(self) -> None:
         """Have every process forget every value."""
-        os.write(self._file, b".")
+        size = self.look()
+        try:
+            os.write(self._file, b".")
+        except OSError:
+            # A full disk has no room for a byte; a file may still be longer than what is in it.
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._file, size + 1)
         self.look()
 
     def close(self) -> None:
         """Let go of the file; nothing may be asked any more."""
         self.forget()
-        os.close(self._file)
+        if self._file >= 0:
+            os.close(self._file)
+
+    def _open(self) -> int:
+        """Open the file, if that can be done now; how often the cache was cleared."""
+        try:
+            self._file = os.open(self._clearings, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+            return os.lseek(self._file, 0, os.SEEK_END)
+        except OSError:
+            return self.cleared

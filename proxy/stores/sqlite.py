@@ -225,6 +225,9 @@ class SQLiteLog:
             self._connection = None
 
     def _trouble(self, error: Exception) -> None:
+        if isinstance(error, sqlite3.Error) and code(error) == sqlite3.SQLITE_READONLY:
+            # What SQLite could not open for writing in one bad moment it has opened read-only, and for good.
+            self._disconnect()
         if self._reason is None:
             logger.warning("the trace log %s cannot be written, rows are dropped: %s", self._path, error)
         self._reason = str(error)

@@ -19,7 +19,6 @@
     table         what is printed
     plot          what is drawn
     document      docs/performance.md
-    durability    kill -9 under load: no acknowledged row is lost
 
 Absolute figures move with the machine; ratios within one run and CPU seconds per request hold.
 """

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from proxy.stores.keyfile import load_key
+from proxy.stores.keyfile import any_key, load_key
 
 
 def test_a_key_is_made_once_for_its_owner_only(tmp_path: Path) -> None:
@@ -64,3 +64,13 @@ def test_processes_that_race_agree(tmp_path: Path) -> None:
     keys = {racer.communicate()[0].strip() for racer in racers}
     assert len(keys) == 1
     assert len(bytes.fromhex(keys.pop())) == 32
+
+
+def test_where_none_can_be_kept_the_process_has_one_of_its_own(tmp_path: Path) -> None:
+    blocked = tmp_path / "data"
+    blocked.write_text("a file where the folder should be")
+    one, other = any_key(blocked / "cache.key"), any_key(blocked / "cache.key")
+    assert len(one) == len(other) == 32
+    assert one != other
+    blocked.unlink()
+    assert any_key(blocked / "cache.key") == load_key(blocked / "cache.key")

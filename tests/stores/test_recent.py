@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import errno
+import os
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -106,3 +108,26 @@ async def test_a_value_lasts_no_longer_than_its_entry(tmp_path: Path) -> None:
         assert time.monotonic() < end
     await store.close()
     assert await store.get(KEY) is None
+
+
+def test_without_its_file_nothing_is_kept_until_it_can_be_made(tmp_path: Path) -> None:
+    recent = Recent(tmp_path / "data" / "cache.clearings")
+    put(recent, KEY)
+    assert recent.get(KEY) is None
+    recent.clear()
+    (tmp_path / "data").mkdir()
+    put(recent, KEY)
+    assert recent.get(KEY) == b"0123456789"
+    recent.close()
+
+
+def test_a_full_disk_has_room_for_a_clearing(recent: Recent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(file: int, data: bytes) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    other = Recent(tmp_path / "clearings")
+    put(other, KEY)
+    monkeypatch.setattr(os, "write", full)
+    recent.clear()
+    assert other.get(KEY) is None
+    other.close()

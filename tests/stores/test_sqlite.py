@@ -386,6 +386,21 @@ async def test_a_folder_that_cannot_be_written_is_reported_and_tried_again(tmp_p
         assert (await log.health())["writable"] is True
 
 
+async def test_what_was_opened_read_only_is_opened_anew(tmp_path: Path) -> None:
+    """As SQLite opens a file that it could not open for writing, by too few descriptors or a fault of the disk."""
+    path = tmp_path / "traces.db"
+    async with opened(path, synchronous="full") as log:
+        assert log._connection is not None
+        log._connection.close()
+        log._connection = sqlite3.connect(
+            f"file:{path}?mode=ro", uri=True, isolation_level=None, check_same_thread=False
+        )
+        assert await log.append(record("during")) is False
+        assert (await log.health())["reason"] == "attempt to write a readonly database"
+        assert await log.append(record("after")) is True
+        assert (await log.health())["writable"] is True
+
+
 async def test_a_row_that_cannot_be_stored_does_not_take_others_with_it(tmp_path: Path) -> None:
     async with opened(tmp_path / "traces.db") as log:
         assert log._connection is not None
