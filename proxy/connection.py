@@ -26,7 +26,7 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from proxy.door import LINGER, MOST_WAITING, SLOWEST, Door
 from proxy.exchange import HIGH_WATER, STATUS, Exchange
 from proxy.flow import Flow
-from proxy.head import BUSY, CROWDED, INVALID, LARGE, LARGEST, LATE, MOST, VERSION, Refused, measure, target
+from proxy.head import BUSY, INVALID, LARGE, LARGEST, LATE, MOST, VERSION, Refused, measure, target
 
 logger = logging.getLogger("uvicorn.error")
 
@@ -120,7 +120,8 @@ class Connection(Flow):
     # httptools' parser.
 
     def on_message_begin(self) -> None:
-        self._unread = self._unread or 1
+        if not self._unread:
+            self._unread = 1
         self._url = b""
         self._headers = []
 
@@ -134,8 +135,6 @@ class Connection(Flow):
         parser, headers = self._parser, self._headers
         if self._unread > LARGEST or len(headers) > MOST:
             measure(headers, self._url)
-        if len(self._waiting) >= MOST_WAITING:
-            raise Refused(*CROWDED)
         self._unread = 0
         self._headers = NO_TRAILERS
         version = parser.get_http_version()
@@ -176,9 +175,12 @@ class Connection(Flow):
     def _begin(self, exchange: Exchange) -> None:
         if self._serving is None:
             self._serve(exchange)
-        else:
+        elif len(self._waiting) < MOST_WAITING:
             self._waiting.append(exchange)
             self.hold()
+        else:
+            # What is not answered may be asked again.
+            self._end_with(self._waiting[-1])
 
     def _begin_early(self, exchange: Exchange) -> None:
         """Start with half a body where the other half may be long in coming, or never comes unless it is asked for."""
@@ -202,8 +204,8 @@ class Connection(Flow):
             self._end(sending=not exchange.ended)
         elif self._waiting:
             self._serve(self._waiting.popleft())
-        else:
-            self.resume()
+        elif self.held:
+            self.release()
 
     def finished(self, exchange: Exchange) -> None:
         if exchange.task is not None:

@@ -122,7 +122,7 @@ class Guard:
             if not known or scope["http_version"] == "1.0":
                 raise BadRequest("no transfer-encoding is understood but chunked, in HTTP/1.1")
             return None
-        if not announced.strip(WHITE).isdigit():
+        if not (announced.isdigit() or announced.strip(WHITE).isdigit()):
             raise BadRequest("content-length is not a number")
         if int(announced) > self.max_body:
             raise self._too_large()

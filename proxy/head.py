@@ -17,7 +17,6 @@ INVALID = (400, b"Invalid HTTP request received.")
 LARGE = (431, b"The head of the request is too large.")
 VERSION = (505, b"HTTP/1.1 is spoken here.")
 BUSY = (503, b"Too many connections are open.")
-CROWDED = (503, b"Too many requests wait on this connection.")
 LATE = (408, b"The request took too long to arrive.")
 
 
