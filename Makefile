@@ -38,7 +38,7 @@ WITHOUT_FUNDING := const fs = require("fs"), path = process.argv[1], lock = JSON
 	fs.writeFileSync(path, JSON.stringify(lock, null, 2) + "\n")
 
 .DEFAULT_GOAL := help
-.PHONY: help install serve test faults clients check format bench schema keys lock clean
+.PHONY: help install serve test faults clients check format bench wheel sbom schema keys lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -69,6 +69,14 @@ format: $(DEVELOPMENT) ## Format and sort the imports
 
 bench: $(DEVELOPMENT) ## Measure this gateway beside its peers; options: make bench ARGS="--quick"
 	$(PY) -m tests.bench $(ARGS)
+
+wheel: $(RUNTIME) sbom ## Build the wheel into dist: the same bytes wherever and whenever it is built
+	$(PY) -m hatchling build --target wheel --directory dist
+
+sbom: $(RUNTIME) ## Write the wheel's bill of materials (CycloneDX) into dist, from the lock
+	mkdir -p dist
+	$(PY) locks/sbom.py pyproject.toml locks/requirements.lock > dist/parea_proxy.cdx.json.new
+	mv dist/parea_proxy.cdx.json.new dist/parea_proxy.cdx.json
 
 schema: $(RUNTIME) ## Write the JSON Schema of the config anew
 	$(PY) -m proxy.config.schema > proxy/config/schema.json.new

@@ -28,6 +28,7 @@ from proxy import plugins
 from proxy.asgi import App
 from proxy.config import Config, load
 from proxy.connection import Connection
+from proxy.door import Door, Limits, room
 from proxy.endpoint import Endpoint
 from proxy.errors import ConfigError
 from proxy.front import Front
@@ -55,6 +56,9 @@ OPENAI = "/v1"
 HUMANLOOP = "/v4"
 GRACE = 30
 """Seconds that running answers have to finish after a signal."""
+
+BACKLOG = 2048
+"""Connections that may wait to be accepted."""
 
 OMIT = {
     "none": ALL,
@@ -208,16 +212,23 @@ def serve(
     """
     check_key(host, config.master_key)
     prepare()
+    server = config.server
+    connections = room(server.max_connections)
+    door = Door(Limits(connections, receive=server.receive_timeout, send=server.send_timeout))
     options: dict[str, Any] = {
         "host": host,
         "port": port,
         "loop": "uvloop",
-        "http": Connection,
+        "http": partial(Connection, door=door),
+        # what is accepted at one go is open before it can be refused
+        "backlog": min(BACKLOG, connections),
         "ws": "none",
         "lifespan": "on",
         "log_level": log_level,
         "access_log": False,
         "server_header": False,
+        # no answer is anything but what it says it is, whatever a browser takes its text for
+        "headers": [("x-content-type-options", "nosniff")],
         "proxy_headers": False,
         "timeout_graceful_shutdown": GRACE,
     }

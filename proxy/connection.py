@@ -6,7 +6,9 @@ must stay true:
 
 * The answers of a connection leave in the order of its requests, one at a time.
 * An application starts when its request is whole, or when waiting for that could be long: then it decides.
-* A connection is read no faster than its requests are answered, and closed when it was idle for too long.
+* A connection is read no faster than its requests are answered, and ended when it keeps the gateway waiting: `door`
+  has the limits, and asks each connection now and then (`look`).
+* What is framed wrongly is refused, and nothing behind it is read. A trailer never becomes a header.
 * After `shutdown` what has begun is answered, and then the connection ends.
 
 Nothing is written to an access log.
@@ -17,58 +19,65 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from functools import lru_cache
 from typing import Any, cast
-from urllib.parse import unquote
 
-from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser, parse_url
+from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 
+from proxy.door import LINGER, MOST_WAITING, SLOWEST, Door
 from proxy.exchange import HIGH_WATER, STATUS, Exchange
+from proxy.flow import Flow
+from proxy.head import BUSY, INVALID, LARGE, LARGEST, LATE, MOST, VERSION, Refused, measure, target
 
 logger = logging.getLogger("uvicorn.error")
 
-LARGEST_HEAD = 64 * 1024
-"""Bytes of a request's head; llhttp itself takes any number."""
-
 VERSIONS = {"asgi": {"version": "3.0", "spec_version": "2.3"}}
+NO_TRAILERS: Any = deque(maxlen=0)
+"""What takes them, and keeps none."""
 
 
-class Connection(asyncio.Protocol):
-    """One client's connection. `config` and `server_state` are uvicorn's own."""
+class Connection(Flow):
+    """One client's connection. `door` is its server's; the rest is uvicorn's own."""
 
     def __init__(
-        self, config: Any, server_state: Any, app_state: dict[str, Any], _loop: asyncio.AbstractEventLoop | None = None
+        self,
+        config: Any,
+        server_state: Any,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+        *,
+        door: Door,
     ) -> None:
         if not config.loaded:
             config.load()
-        self.full: asyncio.Future[None] | None = None
+        super().__init__(_loop or asyncio.get_running_loop())
+        self.since = 0.0
         self._app = config.loaded_app
-        self._idle_limit: float = config.timeout_keep_alive
+        self._door = door
         self._server = server_state
-        self._loop = _loop or asyncio.get_running_loop()
         self._parser = HttpRequestParser(self)
         self._scope: dict[str, Any] = {**VERSIONS, "type": "http", "root_path": ""}
         self._state = app_state
         self._url = b""
         self._headers: list[tuple[bytes, bytes]] = []
         self._unread = 0
-        """Bytes that have arrived of a head that is not complete."""
+        """Bytes that arrived and brought neither the end of a head nor a piece of a body."""
         self._arriving: Exchange | None = None
         """The request that is being read, from its head to its last byte."""
         self._serving: Exchange | None = None
         self._waiting: deque[Exchange] = deque()
-        self._held = False
         self._over = False
         """No further request will be read."""
-        self._quiet = True
-        self._quiet_since = 0.0
-        self._timer: asyncio.TimerHandle | None = None
 
     # asyncio's protocol.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
         self._server.connections.add(self)
+        if not self._door.enter(self):
+            self._over = True
+            self._say(*BUSY)
+            self.transport.close()
+            return
         self._scope["scheme"] = "https" if transport.get_extra_info("sslcontext") else "http"
         for name, where in (("client", "peername"), ("server", "sockname")):
             address = transport.get_extra_info(where)
@@ -76,47 +85,43 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._server.connections.discard(self)
+        self._door.leave(self)
         self._over = True
-        if self._timer is not None:
-            self._timer.cancel()
         self._waiting.clear()
         if self._serving is not None:
             self._serving.lose()
         self.resume_writing()
 
-    def pause_writing(self) -> None:
-        if self.full is None:
-            self.full = self._loop.create_future()
-
-    def resume_writing(self) -> None:
-        if self.full is not None:
-            self.full.set_result(None)
-            self.full = None
-
     def data_received(self, data: bytes) -> None:
         if self._over:
             return
-        self._quiet = False
-        if self._arriving is None:
-            self._unread += len(data)
+        if not self._unread and self._arriving is None:
+            self.since = self._door.now
+        self._unread += len(data)
         try:
             self._parser.feed_data(data)
         except HttpParserUpgrade:
             # Declined by answering as if it had not been asked for. The parser would read no further.
             self._end_with(self._waiting[-1] if self._waiting else self._serving)
         except HttpParserError as error:
-            if error.__context__ is not None:
-                logger.warning("a request could not be read: %s", type(error.__context__).__name__)
-            self._refuse(400, b"Invalid HTTP request received.")
+            cause = error.__context__
+            if isinstance(cause, Refused):
+                self._refuse(*cause.args)
+                return
+            if cause is not None:
+                logger.warning("a request could not be read: %s", type(cause).__name__)
+            self._refuse(*INVALID)
         else:
-            if self._arriving is not None:
+            if self._unread > LARGEST:
+                self._refuse(*(LARGE if self._arriving is None else INVALID))
+            elif self._arriving is not None:
                 self._begin_early(self._arriving)
-            elif self._unread > LARGEST_HEAD:
-                self._refuse(431, b"The head of the request is too large.")
 
     # httptools' parser.
 
     def on_message_begin(self) -> None:
+        if not self._unread:
+            self._unread = 1
         self._url = b""
         self._headers = []
 
@@ -127,10 +132,16 @@ class Connection(asyncio.Protocol):
         self._headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
-        parser = self._parser
+        parser, headers = self._parser, self._headers
+        if self._unread > LARGEST or len(headers) > MOST:
+            measure(headers, self._url)
         self._unread = 0
+        self._headers = NO_TRAILERS
         version = parser.get_http_version()
-        path, raw_path, query = _target(self._url)
+        modern = version == "1.1"
+        if not modern and version != "1.0":
+            raise Refused(*VERSION)
+        path, raw_path, query = target(self._url)
         scope = {
             **self._scope,
             "http_version": version,
@@ -138,13 +149,13 @@ class Connection(asyncio.Protocol):
             "path": path,
             "raw_path": raw_path,
             "query_string": query,
-            "headers": self._headers,
+            "headers": headers,
             "state": self._state.copy(),
         }
-        modern = version == "1.1"
         self._arriving = Exchange(self, scope, keep_alive=modern and parser.should_keep_alive(), chunked=modern)
 
     def on_body(self, body: bytes) -> None:
+        self._unread = 0
         if self._arriving is not None:
             self._arriving.feed(body)
 
@@ -152,9 +163,10 @@ class Connection(asyncio.Protocol):
         exchange, self._arriving = self._arriving, None
         if exchange is None:
             return
+        self._unread = 0
         exchange.end()
         if exchange.done:
-            self._rest()
+            self.since = self._door.now
         elif exchange.task is None and exchange not in self._waiting:
             self._begin(exchange)
 
@@ -163,15 +175,18 @@ class Connection(asyncio.Protocol):
     def _begin(self, exchange: Exchange) -> None:
         if self._serving is None:
             self._serve(exchange)
-        else:
+        elif len(self._waiting) < MOST_WAITING:
             self._waiting.append(exchange)
             self.hold()
+        else:
+            # What is not answered may be asked again.
+            self._end_with(self._waiting[-1])
 
     def _begin_early(self, exchange: Exchange) -> None:
         """Start with half a body where the other half may be long in coming, or never comes unless it is asked for."""
         if exchange.task is not None or exchange in self._waiting:
             return
-        headers = dict(self._headers)
+        headers = dict(exchange.scope["headers"])
         length = headers.get(b"content-length", b"")
         if b"expect" in headers or not length.isdigit() or int(length) > HIGH_WATER:
             self._begin(exchange)
@@ -184,98 +199,99 @@ class Connection(asyncio.Protocol):
     def answered(self, exchange: Exchange) -> None:
         self._server.total_requests += 1
         self._serving = None
+        self.since = self._door.now
         if not exchange.keep_alive:
-            self._over = True
-            self.transport.close()
+            self._end(sending=not exchange.ended)
         elif self._waiting:
             self._serve(self._waiting.popleft())
-        else:
-            self.resume()
-            if self._arriving is None:
-                self._rest()
+        elif self.held:
+            self.release()
 
     def finished(self, exchange: Exchange) -> None:
         if exchange.task is not None:
             self._server.tasks.discard(exchange.task)
         if not (exchange.done or exchange.lost):
-            self._over = True
-            self.transport.close()
+            self._end()
 
     def shutdown(self) -> None:
         """uvicorn's word that the server ends: nothing new begins here."""
         last = self._waiting[-1] if self._waiting else self._serving or self._arriving
         if last is None:
-            self._over = True
-            self.transport.close()
+            self._end()
         else:
             last.keep_alive = False
 
-    def _end_with(self, exchange: Exchange | None) -> None:
+    def _end_with(self, exchange: Exchange | None, *, sending: bool = False) -> None:
         self._over = True
         if exchange is None:
-            self.transport.close()
+            self._end(sending=sending)
         else:
             exchange.keep_alive = False
 
-    def _refuse(self, status: int, text: bytes) -> None:
+    def _end(self, *, sending: bool = False) -> None:
+        """Nothing more is answered. A client that is still `sending` would lose what was answered with the connection,
+        so it has a while to read that.
+        """
+        self._over, self._serving, self._arriving, self._unread = True, None, None, 0
+        self._waiting.clear()
+        self.since = self._door.now
+        if sending and self.transport.can_write_eof() and not self.transport.is_closing():
+            self.transport.write_eof()
+            self.release()
+        else:
+            self.transport.close()
+
+    def _refuse(self, status: int, text: bytes, *, sending: bool = True) -> None:
         """Answer what is no request, and end the connection; answers that are under way come first, and suffice."""
         broken, self._arriving = self._arriving, None
         if broken is not None and broken is self._serving:
             broken.lose()
             self._serving = None
             if broken.begun:
-                self._end_with(None)
+                self._end()
                 return
         elif broken is not None and broken in self._waiting:
             self._waiting.remove(broken)
         last = self._waiting[-1] if self._waiting else self._serving
         if last is None:
-            head = b"content-type: text/plain; charset=utf-8\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
-            self.transport.write(STATUS[status] + b"\r\n" + head % len(text) + text)
-        self._end_with(last)
+            self._say(status, text)
+        self._end_with(last, sending=sending)
 
-    # Reading and writing no faster than the other side.
-
-    def hold(self) -> None:
-        if not self._held:
-            self._held = True
-            self.transport.pause_reading()
+    def _say(self, status: int, text: bytes) -> None:
+        head = b"%b\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: %d\r\nconnection: close\r\n\r\n%b"
+        self.transport.write(head % (STATUS[status], len(text), text))
 
     def resume(self) -> None:
-        if self._held and not self._waiting and not self.transport.is_closing():
-            self._held = False
-            self.transport.resume_reading()
-
-    async def drained(self) -> None:
-        while self.full is not None:
-            await asyncio.shield(self.full)
+        """Read on, unless requests wait already."""
+        if not self._waiting:
+            self.release()
 
     def defaults(self) -> list[tuple[bytes, bytes]]:
         """uvicorn's own headers: the date, which it makes anew every second."""
         return cast(list[tuple[bytes, bytes]], self._server.default_headers)
 
-    # Idle connections. One timer each, which looks when it is due what has become of the connection.
+    # What the door asks.
 
-    def _rest(self) -> None:
-        self._quiet, self._quiet_since = True, self._loop.time()
-        if self._timer is None:
-            self._timer = self._loop.call_later(self._idle_limit, self._look)
+    @property
+    def idle(self) -> bool:
+        return self._serving is None and self._arriving is None and not self._unread
 
-    def _look(self) -> None:
-        self._timer = None
-        if not self._quiet:
-            return
-        left = self._quiet_since + self._idle_limit - self._loop.time()
-        if left > 0:
-            self._timer = self._loop.call_later(left, self._look)
-        else:
-            self._over = True
-            self.transport.close()
+    def drop(self) -> None:
+        self._over = True
+        self.transport.abort()
 
-
-@lru_cache(maxsize=256)
-def _target(url: bytes) -> tuple[str, bytes, bytes]:
-    """Path, raw path and query of a request's target."""
-    parsed = parse_url(url)
-    path = parsed.path.decode("ascii")
-    return unquote(path) if "%" in path else path, parsed.path, parsed.query or b""
+    def look(self, now: float) -> None:
+        limits, waited = self._door.limits, now - self.since - self._door.step
+        if self.full is not None:
+            if self.stuck(limits.send, SLOWEST):
+                self.drop()
+        elif self._over:
+            if self._serving is None and waited > (limits.send if self.transport.is_closing() else LINGER):
+                self.drop()
+        elif self.idle:
+            if waited > limits.idle:
+                self._end()
+        elif self.held or self._serving not in (None, self._arriving):
+            self.since = now  # the client waits, not the gateway
+        elif waited > limits.receive + (self._arriving.fed if self._arriving is not None else 0) / SLOWEST:
+            self._refuse(*LATE, sending=False)

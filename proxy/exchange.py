@@ -83,6 +83,7 @@ class Exchange:
         "chunked",
         "done",
         "ended",
+        "fed",
         "keep_alive",
         "lost",
         "scope",
@@ -97,6 +98,8 @@ class Exchange:
         """The answer is complete."""
         self.ended = False
         """The request is complete."""
+        self.fed = 0
+        """Bytes of the body that have arrived."""
         self.lost = False
         """The client has left."""
         self.task: asyncio.Task[None] | None = None
@@ -117,6 +120,7 @@ class Exchange:
 
     def feed(self, piece: bytes) -> None:
         """Take a piece of the body."""
+        self.fed += len(piece)
         if self.done or self._body is None:
             return
         self._body.append(piece)

@@ -2,7 +2,8 @@
 
 A page in the browser of the same machine can reach loopback. It cannot set these to its liking, so they are checked:
 
-    Host             a name of this server: a page that rebinds its own name to 127.0.0.1 says that name here
+    Host             a name of this server: a page that rebinds its own name to 127.0.0.1 says that name here. Once, and
+                     a name and a port only: whoever reads something else in it would decide otherwise than the guard
     Origin           this server, or nothing
     Sec-Fetch-Site   same-origin or none
     Content-Type     JSON for every body: a page may send text/plain and forms anywhere, JSON only after asking;
@@ -12,6 +13,9 @@ With a key configured, every request must bring it: as `x-api-key`, `x-user-id` 
 in constant time. `/health` and `/ready` are open. A body larger than the limit is refused, by its announced length or
 by what arrives.
 
+A body is framed by a length or by chunks, said once; what else may be around chunks is understood by nobody here.
+A refusal ends the connection, unless only the key or the type of the body was wrong.
+
 Decisions are made on the scope's own path and headers, never on a URL put together from them.
 """
 
@@ -19,6 +23,7 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
+import re
 from collections.abc import MutableMapping
 from functools import lru_cache
 from hashlib import sha256
@@ -34,6 +39,11 @@ LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 OPEN = frozenset({"/health", "/ready"})
 JSON = b"application/json"
 KEY_HEADERS = (b"x-api-key", b"x-user-id")
+ONCE = (b"host", b"transfer-encoding")
+"""Headers that mean something else when they stand twice. The parser sees to the length."""
+
+WHITE = b" \t"
+HOST = re.compile(r"(\[[0-9a-fA-F:.]+\]|[\w.-]*)(:\d{0,5})?", re.ASCII)
 
 
 class Guard:
@@ -62,7 +72,7 @@ class Guard:
         try:
             length = self._admit(scope)
         except RequestError as error:
-            closing = [(b"connection", b"close")] if isinstance(error, TooLarge) else []
+            closing = [] if isinstance(error, Unauthorized | UnsupportedMedia) else [(b"connection", b"close")]
             await answer(send, self.refuse(scope["path"], error), [(b"x-should-retry", b"false"), *closing])
             return
         await self.app(scope, receive if length is not None else self._counted(receive), send)
@@ -71,10 +81,13 @@ class Guard:
         """The announced length of the body, None if there is none announced. Raises `RequestError`."""
         given = scope["headers"]
         headers: dict[bytes, bytes] = dict(given)
-        if len(headers) < len(given) and sum(name == b"host" for name, _ in given) > 1:
-            raise BadRequest("more than one Host header")
+        if len(headers) < len(given):
+            _check_once([name for name, _ in given])
         host = headers.get(b"host", b"")
-        if self.hosts is not None and _named(host) not in self.hosts:
+        name = _named(host)
+        if name is None:
+            raise BadRequest("the Host header is no name with a port")
+        if self.hosts is not None and name not in self.hosts:
             raise Forbidden("this Host is not served here: use localhost, or add it to server.allowed_hosts")
         origin = headers.get(b"origin")
         if origin is not None and origin.partition(b"://")[2] != host:
@@ -83,7 +96,7 @@ class Guard:
             raise Forbidden("requests from other sites are refused")
         if self.digest is not None and scope["path"] not in OPEN:
             self._authorize(headers)
-        length = self._length(headers)
+        length = self._length(scope, headers)
         if scope["method"] in ("POST", "PUT", "PATCH"):
             kind = headers.get(b"content-type", b"")
             if kind != JSON and kind.partition(b";")[0].strip().lower() != JSON and length != 0:
@@ -100,11 +113,16 @@ class Guard:
         if not any(hmac.compare_digest(sha256(value).digest(), self.digest) for value in given):
             raise Unauthorized("give this gateway's key as x-api-key, x-user-id or Authorization: Bearer")
 
-    def _length(self, headers: MutableMapping[bytes, bytes]) -> int | None:
+    def _length(self, scope: Scope, headers: MutableMapping[bytes, bytes]) -> int | None:
         announced = headers.get(b"content-length")
         if announced is None:
-            return None if b"transfer-encoding" in headers else 0
-        if not announced.isdigit():
+            if b"transfer-encoding" not in headers:
+                return 0
+            known = headers[b"transfer-encoding"].strip(WHITE).lower() == b"chunked"
+            if not known or scope["http_version"] == "1.0":
+                raise BadRequest("no transfer-encoding is understood but chunked, in HTTP/1.1")
+            return None
+        if not (announced.isdigit() or announced.strip(WHITE).isdigit()):
             raise BadRequest("content-length is not a number")
         if int(announced) > self.max_body:
             raise self._too_large()
@@ -127,17 +145,22 @@ class Guard:
         return TooLarge(f"the body is larger than {self.max_body} bytes (server.max_body)")
 
 
-def hostname(host: str) -> str:
-    """The name in a Host header, without its port and an IPv6 address's brackets; lower case."""
-    if host.startswith("["):
-        return host[1:].partition("]")[0].lower()
-    return host.partition(":")[0].lower()
+def hostname(host: str) -> str | None:
+    """The name in a Host header, without its port and an IPv6 address's brackets; lower case. None if there is more."""
+    found = HOST.fullmatch(host)
+    return found[1].strip("[]").lower() if found else None
 
 
 @lru_cache(maxsize=64)
-def _named(host: bytes) -> str:
+def _named(host: bytes) -> str | None:
     """The name in a Host header as it came; clients send the same one again and again."""
-    return hostname(host.decode("latin-1"))
+    return hostname(host.decode("latin-1").strip(" \t"))
+
+
+def _check_once(names: list[bytes]) -> None:
+    for name in ONCE:
+        if names.count(name) > 1:
+            raise BadRequest(f"more than one header {name.decode()}")
 
 
 def check_key(host: str, key: SecretStr | None) -> None:

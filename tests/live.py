@@ -5,12 +5,14 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Callable
+from functools import partial
 from types import TracebackType
 from typing import Any
 
 import uvicorn
 
 from proxy.connection import Connection
+from proxy.door import Door
 
 
 class Server:
@@ -36,7 +38,7 @@ class Server:
             log_level="critical",
             access_log=False,
             timeout_graceful_shutdown=5,
-            **{"http": Connection, **options},
+            **{"http": partial(Connection, door=Door()), **options},
         )
         self._server = _Announcing(config, self._started)
         self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self._socket]}, daemon=True)

@@ -8,13 +8,16 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import httpx
 import pytest
 
 from proxy.asgi import Receive, Scope, Send, answer, read
-from proxy.connection import LARGEST_HEAD
+from proxy.connection import Connection
+from proxy.door import MOST_WAITING, SETTLED, Door, Limits
+from proxy.head import LARGEST, MOST
 from proxy.protocols import Answer
 from tests.live import Server
 
@@ -82,6 +85,13 @@ class App:
     async def unread(self, scope: Scope, receive: Receive, send: Send) -> None:
         await answer(send, Answer(200, b"early"))
 
+    async def closing(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await answer(send, Answer(200, b"early"), [(b"connection", b"close")])
+
+    async def later(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await asyncio.sleep(1.5)
+        await self.echo(scope, receive, send)
+
     async def bug(self, scope: Scope, receive: Receive, send: Send) -> None:
         raise KeyError("secret")
 
@@ -118,6 +128,14 @@ def app(served: tuple[Server, App]) -> App:
 def line(served: tuple[Server, App]) -> Iterator[Line]:
     with Line(served[0].port) as line:
         yield line
+
+
+@pytest.fixture(scope="module")
+def hurried() -> Iterator[tuple[Server, App]]:
+    """A server whose clients have 0.4 s for anything."""
+    app = App()
+    with Server(lambda: app, http=partial(Connection, door=Door(Limits(receive=0.4, send=0.4, idle=0.4)))) as server:
+        yield server, app
 
 
 class Line:
@@ -321,6 +339,9 @@ def test_a_client_that_leaves_in_mid_answer_is_told_of(served: tuple[Server, App
         b"GET /\xff HTTP/1.1\r\n" + HOST + b"\r\n",
         b"CONNECT localhost:80 HTTP/1.1\r\n" + HOST + b"\r\n",
         b"POST /echo HTTP/1.1\r\n" + HOST + b"transfer-encoding: chunked\r\n\r\nnot a size\r\n",
+        b"GET http://localhost/echo HTTP/1.1\r\n" + HOST + b"\r\n",
+        b"OPTIONS * HTTP/1.1\r\n" + HOST + b"\r\n",
+        b"GET /echo#here HTTP/1.1\r\n" + HOST + b"\r\n",
     ],
 )
 def test_what_is_no_request_is_a_400_and_the_end(line: Line, app: App, request_: bytes) -> None:
@@ -347,14 +368,109 @@ def test_a_broken_chunk_ends_the_request_that_it_belongs_to(line: Line, app: App
 
 
 def test_a_head_is_at_most_so_large(line: Line, app: App) -> None:
-    with pytest.raises((BrokenPipeError, ConnectionResetError)):
-        line.send(b"GET /echo HTTP/1.1\r\n" + HOST + b"x-filler: y\r\n" * 2_000_000)
+    line.send(b"GET /echo HTTP/1.1\r\n" + HOST + b"x-filler: y\r\n" * 2_000_000)
+    assert line.head()[0] == 431
     assert app.begun == []
 
 
 def test_a_large_head_is_refused_with_a_word(line: Line) -> None:
-    line.send(b"GET /echo HTTP/1.1\r\n" + HOST + b"x-filler: %b" % (b"x" * LARGEST_HEAD))
+    line.send(b"GET /echo HTTP/1.1\r\n" + HOST + b"x-filler: %b" % (b"x" * LARGEST))
     assert line.head()[0] == 431
+
+
+def test_a_head_has_at_most_so_many_headers(line: Line, app: App) -> None:
+    line.get("/echo/full", b"x: y\r\n" * (MOST - 1)).echoed()
+    assert line.get("/echo/never", b"x: y\r\n" * MOST).head()[0] == 431
+    assert app.begun == ["/echo/full"]
+
+
+@pytest.mark.parametrize("version", [b"0.9", b"2.0"])
+def test_other_versions_are_not_spoken(line: Line, version: bytes) -> None:
+    assert line.get("/echo", version=version).head()[0] == 505
+    assert line.rest() == b"HTTP/1.1 is spoken here."
+
+
+def test_a_trailer_is_no_header(line: Line) -> None:
+    line.send(
+        b"POST /echo HTTP/1.1\r\n" + HOST + b"transfer-encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\nx-late: 1\r\n\r\n"
+    )
+    found = line.echoed()
+    assert found["body"] == "hi"
+    assert "x-late" not in dict(found["headers"])
+
+
+@pytest.mark.parametrize("start", [b"2;%b\r\nhi\r\n0\r\n\r\n", b"0\r\nx-late: %b\r\n\r\n"])
+def test_what_frames_a_body_is_at_most_so_large(line: Line, start: bytes) -> None:
+    before, after = start.split(b"%b")
+    line.send(b"POST /echo HTTP/1.1\r\n" + HOST + b"transfer-encoding: chunked\r\n\r\n" + before)
+    assert line.send(b"x" * 2**20 + after).head()[0] == 400
+
+
+def test_so_many_requests_wait_for_the_first(line: Line, app: App) -> None:
+    line.send(post("/slow", b"x") + post("/echo", b"x") * 1000)
+    until(lambda: app.begun)
+    app.go.set()
+    for _ in range(MOST_WAITING + 1):
+        line.echoed()
+    assert line.rest() == b""
+
+
+def test_a_client_that_still_sends_is_answered_before_the_connection_ends(line: Line) -> None:
+    whole = post("/closing", b"x" * 2**24)
+    assert line.send(whole).head()[1][b"connection"] == b"close"
+    assert line.rest() == b"early"
+
+
+@pytest.mark.parametrize(
+    "begun", [b"", b"G", b"GET /echo HTTP/1.1\r\nhost", post("/echo", b"xyz")[:-1], post("/echo", b"x" * 2**17)[:200]]
+)
+def test_a_request_that_takes_too_long_is_refused(hurried: tuple[Server, App], begun: bytes) -> None:
+    with Line(hurried[0].port) as line:
+        if begun:
+            assert line.send(begun).head()[0] == 408
+        assert line.rest() == (b"The request took too long to arrive." if begun else b"")
+
+
+def test_a_request_may_take_as_long_as_its_length_needs(hurried: tuple[Server, App]) -> None:
+    whole = post("/echo", b"x" * 16_000)
+    with Line(hurried[0].port) as line:
+        for start in range(0, len(whole), 1000):
+            time.sleep(0.05)
+            line.send(whole[start : start + 1000])
+        assert line.echoed()["size"] == 16_000
+
+
+def test_who_waits_for_an_answer_is_not_slow(hurried: tuple[Server, App]) -> None:
+    with Line(hurried[0].port) as line:
+        line.send(post("/later", b"x") + b"GET /echo HTTP/1.1\r\n")
+        assert line.echoed()["path"] == "/later"
+        assert line.send(HOST + b"\r\n").echoed()["path"] == "/echo"
+
+
+def test_a_client_that_does_not_read_is_dropped(hurried: tuple[Server, App]) -> None:
+    with Line(hurried[0].port) as line:
+        line.get("/flood")
+        until(lambda: "/flood" in hurried[1].ended)
+        assert not line.rest().endswith(b"0\r\n\r\n")
+
+
+def test_a_full_house_lets_nobody_in_but_for_who_is_idle() -> None:
+    app = App()
+    with (
+        Server(lambda: app, http=partial(Connection, door=Door(Limits(connections=2)))) as server,
+        Line(server.port) as busy,
+        Line(server.port) as idle,
+    ):
+        busy.get("/waiting").head()
+        idle.get("/echo").echoed()
+        with Line(server.port) as early:
+            assert early.head()[0] == 503
+            assert early.rest() == b"Too many connections are open."
+        time.sleep(SETTLED + 0.1)
+        with Line(server.port) as late:
+            assert late.get("/echo").echoed()["path"] == "/echo"
+            assert idle.rest() == b""
+    assert "/waiting" in app.begun
 
 
 def test_a_client_that_does_not_read_is_waited_for(line: Line, app: App) -> None:
@@ -380,7 +496,7 @@ def test_a_client_that_does_not_read_and_leaves_ends_the_answer(served: tuple[Se
 
 
 def test_an_idle_connection_is_closed_after_a_while() -> None:
-    with Server(App, timeout_keep_alive=0.1) as server, Line(server.port) as line:
+    with Server(App, http=partial(Connection, door=Door(Limits(idle=0.1)))) as server, Line(server.port) as line:
         for _ in range(3):
             line.get("/echo").echoed()
             time.sleep(0.05)

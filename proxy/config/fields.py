@@ -60,8 +60,8 @@ def _url(value: object) -> object:
 
 
 def _blank(value: object) -> object:
-    """An empty text, as `${NAME:-}` leaves it, is no value."""
-    return None if value == "" else value
+    """An empty text, as `${NAME:-}` leaves it, is no value, and nor are spaces, which no header could bring."""
+    return None if isinstance(value, str) and not value.strip() else value
 
 
 def _host(value: object) -> object:

@@ -135,11 +135,16 @@ class LogSettings(Block):
 
 
 class ServerSettings(Block):
-    """Limits in bytes, the depth of JSON, the Host names answered besides this machine's own, the APIs spoken."""
+    """Limits in bytes, the depth of JSON, how many clients may be connected and how slow they may be, the Host names
+    answered besides this machine's own, the APIs spoken.
+    """
 
     max_body: Bytes = 32 * 2**20
     max_depth: Annotated[Integer, Field(gt=0, le=1000)] = 200
     max_response: Bytes = 64 * 2**20
+    max_connections: Annotated[Integer, Field(gt=0)] = 1000
+    receive_timeout: Seconds = 10.0
+    send_timeout: Seconds = 60.0
     allowed_hosts: list[Host] = []
     dialects: list[Plugin] = ["parea", "openai", "anthropic", "responses", "humanloop", "scale"]
 

@@ -13,6 +13,9 @@ from proxy.providers import signature
 from proxy.providers.engine import Engine
 from proxy.providers.wires import Wire
 
+FORMS: Mapping[str, tuple[str, ...]] = {"anthropic": ("sk-ant-oat", "sk-ant-", "Bearer ")}
+"""How keys begin that LiteLLM puts into other headers than other keys, by provider."""
+
 
 class Access(Protocol):
     """What one call needs. `key` stands in the headers of a captured call, empty where none does."""
@@ -62,6 +65,8 @@ async def access(engine: Engine, provider: str, place: dict[str, Any]) -> Access
     token = place.pop("azure_ad_token", "")
     if token:
         place["token"] = True  # it stands in another header than a key
+    if provider in FORMS:
+        place["form"] = next((form for form in FORMS[provider] if key.startswith(form)), "")
     return Key(key or token)
 
 

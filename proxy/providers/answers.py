@@ -31,6 +31,7 @@ class Reader:
         self.model: str | None = None
         self.fingerprint: str | None = None
         self.usage: Any = None
+        self.tier: str | None = None
         self.began = False
         self._provider = provider
         self._reasons: dict[int, str] = {}
@@ -44,6 +45,7 @@ class Reader:
             if listed and self.model is None:  # Azure's last chunk has none, and the deployment's name for the model
                 self.model = model(part)
             self.fingerprint = self.fingerprint or fingerprint(part)
+            self.tier = tier(part) or self.tier
             self.usage = part.get("usage") or values.fields(part.get("x_groq")).get("usage") or self.usage
             for position, given in enumerate(listed):
                 choice = values.fields(given)
@@ -68,6 +70,7 @@ class Reader:
         except values.Unreadable:
             raise unreadable(self._provider) from None
         self.model, self.fingerprint, self.usage = model(answer), fingerprint(answer), answer.get("usage")
+        self.tier = tier(answer)
         self.began = any(said.text or said.tool_calls or said.reasoning or said.extra for said in self._whole)
         if not self._whole or not (self.began or tokens(self.usage)):
             raise empty(self._provider)
@@ -105,6 +108,12 @@ def model(answer: Mapping[str, Any]) -> str | None:
 def fingerprint(answer: Mapping[str, Any]) -> str | None:
     """What the provider calls the system that answered, if it does."""
     return named(answer.get("system_fingerprint"))
+
+
+def tier(answer: Mapping[str, Any]) -> str | None:
+    """The tier of service that an answer, or its usage, says it had."""
+    told = answer.get("service_tier")
+    return named(told if told is not None else values.fields(answer.get("usage")).get("service_tier"))
 
 
 def named(found: Any) -> str | None:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import orjson
+
 from proxy.models import Choice, Chunk, Json, ToolCall
 from proxy.providers import values
 
@@ -135,9 +137,14 @@ def _call(call: Mapping[str, Any], position: int) -> ToolCall:
     return ToolCall(
         id=values.text(call.get("id")),
         name=values.text(function.get("name")),
-        arguments=values.text(function.get("arguments")),
+        arguments=_arguments(function.get("arguments")),
         index=values.index(call.get("index"), position),
     )
+
+
+def _arguments(given: Any) -> str:
+    """As JSON; some servers send the object itself."""
+    return orjson.dumps(values.plain(given)).decode() if isinstance(given, Mapping) else values.text(given)
 
 
 def _extra(said: Mapping[str, Any]) -> dict[str, Json]:

@@ -51,6 +51,8 @@ def arguments(target: Target) -> dict[str, Any]:
     vendor = VENDORS[target.provider]
     found = {name: target.settings[name] for name in SETTINGS.get(target.provider, ()) if target.settings.get(name)}
     found |= _keys(target, vendor)
+    if "api_key" in found:
+        found.pop("azure_ad_token", None)  # a key, which a request may bring, is used in its stead
     for name in HEADERS & found.keys():
         if not (found[name].isascii() and found[name].isprintable()):
             raise _refused(vendor, f"the {name} for {vendor.name} holds characters that cannot be sent")

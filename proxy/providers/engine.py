@@ -9,13 +9,16 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from proxy.errors import NotReady
 from proxy.loader import load
 from proxy.providers import bulk, clients, modules, silence
 from proxy.providers.capture import recorded
+
+QUOTED = 10_000
+"""Characters of LiteLLM's words for a failure in which it looks for secrets."""
 
 ENVIRONMENT = {
     "LITELLM_OFFLINE_MODE": "true",
@@ -70,10 +73,19 @@ class Engine:
         return _failure(self._loading)
 
     def price(self, *, usage: Mapping[str, Any] | None, **named: Any) -> float:
-        """What LiteLLM's list says of the cost in US dollars; `usage` is the provider's own. Raises for no price."""
+        """What LiteLLM's list says of the cost in US dollars, searches included; `usage` is the provider's own. Raises
+        for no price.
+        """
+        from litellm.litellm_core_utils.llm_cost_calc.tool_call_cost_tracking import StandardBuiltInToolCostTracking
+
         litellm = self.module
         counted = litellm.Usage(**usage) if usage is not None else None
-        return float(sum(litellm.cost_per_token(**named, usage_object=counted)))
+        tokens = sum(litellm.cost_per_token(**named, usage_object=counted))
+        listed = {name: named[name] for name in ("model", "custom_llm_provider")}
+        tools = StandardBuiltInToolCostTracking.get_cost_for_built_in_tools(
+            **listed, usage=counted, response_object=None
+        )
+        return float(tokens + tools)
 
     async def close(self) -> None:
         """Let go of every connection of LiteLLM's; a load that is under way ends."""
@@ -100,6 +112,8 @@ def _set_up(litellm: Any) -> None:
     What needs httpx is imported here: its package brings a terminal's whole toolbox, and every start would wait for it.
     """
     import httpx
+    from google.auth.transport.requests import Request as Google
+    from litellm.litellm_core_utils import secret_redaction, url_utils
     from litellm.llms.cohere.common_utils import CohereV2ModelResponseIterator
     from litellm.llms.custom_httpx import aiohttp_transport
     from litellm.llms.custom_httpx.http_handler import get_ssl_configuration
@@ -107,17 +121,21 @@ def _set_up(litellm: Any) -> None:
     from litellm.llms.vertex_ai.gemini import vertex_and_google_ai_studio_gemini as gemini
 
     from proxy.providers import corrections
-    from proxy.providers.transport import SyncGuard, guarded
+    from proxy.providers.fetching import pinned
+    from proxy.providers.transport import SyncGuard, guarded, unfollowed
 
     silence.install()
     litellm.suppress_debug_info = True
     litellm.disable_hf_tokenizer_download = True
     litellm.sync_transport = SyncGuard(verify=get_ssl_configuration())
     litellm.module_level_client.client = httpx.Client(transport=litellm.sync_transport)
+    url_utils.validate_url = pinned(url_utils.validate_url, url_utils.SSRFError)
     transport = aiohttp_transport.LiteLLMAiohttpTransport
     transport.handle_async_request = guarded(transport.handle_async_request)
+    Google.__call__ = unfollowed(Google.__call__)
     litellm.utils.get_token_counter_new = lambda: _no_count
     litellm.utils.dispatch_success_logging = litellm.utils.update_response_metadata = _nothing
+    secret_redaction.python_redact_string = _short(secret_redaction.python_redact_string)
     litellm.encoding = _NoTokens()
     litellm.main._get_encoding = _NoTokens
     litellm.CohereV2ChatConfig = corrections.cohere(litellm.CohereV2ChatConfig, CohereV2ModelResponseIterator)
@@ -151,6 +169,13 @@ class _NoTokens:
         return ()
 
     encode_ordinary = encode
+
+
+def _short(redact: Callable[[str], str]) -> Callable[[str], str]:
+    """LiteLLM's search for secrets in what it says of a failure, which may quote the whole of a large answer, in the
+    beginning of it: it takes seconds for a megabyte. What is passed on is searched again (`wording.scrub`).
+    """
+    return lambda text: redact(text[:QUOTED])
 
 
 def _nothing(*_: Any, **__: Any) -> None:

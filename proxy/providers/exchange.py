@@ -29,12 +29,13 @@ from typing import Any, Literal
 FROM_ENVIRONMENT = ("openai-organization", "openai-project")
 """Headers that OpenAI's library takes from the environment and sends to every server that it is pointed at."""
 
-Refusal = Literal["redirect", "encoding", "size"]
+Refusal = Literal["redirect", "encoding", "size", "text"]
 
 REFUSALS: Mapping[Refusal, str] = {
     "redirect": "the provider answered with a redirect, which is not followed; set api_base to the final address",
     "encoding": "the provider's answer is compressed although that was not asked for",
     "size": "the provider's answer is larger than allowed (server.max_response)",
+    "text": "the provider's stream holds bytes that are no text",
 }
 
 

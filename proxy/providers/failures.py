@@ -83,6 +83,10 @@ STATUSES: Mapping[int, str] = {
 """
 
 
+TOLD = frozenset({401, 402, 403, 408, 429, 503, 529})
+"""Statuses that are believed of an answer that began as a success; LiteLLM makes up others where it cannot read one."""
+
+
 def _said(*words: str) -> re.Pattern[str]:
     return re.compile("|".join(words), re.IGNORECASE)
 
@@ -249,9 +253,9 @@ def _spoiled(error: BaseException, raw: str, by_class: str | None, began: bool) 
         return "truncated"
     if "overloaded" in raw.lower():
         return "overloaded"
-    if began:
-        return _by_status(status) if isinstance(status, int) and status in (429, 503, 529) else "upstream_failed"
-    return "bad_answer"
+    if status in TOLD:
+        return STATUSES[status]
+    return "upstream_failed" if began else "bad_answer"
 
 
 def _by_status(status: int) -> str:

@@ -11,6 +11,7 @@ for what LiteLLM gets wrong (tests/providers/test_parity.py lists both); what is
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Mapping
 from functools import partial
 from typing import Any
@@ -27,9 +28,9 @@ from proxy.providers.exchange import Exchange, Truncated
 from proxy.providers.parameters import Plan
 from proxy.providers.parts import distant
 from proxy.providers.pool import Pool
-from proxy.providers.preparation import keep
 from proxy.providers.readings import READINGS, Cutter, Direct, Reading, loaded, readable
 from proxy.providers.reply import Reply
+from proxy.providers.shelf import Shelf
 from proxy.providers.wires import Wire
 
 PROVIDERS = frozenset(
@@ -51,6 +52,10 @@ FAILURE = 64 * 2**10
 """Bytes that are read of a refusal."""
 
 
+BEYOND = re.compile(r"NaN|Infinity|[eE]\+?\d{3}")
+"""Numbers, perhaps, that Python reads and no JSON holds."""
+
+
 class Failed(Exception):
     """The provider's own words for a refusal or a failure; `status_code` where its event tells one."""
 
@@ -65,7 +70,7 @@ class Lean:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._pool = Pool()
-        self.wires: dict[bytes, Wire | None] = {}
+        self.wires: Shelf[Wire | None] = Shelf()
         self._capturing: dict[bytes, asyncio.Task[Wire | None]] = {}
 
     async def close(self) -> None:
@@ -79,7 +84,7 @@ class Lean:
         secret = await access(self._engine, target.provider, place)
         kept = wires.name({**place, "prefix": credentials.named(target)}, plan.arguments, plan.messages)
         wire = self.wires[kept] if kept in self.wires else await self._captured(kept, plan, target, secret.key)
-        if wire is None:
+        if wire is None or (wire.transform is not None and _beyond(plan)):
             return None
         plan.wire = kept
         try:
@@ -105,17 +110,18 @@ class Lean:
             return self.wires[kept]
         task = self._capturing.get(kept)
         if task is None:
-            task = self._capturing[kept] = asyncio.create_task(self._capture(litellm, plan, target, key))
+            task = self._capturing[kept] = asyncio.create_task(self._capture(litellm, kept, plan, target, key))
             task.add_done_callback(lambda _: self._capturing.pop(kept))
-        wire = await asyncio.shield(task)
-        keep(self.wires, kept, wire)
-        return wire
+        return await asyncio.shield(task)
 
-    async def _capture(self, litellm: Any, plan: Plan, target: Target, key: str) -> Wire | None:
+    async def _capture(self, litellm: Any, kept: bytes, plan: Plan, target: Target, key: str) -> Wire | None:
         arguments = wrapper.arguments(litellm, plan, target, 600.0)
         found = await capture(partial(litellm.acompletion, **arguments), stream=plan.stream)
         wire = wires.wire(found, plan.messages, plan.own, key, stream=plan.stream)
-        return wire if wire is not None and readable(target.provider, wire) else None
+        if wire is not None and not readable(target.provider, wire):
+            wire = None
+        self.wires.put(kept, wire, 0 if wire is None else len(found.body))
+        return wire
 
 
 def _covers(plan: Plan, target: Target) -> bool:
@@ -127,6 +133,15 @@ def _covers(plan: Plan, target: Target) -> bool:
     if target.provider == "anthropic" and "response_format" in plan.arguments:
         return False
     return target.provider not in FETCHED or not distant(plan.messages)
+
+
+def _beyond(plan: Plan) -> bool:
+    """Whether a call in the conversation may have arguments that LiteLLM refuses, since it cannot send them."""
+    return any(
+        BEYOND.search(str(values.fields(called.get("function")).get("arguments")))
+        for message in plan.messages
+        for called in message.get("tool_calls") or ()
+    )
 
 
 async def _failure(reply: Reply) -> str:
@@ -201,5 +216,5 @@ def _check(answer: Mapping[str, Any]) -> None:
     """Raise the failure that an answer tells in place of one, or beside what there was of it."""
     error = answer.get("error") or (answer if answer.get("object") == "error" else None)
     if error:
-        code = values.fields(error).get("code")
-        raise Failed(orjson.dumps(answer).decode(), code if type(code) is int else None)
+        code = str(values.fields(error).get("code"))
+        raise Failed(orjson.dumps(answer).decode(), int(code) if code.isdecimal() and len(code) == 3 else None)

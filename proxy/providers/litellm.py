@@ -98,7 +98,8 @@ class LiteLLM:
             counted = reader.usage if source.counted else None
             choices = reader.finish(source.reason, counted=counted is not None)
             usage = usages.tokens(counted) or usages.estimate(plan.messages, choices)
-            cost = await self._prices.cost(routed, counted, usage, reader.model)
+            tier = reader.tier or plan.wanted.get("service_tier")
+            cost = await self._prices.cost(routed, counted, usage, reader.model, tier)
             self._plans.served(call, plan, routed, reader.model)
             yield Completion(
                 choices, usage, target.model, target.provider, cost=cost, system_fingerprint=reader.fingerprint

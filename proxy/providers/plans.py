@@ -6,12 +6,13 @@ What must stay true:
 * Nothing of a client's words is kept: only kinds whose parameters are numbers, or have stand-ins, of calls that may be
   written down.
 * No key is in a record (`wires.py`), and records count for one version of LiteLLM and of this gateway only.
-* A file that cannot be read is no file.
+* A file that is not as it was written is no file.
 """
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import importlib.metadata
 import logging
 from collections.abc import Mapping
@@ -25,7 +26,7 @@ from proxy import __version__
 from proxy.models import Call, Json, Target
 from proxy.providers.lean import Lean
 from proxy.providers.parameters import KNOWN, OWN, Plan
-from proxy.providers.preparation import Preparation, Prepared, keep
+from proxy.providers.preparation import Preparation, Prepared
 from proxy.providers.prices import Prices, Rate, key, names
 from proxy.providers.standins import Place
 from proxy.providers.wires import Wire
@@ -33,7 +34,7 @@ from proxy.providers.wires import Wire
 logger = logging.getLogger(__name__)
 
 MOST = 1024
-"""Records that a file holds; what comes after them is not kept."""
+"""Records that a file holds; the oldest make room."""
 
 PAUSE = 1.0
 """Seconds from the first change to the writing of the file, for those that come together."""
@@ -72,9 +73,12 @@ class Plans:
         record = self._record(call, plan, key(names(target, model)))
         if record is None or plan.wire is None:
             self.missed()
-        elif len(self._records) < MOST:
-            self._records[plan.wire.hex()] = record
-            self._change()
+            return
+        if len(self._records) >= MOST:
+            del self._records[next(iter(self._records))]
+            self.missed()
+        self._records[plan.wire.hex()] = record
+        self._change()
 
     def missed(self) -> None:
         """A call was made that no record can serve."""
@@ -94,11 +98,12 @@ class Plans:
             self._saving.cancel()
             self._saving = None
         records = {**self._read().get("records", {}), **self._records}
-        kept = dict(list(records.items())[:MOST])
+        kept = dict(list(records.items())[-MOST:])
+        needed = self._unserved or (self.needed and not self._used)
+        document = {**_versions(), "needed": needed, "records": kept}
         try:
             fresh = self._path.with_suffix(".new")
-            needed = self._unserved or (self.needed and not self._used)
-            fresh.write_bytes(orjson.dumps({**_versions(), "needed": needed, "records": kept}))
+            fresh.write_bytes(orjson.dumps({**document, "digest": _digest(document)}))
             fresh.replace(self._path)
         except OSError as error:
             logger.warning("plans are not kept: %s", error)
@@ -109,13 +114,12 @@ class Plans:
             found = orjson.loads(self._path.read_bytes()) if self._path is not None else {}
         except (OSError, orjson.JSONDecodeError):
             return {}
-        if not isinstance(found, dict) or not isinstance(found.get("records"), dict):
+        if not isinstance(found, dict) or found.pop("digest", None) != _digest(found):
             return {}
         return found if {name: found.get(name) for name in _versions()} == _versions() else {}
 
     def _record(self, call: Call, plan: Plan, price: str) -> dict[str, Json] | None:
-        prepared = self._preparation.kept.get(plan.name) if plan.name is not None else None
-        wire = self._lean.wires.get(plan.wire) if plan.wire is not None else None
+        prepared, wire = self._preparation.kept.get(plan.name), self._lean.wires.get(plan.wire)
         if plan.name is None or prepared is None or wire is None or wire.transform is not None:
             return None
         if call.request.policy.omits or not all(
@@ -144,17 +148,22 @@ class Plans:
             made = Prepared(**prepared)
             wire = Wire(**{**record["wire"], "places": _places(record["wire"]["places"])}, direct=True)
             rate = None if record["rate"] is None else Rate(**record["rate"])
-            keep(self._preparation.kept, bytes.fromhex(record["name"]), made)
-            keep(self._lean.wires, bytes.fromhex(name), wire)
-        except (KeyError, TypeError, ValueError):
+            price, kind, written = record["price"], bytes.fromhex(record["name"]), bytes.fromhex(name)
+        except (KeyError, TypeError, ValueError):  # a record of another form
             return
-        if record["price"]:
-            self._prices.rates[str(record["price"])] = rate
+        self._preparation.kept.put(kind, made, made.weight)
+        self._lean.wires.put(written, wire, made.weight)
+        if price:
+            self._prices.rates[price] = rate
         self._records[name] = dict(record)
 
 
 def _versions() -> dict[str, str]:
     return {"litellm": importlib.metadata.version("litellm"), "gateway": __version__}
+
+
+def _digest(document: Mapping[str, Json]) -> str:
+    return hashlib.blake2b(orjson.dumps(document), digest_size=16).hexdigest()
 
 
 def _plain(name: str, value: Json) -> bool:

@@ -17,9 +17,12 @@ from proxy.models import Call, Json, Message, Target
 from proxy.providers import credentials, messages, parameters, standins, texts
 from proxy.providers.engine import Engine
 from proxy.providers.parameters import Plan
+from proxy.providers.shelf import Shelf
 
 KEPT = 4096
-"""Preparations, and answers about which model takes which parameter; the oldest go first."""
+"""Answers about which model takes which parameter; the oldest go first."""
+
+LENGTHS = frozenset({"max_tokens", "max_completion_tokens"})
 
 LONGEST = 200
 """Characters of a value by which such an answer is remembered."""
@@ -36,6 +39,11 @@ class Prepared:
     dropped: Mapping[str, str] = field(default_factory=dict)
     lead: tuple[Message, ...] = ()
 
+    @property
+    def weight(self) -> int:
+        """In bytes of JSON."""
+        return len(orjson.dumps(self.arguments))
+
 
 class Preparation:
     """Makes the plans of one gateway; with `strict`, what cannot be sent is an error."""
@@ -43,7 +51,7 @@ class Preparation:
     def __init__(self, engine: Engine, *, strict: bool) -> None:
         self._engine = engine
         self._strict = strict
-        self.kept: dict[bytes, Prepared] = {}
+        self.kept: Shelf[Prepared] = Shelf()
         self._accepted: dict[tuple[str, str, str, str], bool] = {}
 
     def start(self, call: Call, target: Target) -> Plan:
@@ -51,7 +59,7 @@ class Preparation:
         return Plan(
             provider=target.provider,
             model=target.model,
-            params={**target.params, **call.request.params},
+            params=_params(target.params, call.request.params),
             messages=[*call.request.history, *(call.request.messages or [])],
             stream=call.request.stream,
             strict=self._strict,
@@ -71,13 +79,13 @@ class Preparation:
             texts.check(plan)
         plan.messages = messages.prepare(plan.messages, target.provider, claude=plan.claude)
         plan.wanted = plan.params
-        plan.params, plan.own = standins.split(plan.params, lengths=target.provider in parameters.OPENAI_LENGTHS)
+        plan.params, plan.own = standins.split(plan.params, direct=target.provider in parameters.OPENAI_LENGTHS)
         name = plan.name = self.name(plan, target)
-        prepared = self.kept.get(name) if name is not None else None
+        prepared = self.kept.get(name)
         if prepared is None:
             prepared = await self._prepared(plan, target)
             if name is not None:
-                keep(self.kept, name, prepared)
+                self.kept.put(name, prepared, prepared.weight)
         plan.params = {}
         plan.arguments = dict(prepared.arguments)
         plan.forced = set(prepared.forced)
@@ -90,7 +98,16 @@ class Preparation:
         """By what a preparation is kept; None for parameters that are no JSON."""
         prefix = credentials.named(target)
         called = any("tool_calls" in message for message in plan.messages)
-        parts = [target.provider, prefix, plan.params, plan.stream, plan.asked, sorted(plan.demanded), called]
+        parts = [
+            target.provider,
+            prefix,
+            plan.params,
+            plan.stream,
+            plan.asked,
+            sorted(plan.demanded),
+            called,
+            plan.strict,
+        ]
         try:
             said = orjson.dumps(parts, option=orjson.OPT_SORT_KEYS)
         except TypeError:
@@ -121,6 +138,13 @@ class Preparation:
                 accepted = False
             keep(self._accepted, key, accepted)
         return self._accepted[key]
+
+
+def _params(configured: Mapping[str, Json], asked: Mapping[str, Json]) -> dict[str, Json]:
+    """A request's parameters over the configured ones. A length has two names, and the request's counts by either."""
+    if not LENGTHS.isdisjoint(asked):
+        configured = {name: value for name, value in configured.items() if name not in LENGTHS}
+    return {**configured, **asked}
 
 
 def keep(kept: dict[Any, Any], name: Any, value: Any, most: int = KEPT) -> None:

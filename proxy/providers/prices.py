@@ -3,7 +3,8 @@
 LiteLLM's reckoning takes longer than the rest of a call. For nearly all models it is so much a token, of each of four
 sorts: what a token costs is found out once, by asking LiteLLM for the cost of made-up calls. What must stay true: a
 rate is used only where it gave LiteLLM's own figure for a mixed call, small and large; whatever else a usage tells
-(audio, searches, caches that were filled) is reckoned by LiteLLM each time.
+(audio, searches, caches that were filled), and each tier of service that has its own price, is reckoned by LiteLLM each
+time.
 """
 
 from __future__ import annotations
@@ -38,8 +39,14 @@ CHECKS = ((700, 300, 200, 50), (LARGEST, 40_000, 50_000, 20_000), (33_000, 0, 33
 
 COUNTED = frozenset({"prompt_tokens", "completion_tokens", "total_tokens"})
 DETAILED = {"prompt_tokens_details": "cached_tokens", "completion_tokens_details": "reasoning_tokens"}
-TIMED = frozenset({"queue_time", "prompt_time", "completion_time", "total_time"})
-"""What a usage may tell without changing its price: counts, their details, and Groq's times."""
+BESIDE = frozenset({"queue_time", "prompt_time", "completion_time", "total_time", "service_tier"})
+"""What a usage may tell without changing its price: counts, their details, Groq's times, and the tier, which is asked
+for apart.
+"""
+
+
+STANDARD = frozenset({"auto", "default", "on_demand", "standard", "standard_only"})
+"""Tiers of service that cost what a rate says."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -71,8 +78,12 @@ class Prices:
         self.rates: dict[str, Rate | None] = {}
         self._varied: set[str] = set()
 
-    async def cost(self, target: Target, counted: Any, usage: Usage, model: str | None) -> float | None:
-        """None when nobody knows a price. `counted` is the provider's usage, `model` the name that its answer gave."""
+    async def cost(
+        self, target: Target, counted: Any, usage: Usage, model: str | None, tier: Any = None
+    ) -> float | None:
+        """None when nobody knows a price. `counted` is the provider's usage; `model` is the name that its answer gave,
+        and `tier` the service's.
+        """
         told = values.amount(values.fields(counted).get("cost")) if target.provider == "openrouter" else None
         if told is not None:
             return told
@@ -85,9 +96,10 @@ class Prices:
             await self._loaded()
             if name not in self.rates:
                 self._find(name, listed)
-        if name in self._varied or not _simple(counted, usage):
+        dear = isinstance(tier, str) and tier.lower() not in STANDARD
+        if dear or name in self._varied or not _simple(counted, usage):
             await self._loaded()
-            return self._listed(listed, usage, None if usage.estimated else counted)
+            return self._listed(listed, usage, None if usage.estimated else counted, tier if dear else None)
         rate = self.rates[name]
         return values.amount(rate.cost(usage)) if rate else None
 
@@ -106,7 +118,9 @@ class Prices:
                 return
         keep(self.rates, name, rate)
 
-    def _listed(self, listed: list[tuple[str, str]], usage: Usage, counted: Any) -> float | None:
+    def _listed(
+        self, listed: list[tuple[str, str]], usage: Usage, counted: Any, tier: str | None = None
+    ) -> float | None:
         """LiteLLM's own figure."""
         for listing, name in listed:
             try:
@@ -116,6 +130,7 @@ class Prices:
                     prompt_tokens=usage.prompt_tokens,
                     completion_tokens=usage.completion_tokens,
                     usage=counted,
+                    service_tier=tier,
                 )
             except Exception:  # LiteLLM tells a model without a price by raising, and not always the same class
                 continue
@@ -141,12 +156,20 @@ def _simple(counted: Any, usage: Usage) -> bool:
         return False
     if usage.estimated:
         return True
+    fresh = usage.prompt_tokens - usage.cached_tokens
+    texts = {
+        "prompt_tokens_details": fresh,
+        "completion_tokens_details": usage.completion_tokens - usage.reasoning_tokens,
+    }
     for name, value in values.fields(counted).items():
-        if not value or name in COUNTED or name in TIMED:
+        if not value or name in COUNTED or name in BESIDE:
             continue
         known = DETAILED.get(name)
-        if known is None or any(each and part != known for part, each in values.fields(value).items()):
+        if known is None:
             return False
+        for part, each in values.fields(value).items():
+            if each and part != known and not (part == "text_tokens" and each == texts[name]):
+                return False
     return True
 
 

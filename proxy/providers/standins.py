@@ -4,11 +4,12 @@ An end user's name or a seed is another one with each call; if it counted to the
 its own. So such a value is replaced before LiteLLM is asked, and put back where its stand-in is found.
 
 What must stay true: only parameters are replaced that no rule and no translation looks into, and only by a value of the
-same type; a stand-in never leaves the gateway.
+same type, each with one of its own; a stand-in never leaves the gateway.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,21 +19,26 @@ STANDINS: Mapping[str, Json] = {
     "user": "a stand-in for the end user",
     "prompt_cache_key": "a stand-in for the prompt cache's key",
     "safety_identifier": "a stand-in for the safety identifier",
-    "seed": 1_234_567_891,
+    "seed": 1_073_907_341,
 }
-"""By parameter; none is looked into by anybody."""
+"""By parameter; none is looked into by anybody, but for `PERSONAL`."""
 
-LENGTHS: Mapping[str, Json] = {"max_tokens": 12_347, "max_completion_tokens": 12_347}
+LENGTHS: Mapping[str, Json] = {"max_tokens": 1_073_907_347, "max_completion_tokens": 1_073_907_353}
 """The same for providers of OpenAI's form: others have rules of their own for lengths."""
+
+PERSONAL = re.compile(r"@|\+?[\d\s()-]{7,}$")
+"""In end users whom LiteLLM may not tell to Claude, since Anthropic refuses addresses and telephone numbers."""
 
 Place = tuple[str, ...]
 """The names that lead to a field of a body."""
 
 
-def split(params: Mapping[str, Json], *, lengths: bool) -> tuple[dict[str, Json], dict[str, Json]]:
-    """Parameters with stand-ins, and the values that were replaced."""
-    known = {**STANDINS, **LENGTHS} if lengths else STANDINS
+def split(params: Mapping[str, Json], *, direct: bool) -> tuple[dict[str, Json], dict[str, Json]]:
+    """Parameters with stand-ins, and the values that were replaced; `direct` for a provider of OpenAI's form."""
+    known = {**STANDINS, **LENGTHS} if direct else STANDINS
     found = {name: value for name, value in params.items() if name in known and _alike(value, known[name])}
+    if not direct and PERSONAL.search(str(found.get("user", ""))):
+        del found["user"]
     return {**params, **{name: known[name] for name in found}}, found
 
 

@@ -8,6 +8,7 @@ and the key; encoded bodies are refused because a small one can unpack into any 
 
 from __future__ import annotations
 
+import codecs
 import functools
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
@@ -15,7 +16,8 @@ from typing import Any
 import httpx
 
 from proxy.providers.capture import catch
-from proxy.providers.exchange import FROM_ENVIRONMENT, Exchange, Refusal, current, refusal
+from proxy.providers.exchange import FROM_ENVIRONMENT, REDIRECTS, Exchange, Refusal, current, refusal
+from proxy.providers.fetching import certify
 
 UNKNOWN_LIMIT = 64 * 2**20
 """Bytes allowed in an answer that belongs to no call."""
@@ -35,6 +37,7 @@ def guarded(send: Send) -> Send:
             if name in request.headers and request.headers[name] != exchange.organization:
                 del request.headers[name]
         await catch(request)
+        certify(request)
         exchange.sent = True
         response = await send(transport, request)
         exchange.status = response.status_code
@@ -46,7 +49,7 @@ def guarded(send: Send) -> Send:
         assert isinstance(response.stream, httpx.AsyncByteStream)
         body: httpx.AsyncByteStream = CappedStream(response.stream, exchange, request)
         if response.headers.get("content-type", "").startswith("text/event-stream"):
-            body = EventStream(body)
+            body = EventStream(body, exchange, request)
         response.stream = body
         return response
 
@@ -61,6 +64,7 @@ class SyncGuard(httpx.HTTPTransport):
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         exchange = Exchange(UNKNOWN_LIMIT)
         request.headers["accept-encoding"] = "identity"
+        certify(request)
         response = super().handle_request(request)
         why = refusal(response.status_code, response.headers, exchange.limit)
         if why is not None:
@@ -69,6 +73,21 @@ class SyncGuard(httpx.HTTPTransport):
         assert isinstance(response.stream, httpx.SyncByteStream)
         response.stream = CappedSyncStream(response.stream, exchange, request)
         return response
+
+
+def unfollowed(ask: Callable[..., Any]) -> Callable[..., Any]:
+    """`__call__` of google-auth's client, which buys tokens in a thread, without its redirects: what it sends is signed
+    with the account's key, and lets in whoever has it.
+    """
+
+    @functools.wraps(ask)
+    def call(*positional: Any, **named: Any) -> Any:
+        response = ask(*positional, **named, allow_redirects=False)
+        if response.status in REDIRECTS:
+            raise (current() or Exchange(UNKNOWN_LIMIT)).refuse("redirect")
+        return response
+
+    return call
 
 
 def _refused(exchange: Exchange, why: Refusal, request: httpx.Request) -> httpx.HTTPError:
@@ -102,12 +121,26 @@ def _lines(piece: bytes) -> list[bytes]:
 
 
 class EventStream(httpx.AsyncByteStream):
-    """Server-sent events without their comments: some of LiteLLM's parsers lose the usage, and so the cost, to one."""
+    """Server-sent events without their comments: some of LiteLLM's parsers lose the usage, and so the cost, to one.
 
-    def __init__(self, body: httpx.AsyncByteStream) -> None:
+    It ends in an error at what is no UTF-8, for which most of them would put a sign of their own.
+    """
+
+    def __init__(self, body: httpx.AsyncByteStream, exchange: Exchange, request: httpx.Request) -> None:
         self._body = body
+        self._exchange = exchange
+        self._request = request
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
+        read = codecs.getincrementaldecoder("utf-8")().decode
+        async for piece in self._uncommented():
+            try:
+                read(piece)
+            except UnicodeDecodeError:
+                raise _refused(self._exchange, "text", self._request) from None
+            yield piece
+
+    async def _uncommented(self) -> AsyncIterator[bytes]:
         fresh, inside = True, False
         async for piece in self._body:
             if not fresh and not inside and b"\n:" not in piece and not piece.endswith(b"\n"):

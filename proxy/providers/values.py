@@ -85,7 +85,9 @@ def index(value: Any, position: int) -> int:
 
 
 def count(value: Any) -> int | None:
-    """A number of tokens, or None for what cannot be one."""
+    """A number of tokens, or None for what cannot be one. JavaScript's servers may write 3.0."""
+    if type(value) is float and value.is_integer():
+        value = int(value)
     return value if type(value) is int and 0 <= value <= LARGEST else None
 
 

@@ -25,6 +25,9 @@ from proxy.providers.standins import Place, fill, places
 SLOT = "\x00"
 """Stands in a header for the key: no header can hold it."""
 
+KEYED = frozenset({"authorization", "api-key", "x-api-key"})
+"""Headers that a key stands in: alone, or after a scheme. In others the same letters are none of its."""
+
 OPENAI = "/chat/completions"
 """How the address ends of an endpoint whose answers have OpenAI's form."""
 
@@ -84,14 +87,22 @@ def wire(
     made = _made(body, bare(messages), found.transform, direct=direct)
     if made is None:
         return None
+    own_places = places(body, own)
+    if len({name for _, name in own_places}) < len(own_places):
+        return None  # which of them is the call's own, nobody can tell
     headers = {
-        name: value.replace(key, SLOT) if key else value
+        name: _slotted(value, key) if name in KEYED else value
         for name, value in found.headers.items()
         if name not in DROPPED and not name.startswith("x-stainless-") and not value.startswith(signature.SCHEME)
     }
-    if key and not any(SLOT in value for value in headers.values()):
+    if key and not any(value.endswith(SLOT) for value in headers.values()):
         return None
-    return Wire(found.url, headers, direct=direct, places=places(body, own), **made)
+    return Wire(found.url, headers, direct=direct, places=own_places, **made)
+
+
+def _slotted(value: str, key: str) -> str:
+    """A header's value with the slot in place of the key."""
+    return value.removesuffix(key) + SLOT if key and (value == key or value.endswith(f" {key}")) else value
 
 
 def _made(
@@ -128,7 +139,7 @@ def undeveloped(messages: Sequence[Message]) -> list[Message]:
 
 def form(messages: Sequence[Message]) -> list[Json]:
     """What LiteLLM's translation of a conversation may depend on besides its words: the roles and the fields of its
-    messages, the kinds of their parts, and who begins and ends.
+    messages, the kinds and the fields of their parts, which texts are blank, and who begins and ends.
     """
     kinds = {_kind(message) for message in messages}
     ends = [str(messages[0].get("role")), str(messages[-1].get("role"))] if messages else []
@@ -138,13 +149,22 @@ def form(messages: Sequence[Message]) -> list[Json]:
 def _kind(message: Message) -> str:
     content = message.get("content")
     if isinstance(content, list):
-        parts = sorted({str(part.get("type")) if isinstance(part, dict) else "?" for part in content})
-        said = ",".join(parts)
+        said = " ".join(sorted({f"{part.get('type')}{_shape(part)}" for part in content if isinstance(part, dict)}))
     else:
-        said = type(content).__name__ if content is None or not isinstance(content, str) or content.strip() else "blank"
+        said = _shape(content)
     if len(message) == 2:
         return f"{message.get('role')}:{said}"
     return f"{message.get('role')}:{said}:{','.join(sorted(message))}"
+
+
+def _shape(value: Json) -> str:
+    """A value without its words."""
+    if isinstance(value, dict):
+        fields = sorted([f"{name}:{_shape(each)}" for name, each in value.items()])
+        return f"({','.join(fields)})"
+    if isinstance(value, str) and not value.strip():
+        return "blank" if value else "empty"
+    return type(value).__name__
 
 
 def name(place: Mapping[str, Any], arguments: Mapping[str, Any], messages: Sequence[Message]) -> bytes:

@@ -11,6 +11,7 @@ from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 
@@ -19,6 +20,7 @@ from proxy.body import MAX_DEPTH
 from proxy.errors import BadRequest, GatewayError, NotAllowed, NotServed, RequestError, Unprocessable, shown
 from proxy.protocols import Answer, Refuse, Surface
 from proxy.routes import openapi
+from proxy.routes.pages import confined
 from proxy.routes.strict import StrictRoute
 
 DESCRIPTION = (
@@ -40,6 +42,9 @@ def build(
     `refuse` makes the answers to what is refused. The document tells of the completion routes of `surfaces` too.
     """
     app = FastAPIOffline(title="parea-proxy", version=__version__, description=DESCRIPTION)
+    for route in app.routes:
+        if isinstance(route, APIRoute):
+            route.app = confined(route.app)
     app.state.max_depth = max_depth
     app.state.refuse = refuse
     for place, router in routers:

@@ -29,6 +29,7 @@ from uvicorn.server import ServerState
 from proxy.app import Gateway, prepare
 from proxy.config import load
 from proxy.connection import Connection
+from proxy.door import Door
 from tests.bench.client import post
 from tests.bench.load import NUMBER
 from tests.bench.subject import parea
@@ -68,10 +69,10 @@ class Line(asyncio.Transport):
 async def run(data: Path, count: int, *, clients: int, distinct: int, stream: bool) -> float:
     """Fill the cache and ask for `count` cached answers; returns their CPU seconds."""
     gateway = Gateway(load(None, {}), data)
-    config = uvicorn.Config(gateway.app, http=Connection, ws="none", log_level="warning", proxy_headers=False)
-    state = ServerState()
+    config = uvicorn.Config(gateway.app, ws="none", log_level="warning", proxy_headers=False)
+    state, door = ServerState(), Door()
     lines = [Line() for _ in range(clients)]
-    protocols = [Connection(config, state, {}) for _ in lines]
+    protocols = [Connection(config, state, {}, door=door) for _ in lines]
     for line, served in zip(lines, protocols, strict=True):
         served.connection_made(line)
     head, tail = post(PATH + ("/stream" if stream else ""), parea("echo").encode()).split(NUMBER.encode())

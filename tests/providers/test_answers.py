@@ -165,6 +165,12 @@ def test_a_call_that_is_no_text_is_no_answer(field: str) -> None:
         whole(an_answer(content=None, tool_calls=[call]), "openai")
 
 
+def test_arguments_that_are_an_object_become_its_json() -> None:
+    call = {"id": "1", "function": {"name": "f", "arguments": {"city": "Rome", "days": 2}}}
+    (choice,) = whole(an_answer(content=None, tool_calls=[call]), "openai")
+    assert json.loads(choice.tool_calls[0].arguments) == {"city": "Rome", "days": 2}
+
+
 @pytest.mark.parametrize(
     ("reason", "word"),
     [
@@ -193,6 +199,8 @@ def test_finish_reasons_are_openais(reason: str | None, word: str) -> None:
         (2**53, 2**53, Usage(2**53, 2**53)),
         (2**53 + 1, 5, None),
         (6, 10**30, None),
+        (6.0, 5.0, Usage(6, 5)),
+        (6.5, 5, None),
         (float("inf"), 5, None),
     ],
 )

@@ -189,6 +189,14 @@ def test_any_message_can_be_read(raw: str) -> None:
     assert isinstance(quoted(raw), str)
 
 
+@pytest.mark.parametrize("began", [False, True])
+@pytest.mark.parametrize(("status", "code"), [(429, "rate_limited"), (401, "authentication"), (529, "overloaded")])
+def test_a_status_told_under_a_success_is_believed(status: int, code: str, began: bool) -> None:
+    error = kind("APIError")('{"error": {"message": "not now"}}')
+    error.status_code = status  # type: ignore[attr-defined]
+    assert translate(error, "openrouter", seen(200), began=began).code == code
+
+
 def test_pieces_of_an_answer_stay_out_of_the_message() -> None:
     error = translate(kind("APIError")("Error converting. Got={'text': 'private words'}"), "vertexai", seen(200))
     assert error.message == "vertexai gave an answer that cannot be read"

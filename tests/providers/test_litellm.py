@@ -183,6 +183,16 @@ def test_the_configured_token_address_is_allowed_too(tmp_path: Any) -> None:
         assert credentials.arguments(keyed("vertexai", inside, vertex_credentials=configured))
 
 
+def test_azures_key_counts_before_its_token() -> None:
+    """A request's key, above all: it must not be sent as a token, nor the token beside it."""
+    configured = {"api_version": "2024-10-21", "azure_ad_token": "a-token"}
+    target = replace(keyed("azure", "a-key", **configured), api_base="https://x.example")
+    found = credentials.arguments(target)
+    assert (found["api_key"], "azure_ad_token" in found) == ("a-key", False)
+    found = credentials.arguments(replace(target, api_key=None))
+    assert ("api_key" in found, found["azure_ad_token"]) == (False, "a-token")
+
+
 def test_bedrock_keys_of_a_request() -> None:
     pair = {"aws_access_key_id": "id", "aws_secret_access_key": "secret"}
     configured = {"aws_access_key_id": "other", "aws_session_token": "other", "aws_region_name": "eu-west-1"}

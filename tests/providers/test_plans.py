@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from pydantic import SecretStr
 
 from proxy.errors import UpstreamError
 from proxy.models import Call, Completion, CompletionRequest, Event, Json, LogPolicy, Target, TraceContext
+from proxy.providers import plans
 from proxy.providers.litellm import LiteLLM
 from tests.upstreams.fleet import Fleet
 
@@ -44,6 +46,12 @@ async def run(path: Path, target: Target, *calls: Call) -> list[Completion]:
 def records(path: Path) -> dict[str, Any]:
     found: dict[str, Any] = orjson.loads(path.read_bytes())["records"]
     return found
+
+
+def written(document: dict[str, Any]) -> bytes:
+    """A file with this content, as the gateway itself would write it."""
+    digest = hashlib.blake2b(orjson.dumps(document), digest_size=16).hexdigest()
+    return orjson.dumps({**document, "digest": digest})
 
 
 AGAIN = """
@@ -150,15 +158,60 @@ async def test_a_damaged_file_is_no_file(fleet: Fleet, tmp_path: Path, damage: b
     assert path.is_dir() or len(records(path)) == 1
 
 
+async def test_a_record_of_another_form_is_none(fleet: Fleet, tmp_path: Path) -> None:
+    path, target = tmp_path / "plans.json", fleet.target("openai")
+    path.write_bytes(written({**plans._versions(), "needed": False, "records": {"zz": {"name": 5}}}))
+    (answer,) = await run(path, target, a_call())
+    assert answer.text == "Hello from openai"
+
+
 async def test_another_version_counts_for_nothing(fleet: Fleet, tmp_path: Path) -> None:
     path, target = tmp_path / "plans.json", fleet.target("openai")
     await run(path, target, a_call())
     document = orjson.loads(path.read_bytes())
     for record in document["records"].values():
         record["wire"]["url"] = "http://127.0.0.1:9/"
-    path.write_bytes(orjson.dumps(document | {"litellm": "1.0"}))
+    del document["digest"]
+    path.write_bytes(written(document | {"litellm": "1.0"}))
     (answer,) = await run(path, target, a_call())
     assert answer.text == "Hello from openai"
+
+
+async def test_what_others_wrote_into_the_file_counts_for_nothing(fleet: Fleet, tmp_path: Path) -> None:
+    path, target = tmp_path / "plans.json", fleet.target("openai")
+    await run(path, target, a_call())
+    document = orjson.loads(path.read_bytes())
+    digest = document.pop("digest")
+    assert orjson.loads(written(document))["digest"] == digest
+    for record in document["records"].values():
+        record["wire"]["url"] = "http://127.0.0.1:9/"
+    path.write_bytes(orjson.dumps(document | {"digest": digest}))
+    (answer,) = await run(path, target, a_call())
+    assert answer.text == "Hello from openai"
+
+
+async def test_the_newest_are_kept_and_the_others_need_litellm(
+    fleet: Fleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plans, "MOST", 2)
+    path, target = tmp_path / "plans.json", fleet.target("openai")
+    await run(path, target, a_call(temperature=0.1), a_call(temperature=0.2))
+    assert not orjson.loads(path.read_bytes())["needed"]
+    await run(path, target, a_call(temperature=0.3), a_call(temperature=0.2))
+    kept = [record["wire"]["fields"]["temperature"] for record in records(path).values()]
+    assert sorted(kept) == [0.2, 0.3]
+    assert orjson.loads(path.read_bytes())["needed"]
+
+
+async def test_what_strictness_refuses_was_not_learnt_without_it(fleet: Fleet, tmp_path: Path) -> None:
+    path, target = tmp_path / "plans.json", fleet.target("openai")
+    await run(path, target, a_call(top_k=5))
+    strict = LiteLLM(timeout=10, plans=path, strict_params=True)
+    await strict.start()
+    with pytest.raises(UpstreamError, match="top_k"):
+        async with aclosing(strict.complete(a_call(top_k=5), target)) as events:
+            assert [event async for event in events]
+    await strict.close()
 
 
 async def test_another_address_is_another_kind(fleet: Fleet, tmp_path: Path) -> None:

@@ -91,6 +91,62 @@ async def test_what_a_rate_does_not_know_is_reckoned_by_litellm(engine: Engine) 
     assert spoken > 5 * plain
 
 
+@pytest.mark.parametrize("model", ["gpt-5", "gpt-4o"])
+@pytest.mark.parametrize("tier", ["flex", "priority", "default", "auto", None])
+async def test_a_tier_of_service_has_its_own_price(engine: Engine, model: str, tier: str | None) -> None:
+    prices, usage = Prices(engine.price, engine.loaded), Usage(1000, 100)
+    counted = told(usage)
+    answer = engine.module.ModelResponse(model=model, usage=engine.module.Usage(**counted), service_tier=tier)
+    expected = engine.module.completion_cost(answer, custom_llm_provider="openai", optional_params={})
+    for _ in range(2):
+        found = await prices.cost(Target("openai", model), counted, usage, None, tier)
+        assert found == pytest.approx(expected, rel=1e-9)
+
+
+async def test_searches_are_paid_for(engine: Engine) -> None:
+    prices, usage, target = Prices(engine.price, engine.loaded), Usage(10, 5), Target("anthropic", "claude-sonnet-4-5")
+    plain = await prices.cost(target, told(usage), usage, None)
+    searched = await prices.cost(target, told(usage, server_tool_use={"web_search_requests": 2}), usage, None)
+    assert plain is not None
+    assert searched == pytest.approx(plain + 2 * 0.01, rel=1e-9)
+
+
+@pytest.mark.parametrize("cached", [0, 400])
+async def test_texts_that_are_counted_apart_have_the_same_price(engine: Engine, cached: int) -> None:
+    """As LiteLLM tells the usage of Claude and Gemini."""
+    asked = []
+
+    def price(**named: Any) -> float:
+        asked.append(named)
+        return engine.price(**named)
+
+    prices, usage = Prices(price, engine.loaded), Usage(1000, 100, cached_tokens=cached, reasoning_tokens=30)
+    target = Target("anthropic", "claude-haiku-4-5")
+    plain = await prices.cost(target, told(usage), usage, None)
+    once = len(asked)
+    apart = told(
+        usage,
+        prompt_tokens_details={"cached_tokens": cached, "text_tokens": 1000 - cached},
+        completion_tokens_details={"reasoning_tokens": 30, "text_tokens": 70},
+        service_tier="standard",
+    )
+    found = await prices.cost(target, apart, usage, None, "standard")
+    assert (
+        found
+        == plain
+        == pytest.approx(
+            price(
+                model=target.model,
+                custom_llm_provider="anthropic",
+                prompt_tokens=1000,
+                completion_tokens=100,
+                usage=apart,
+            )
+        )
+    )
+    assert len(asked) == once + 1, "LiteLLM was asked again"
+
+
 async def test_a_model_without_a_price_is_asked_for_once(engine: Engine) -> None:
     asked = []
 

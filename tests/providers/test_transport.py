@@ -171,9 +171,21 @@ async def test_events_lose_their_comments_and_nothing_else(parts: list[bytes], e
     for cut in cuts:
         pieces.append(rest[:cut])
         rest = rest[cut:]
-    received = b"".join([piece async for piece in EventStream(Pieces([*pieces, rest]))])
+    received = b"".join([piece async for piece in EventStream(Pieces([*pieces, rest]), Exchange(0), REQUEST)])
     kept = [line for line in body.split(b"\n") if not line.startswith(b":")]
     assert received.split(b"\n")[: len(kept)] == kept or received == b"\n".join(kept)
+
+
+@pytest.mark.fault("U2")
+@pytest.mark.parametrize("cut", range(8))
+async def test_events_are_text(cut: int) -> None:
+    good = "data: é€\n\n".encode()
+    exchange = Exchange(0)
+    assert [piece async for piece in EventStream(Pieces([good[:cut], good[cut:]]), exchange, REQUEST)]
+    assert exchange.refusal is None
+    with pytest.raises(httpx.ReadError):
+        [piece async for piece in EventStream(Pieces([good[:cut], good[cut:], b"data: \xff\n\n"]), exchange, REQUEST)]
+    assert exchange.refusal == "text"
 
 
 async def test_requests_from_threads_are_guarded_too() -> None:

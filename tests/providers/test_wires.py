@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
@@ -12,12 +13,14 @@ import orjson
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydantic import SecretStr
 
 from proxy.models import Call, CompletionRequest, Event, Json, Message, Target, TraceContext
 from proxy.providers import wires, wrapper
 from proxy.providers.capture import Capture, capture
 from proxy.providers.litellm import LiteLLM
 from proxy.providers.parameters import OPENAI_LENGTHS, Plan
+from proxy.providers.standins import LENGTHS, STANDINS
 from tests.upstreams.fleet import MODELS, Fleet
 
 DIRECT = ["openai", "azure", "anyscale", "openrouter", "mistral", "litellm", "groq", "fireworks"]
@@ -98,6 +101,20 @@ def captured(body: Json, url: str = "http://127.0.0.1/v1/chat/completions") -> C
     return Capture(url, {"authorization": f"Bearer {KEY}", "host": "127.0.0.1"}, orjson.dumps(body))
 
 
+@pytest.mark.parametrize("key", ["a", "application/json", "json", "Bearer", "1", "Bearer a"])
+def test_a_key_that_stands_elsewhere_too_is_no_key_there(key: str) -> None:
+    """Or the next key would be written into every header in which the first one was found."""
+    sent = {"content-type": "application/json", "x-stage": "a", "anthropic-version": "2023-06-01"}
+    body = orjson.dumps({"model": "m", "messages": SAID})
+    for header in ({"authorization": f"Bearer {key}"}, {"x-api-key": key}):
+        found = Capture("http://127.0.0.1/v1/chat/completions", {**sent, **header}, body)
+        wire = wires.wire(found, SAID, {}, key, stream=False)
+        assert wire is not None
+        assert wire.keyed("another") == sent | {
+            name: "Bearer another" if name == "authorization" else "another" for name in header
+        }
+
+
 def test_what_cannot_be_repeated_is_no_wire() -> None:
     whole = {"model": "m", "messages": SAID}
     assert wires.wire(captured(whole), SAID, {}, KEY, stream=False) is not None
@@ -160,6 +177,54 @@ async def test_values_of_a_calls_own_make_no_other_kind(fleet: Fleet, name: str)
     # elsewhere the length of an answer has rules
     assert (len(provider._lean.wires) == kinds) == (name in OPENAI_LENGTHS)
     await provider.close()
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"user": "ada@example.com"},
+        {"user": "+49 (30) 1234567"},
+        {"user": "ada", "seed": 1},
+        {"max_tokens": 5, "max_completion_tokens": 9},
+        {"seed": LENGTHS["max_tokens"], "max_tokens": 5},
+        {"user": STANDINS["prompt_cache_key"], "prompt_cache_key": "k"},
+        {"stop": [STANDINS["user"]], "user": "ada"},
+        {"metadata": {"a": STANDINS["user"]}, "user": "ada"},
+    ],
+)
+@pytest.mark.parametrize("name", MODELS)
+async def test_values_that_are_alike_are_not_mistaken(
+    fleet: Fleet, provider: LiteLLM, name: str, params: dict[str, Json]
+) -> None:
+    lean = fleet.target(name)
+    wrapped = replace(lean, transport="litellm")
+    await sent(fleet, provider, lean, **{each: STANDINS.get(each, value) for each, value in params.items()})
+    assert await sent(fleet, provider, lean, **params) == await sent(fleet, provider, wrapped, **params)
+
+
+@pytest.mark.parametrize("asked", ["max_tokens", "max_completion_tokens"])
+@pytest.mark.parametrize("configured", ["max_tokens", "max_completion_tokens"])
+@pytest.mark.parametrize("name", MODELS)
+async def test_a_request_s_length_counts_by_either_name(
+    fleet: Fleet, provider: LiteLLM, name: str, configured: str, asked: str
+) -> None:
+    target = replace(fleet.target(name), params={configured: 500})
+    for transport in ("lean", "litellm"):
+        body = orjson.dumps(await sent(fleet, provider, replace(target, transport=transport), **{asked: 10})).decode()
+        assert re.search(r":10\b", body)
+        assert not re.search(r":500\b", body)
+
+
+async def test_a_key_of_another_form_is_another_kind(
+    fleet: Fleet, provider: LiteLLM, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """LiteLLM sends Anthropic's tokens of a login in another header than its keys."""
+    for key in ("sk-ant-api-1", "sk-ant-oat-2", "another", "sk-ant-oat-3", "sk-ant-api-4"):
+        monkeypatch.setattr(fleet["anthropic"], "key", key)
+        await sent(fleet, provider, fleet.target("anthropic").with_key(SecretStr(key)))
+        headers = fleet["anthropic"].requests[0].headers
+        found = {name: headers[name] for name in ("authorization", "x-api-key") if name in headers}
+        assert found == ({"authorization": f"Bearer {key}"} if "oat" in key else {"x-api-key": key})
 
 
 async def test_calls_of_one_kind_that_come_together_ask_litellm_once(

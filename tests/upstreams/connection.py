@@ -144,10 +144,13 @@ class Connection(asyncio.Protocol):
         lines = [f"HTTP/1.1 {status} {phrase}", *(f"{name}: {value}" for name, value in headers.items())]
         await self.send("\r\n".join([*lines, "", ""]).encode("latin-1"))
 
-    async def whole(self, status: int, body: bytes, headers: Mapping[str, str], split: int = 0) -> None:
+    async def whole(
+        self, status: int, body: bytes, headers: Mapping[str, str], split: int = 0, pause: float = 0.0
+    ) -> None:
         await self.head(status, {"content-type": "application/json", **headers, "content-length": str(len(body))})
         for start in range(0, len(body), split or len(body) or 1):
             await self.send(body[start : start + (split or len(body))])
+            await self.pause(pause)
 
     async def chunk(self, data: bytes) -> None:
         if data:

@@ -65,7 +65,9 @@ class Scenario:
     `stall`                   after `after` deltas nothing until the client leaves
 
     `delay` is in seconds, before a whole answer or before a stream's first delta. `split` writes the body in pieces of
-    so many bytes. `comments` puts SSE comments between the events. `flood` makes the text that many bytes longer.
+    so many bytes, with `pause` seconds between them. `cuts` writes a stream in pieces that end there; with a fault it
+    comes after the last of them, wherever that is. `comments` puts SSE comments between the events. `flood` makes the
+    text that many bytes longer.
     """
 
     reply: Reply | None = None
@@ -78,6 +80,8 @@ class Scenario:
     after: int = 2
     delay: float = 0.0
     split: int = 0
+    pause: float = 0.0
+    cuts: tuple[int, ...] = ()
     gzip: bool = False
     comments: bool = False
     flood: int = 0

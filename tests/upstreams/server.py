@@ -13,6 +13,7 @@ import threading
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from tests.upstreams.connection import Connection, Json, Request, Thread
 from tests.upstreams.scenario import SCENARIOS, Reply, Scenario
@@ -192,7 +193,7 @@ class Upstream:
         if scenario.gzip:
             body, headers["content-encoding"] = gzip.compress(body), "gzip"
         if not scenario.fault:
-            await line.whole(200, body, headers, split=scenario.split)
+            await line.whole(200, body, headers, split=scenario.split, pause=scenario.pause)
             return
         await line.head(200, {"content-type": "application/json", **headers, "content-length": str(len(body))})
         await line.send(body[: len(body) // 2])
@@ -203,16 +204,26 @@ class Upstream:
         headers = {"content-type": self.stream_type, "transfer-encoding": "chunked", **scenario.headers}
         await line.head(200, headers | ({"content-encoding": "gzip"} if squeeze else {}))
         await line.pause(scenario.delay)
-        for data in self._events(request, scenario):
+        for data in self._pieces(request, scenario):
             if squeeze is not None:
                 data = squeeze.compress(data) + squeeze.flush(zlib.Z_SYNC_FLUSH)
             for start in range(0, len(data), scenario.split or len(data)):
                 await line.chunk(data[start : start + (scenario.split or len(data))])
+                await line.pause(scenario.pause)
         if scenario.fault in ("", "no_end", "corrupt", "error"):
             await line.chunk(squeeze.flush() if squeeze else b"")
             await line.end()
         else:
             await self._fail(scenario, line)
+
+    def _pieces(self, request: Request, scenario: Scenario) -> Iterator[bytes]:
+        """What is written at a time: an event, or what stands between two of the scenario's cuts."""
+        if not scenario.cuts:
+            yield from self._events(request, scenario)
+            return
+        body = b"".join(frame.data for frame in self.frames(request, self._reply(scenario)))
+        ends = scenario.cuts if scenario.fault else (*scenario.cuts, len(body))
+        yield from (body[start:end] for start, end in pairwise((0, *ends)) if start < end)
 
     def _events(self, request: Request, scenario: Scenario) -> Iterator[bytes]:
         """The events of a stream, up to the scenario's fault."""

@@ -214,6 +214,7 @@ class Vertex(Upstream):
         self._private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
         self.token = f"ya29.token-of-{name}-0123456789"
         self.tokens_given = 0
+        self.elsewhere = ""
 
     @cached_property
     def credentials(self) -> str:
@@ -246,6 +247,8 @@ class Vertex(Upstream):
     def route(self, request: Request) -> Json:
         if request.path != "/token":
             return None
+        if self.elsewhere:
+            raise Refusal(307, {}, {"location": self.elsewhere})
         form = {key: values[0] for key, values in parse_qs(request.body.decode()).items()}
         if form.get("grant_type") != "urn:ietf:params:oauth:grant-type:jwt-bearer":
             raise Refusal(400, {"error": "unsupported_grant_type"})
