@@ -54,6 +54,7 @@ def test_a_locked_database_is_told_soon(tmp_path: Path) -> None:
     assert passes(caught.value)
 
 
+@pytest.mark.fault("D6")
 def test_damage_is_believed_when_it_is_there(tmp_path: Path) -> None:
     with diskcache.Cache(str(tmp_path)) as cache:
         for number in range(100):
