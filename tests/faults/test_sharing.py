@@ -42,8 +42,9 @@ def test_d5_two_gateways_on_one_folder(tmp_path: Path, full: bool, figure: Figur
     intact(one.data)
 
 
+@pytest.mark.timeout(180)
 def test_d5_starting_together_on_a_new_folder(tmp_path: Path, full: bool) -> None:
-    for number in range(10 if full else 1):
+    for number in range(5 if full else 1):
         folder = tmp_path / str(number)
         folder.mkdir()
         gateways = [Process(folder, ECHO) for _ in range(4)]

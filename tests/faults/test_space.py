@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.faults.evidence import intact, missing, rows
+from tests.faults.evidence import intact, missing, rows, size
 from tests.faults.load import ECHO, Load
 from tests.faults.plugin import Figure
 from tests.gateway import Process
@@ -71,12 +71,14 @@ def test_d3_files_that_may_not_grow(tmp_path: Path, full: bool, figure: Figure) 
     """The limit is where one write of SQLite's after the other fails, as on a disk that is filled page by page."""
     limited, free = Load(TOLD, size=1000, repeat=10**6), Load(TOLD)
     with Limited(tmp_path, kilobytes=1 << 30) as gateway:
-        for pages in range(0, 200, 3 if full else 33):
-            gateway.limit(pages * 4096)
+        free.ask(gateway.port, clients=1, requests=4)
+        for pages in range(0, 60, 1 if full else 10):
+            gateway.limit(size(gateway.data) + pages * 4096)
             limited.ask(gateway.port, clients=4, requests=20)
             gateway.limit(resource.RLIM_INFINITY)
             free.ask(gateway.port, clients=1, requests=1)
         assert dropped(gateway) == len(limited.unsaid) > 0
+        assert limited.said
     assert free.unsaid == set()
     assert set(limited.statuses) == set(free.statuses) == {200}
     assert limited.cut == 0
