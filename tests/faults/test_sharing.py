@@ -47,7 +47,7 @@ def test_d5_starting_together_on_a_new_folder(tmp_path: Path, full: bool) -> Non
     for number in range(5 if full else 1):
         folder = tmp_path / str(number)
         folder.mkdir()
-        gateways = [Process(folder, ECHO) for _ in range(4)]
+        gateways = [Process(folder, ECHO) for _ in range(4 if full else 2)]
         starts = [threading.Thread(target=gateway.__enter__) for gateway in gateways]
         for start in starts:
             start.start()
@@ -70,10 +70,12 @@ def workers(gateway: Process) -> list[int]:
 
 @pytest.mark.timeout(120)
 def test_d5_workers_that_are_killed_lose_nothing(tmp_path: Path, full: bool, figure: Figure) -> None:
+    if not full:
+        pytest.skip("the long form only")
     loads: list[Load] = []
     killed = 0
     with Process(tmp_path, ECHO, PAREA_PROXY_WORKERS="2") as gateway:
-        for _ in range(10 if full else 1):
+        for _ in range(10):
             end = time.monotonic() + 20
             while len(pids := workers(gateway)) < 2:
                 assert time.monotonic() < end, "a killed worker is not replaced"
