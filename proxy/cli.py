@@ -6,7 +6,6 @@ What must stay true: no command but `serve` imports LiteLLM, and no output shows
 from __future__ import annotations
 
 import gc
-import json
 import os
 import sys
 from collections.abc import Callable
@@ -295,4 +294,6 @@ def _load(path: Path | None) -> Config:
 
 
 def _print_json(value: Any) -> None:
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+    from proxy import report
+
+    click.echo(report.written(value))
