@@ -6,12 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from proxy.stores.keyfile import load_key
 
 
-@pytest.mark.fault("S4")
 def test_a_key_is_made_once_for_its_owner_only(tmp_path: Path) -> None:
     before = os.umask(0)
     try:
@@ -26,7 +23,6 @@ def test_a_key_is_made_once_for_its_owner_only(tmp_path: Path) -> None:
     assert os.listdir(path.parent) == ["cache.key"]
 
 
-@pytest.mark.fault("S4")
 def test_a_key_that_others_can_read_is_closed(tmp_path: Path) -> None:
     path = tmp_path / "cache.key"
     key = load_key(path)
