@@ -80,6 +80,7 @@ def test_a_signal_lets_a_running_stream_finish_and_loses_no_row(
     assert {response.json()["trace_id"] for response in answered} <= kept.keys()
 
 
+@pytest.mark.fault("S4")
 @pytest.mark.parametrize("host", ["0.0.0.0", "::"])
 def test_no_network_is_served_without_a_key(host: str, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "proxy", "serve", "--host", host, "--port", "0", "--data", str(tmp_path / "data")]

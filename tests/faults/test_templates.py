@@ -71,8 +71,8 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     }
     models = [{"model_name": "echo", "litellm_params": {"model": "echo/echo"}}]
     config = {"model_list": models, "deployments": deployments}
-    served = Process(tmp_path_factory.mktemp("gateway"), config)
-    with served, httpx.Client(base_url=served.url, timeout=30) as client:
+    with Process(tmp_path_factory.mktemp("gateway"), config) as served, httpx.Client(timeout=30) as client:
+        client.base_url = httpx.URL(served.url)
         yield client
 
 
