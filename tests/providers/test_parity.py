@@ -124,18 +124,8 @@ def corrected(names: str, case: str, way: str, why: str, **says: Json) -> dict[t
 BYTES = (
     "bytes that are no text are an answer that cannot be read; LiteLLM takes what is left for one that was cut short"
 )
-ONLY: Json = [(0, "Hello from", "", [])]
 CORRECTED: dict[tuple[str, str, str], Correction] = {
-    **corrected(
-        "openai azure anyscale litellm anthropic cohere vertexai aws_bedrock",
-        "failure_corrupt",
-        "stream",
-        BYTES,
-        code="bad_answer",
-    ),
-    **corrected(
-        "openrouter mistral groq fireworks", "failure_corrupt", "stream", BYTES, code="bad_answer", joined=ONLY
-    ),
+    **corrected("aws_bedrock", "failure_corrupt", "stream", BYTES, code="bad_answer"),
     **corrected(
         "mistral",
         "failure_serr",
