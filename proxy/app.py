@@ -23,8 +23,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import uvicorn
-
 from proxy import plugins
 from proxy.asgi import App
 from proxy.config import Config, load
@@ -50,6 +48,7 @@ from proxy.models import ALL, Json, LogPolicy
 from proxy.protocols import CacheStore, Handler, Middleware, Provider, Surface, TraceLog, refusal
 from proxy.record import Record
 from proxy.routes.status import about, health, ready
+from proxy.server import run
 from proxy.stores.keyfile import any_key
 
 PAREA = "/api/parea/v1"
@@ -208,8 +207,8 @@ def serve(
 ) -> None:
     """Serve until told to stop; `path` is where `config` was read, None for the built-in one.
 
-    SIGTERM and SIGINT let running answers finish for `GRACE` seconds. Raises `ConfigError` when `host` is not
-    loopback and no key is configured.
+    SIGTERM and SIGINT let running answers finish for `GRACE` seconds; a second one does not. Raises `ConfigError` when
+    `host` is not loopback and no key is configured.
     """
     check_key(host, config.master_key)
     prepare()
@@ -236,13 +235,13 @@ def serve(
     if workers == 1:
         gateway = Gateway(config, data, host=host)
         settle()
-        uvicorn.run(gateway.app, **options)
+        run(gateway.app, **options)
         return
     settle()
     os.environ.update({"PAREA_PROXY_DATA": str(data), "PAREA_PROXY_HOST": host})
     if path is not None:
         os.environ["PAREA_PROXY_CONFIG"] = str(path)
-    uvicorn.run("proxy.app:create", factory=True, workers=workers, **options)
+    run("proxy.app:create", factory=True, workers=workers, **options)
 
 
 def prepare() -> None:

@@ -275,12 +275,14 @@ def test_a_function_call(gateway: Local, fleet: Fleet) -> None:
     assert gateway.stream(body) == content
 
 
+@pytest.mark.fault("D11")
 def test_sampling_counts_what_it_does_not_keep(gateway: Local) -> None:
     one = str(uuid.uuid4())
     gateway.complete(asked(trace_id=one, log_sample_rate=0.0))
     assert rows(gateway.data, "trace_id = ?", one) == []
 
 
+@pytest.mark.fault("D11")
 @pytest.mark.parametrize("field", ["log_omit", "log_omit_inputs", "log_omit_outputs"])
 def test_omission(gateway: Local, field: str) -> None:
     one = str(uuid.uuid4())

@@ -503,6 +503,7 @@ def test_an_idle_connection_is_closed_after_a_while() -> None:
         assert line.rest() == b""
 
 
+@pytest.mark.fault("D10")
 def test_a_server_that_ends_answers_what_has_begun() -> None:
     app = App()
     server = Server(lambda: app)

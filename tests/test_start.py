@@ -68,6 +68,7 @@ def test_a_cached_answer_is_served_before_litellm_is_loaded(fleet: Fleet, tmp_pa
     assert afterwards.status_code == 200
 
 
+@pytest.mark.fault("D10")
 def test_a_signal_lets_a_running_stream_finish_and_loses_no_row(
     fleet: Fleet, tmp_path: Path, client: httpx.Client
 ) -> None:
@@ -101,6 +102,7 @@ def test_no_network_is_served_without_a_key(host: str, tmp_path: Path) -> None:
     assert not (tmp_path / "data").exists()
 
 
+@pytest.mark.fault("D5")
 def test_two_workers_serve_log_and_cache_together(tmp_path: Path, client: httpx.Client) -> None:
     with Process(tmp_path, ECHO, PAREA_PROXY_WORKERS="2") as gateway:
         url = f"{gateway.parea}/completion"

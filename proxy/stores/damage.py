@@ -65,3 +65,15 @@ def passes(error: BaseException | None) -> bool:
             return True
         error = error.__context__
     return False
+
+
+def refuted(error: BaseException, database: Path) -> bool:
+    """Whether `error` speaks of damage and there is none: a disk that fails to read once looks the same."""
+    if getattr(error, "sqlite_errorcode", 0) & 0xFF not in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        return False
+    try:
+        with contextlib.closing(sqlite3.connect(database)) as connection:
+            found: tuple[str] = connection.execute("PRAGMA integrity_check(1)").fetchone()
+    except sqlite3.Error:
+        return False
+    return found == ("ok",)

@@ -23,6 +23,9 @@ logger = logging.getLogger(__name__)
 BUSY_TIMEOUT = 5.0
 """Seconds to wait for another process's lock before giving up."""
 
+WAL_LIMIT = 64 * 2**20
+"""Bytes that the WAL keeps once all of it is in the database; while somebody reads for long, it may be longer."""
+
 CHECKED_AT_START = 64 * 2**20
 """Files up to this size are checked page by page when they are opened; larger ones when an error hints at damage."""
 
@@ -54,13 +57,16 @@ def open_writer(
     `thorough` checks every page whatever the size. Raises `ConfigError` for a newer schema and `sqlite3.Error` for a
     database that cannot be opened now.
     """
-    try:
-        return _patiently(lambda: _connect(path, synchronous, busy_timeout, thorough), busy_timeout)
-    except sqlite3.DatabaseError as error:
-        if code(error) not in DAMAGE:
-            raise
-        moved = _move_aside(path)
-        logger.warning("the trace log %s is damaged (%s): moved to %s, starting empty", path, error, moved)
+    for surely in (False, True):
+        try:
+            return _patiently(lambda: _connect(path, synchronous, busy_timeout, thorough), busy_timeout)
+        except sqlite3.DatabaseError as error:
+            if code(error) not in DAMAGE:
+                raise
+            # A disk that fails to read once looks the same; what is found twice is damage.
+            if surely:
+                moved = _move_aside(path)
+                logger.warning("the trace log %s is damaged (%s): moved to %s, starting empty", path, error, moved)
     return _patiently(lambda: _connect(path, synchronous, busy_timeout, False), busy_timeout)
 
 
@@ -110,7 +116,7 @@ def _connect(path: Path, synchronous: str, busy_timeout: float, thorough: bool) 
     try:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute(f"PRAGMA synchronous = {'FULL' if synchronous == 'full' else 'NORMAL'}")
-        connection.execute(f"PRAGMA journal_size_limit = {64 * 2**20}")
+        connection.execute(f"PRAGMA journal_size_limit = {WAL_LIMIT}")
         if thorough or path.stat().st_size <= CHECKED_AT_START:
             (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
             if verdict != "ok":

@@ -27,7 +27,7 @@ from typing import Any, TypeVar
 import diskcache
 
 from proxy.config.settings import CacheSettings
-from proxy.stores.damage import identity, passes, probe
+from proxy.stores.damage import identity, passes, probe, refuted
 from proxy.stores.gathering import Entry, Gathering
 from proxy.stores.keyfile import load_key
 from proxy.stores.patience import WRITE_PATIENCE, patiently
@@ -274,6 +274,8 @@ class DiskCache:
 
     def _set_aside(self, error: Exception) -> None:
         """Keep the damaged folder for whoever wants to look; one at most, since it may be large."""
+        if refuted(error, self._folder / diskcache.core.DBNAME):
+            return
         shutil.rmtree(self._aside, ignore_errors=True)
         try:
             self._folder.rename(self._aside)

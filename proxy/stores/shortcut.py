@@ -7,7 +7,8 @@ few writes to the page cache. So the loop commits, as long as that is all there 
   repair. Nothing is decided here, only declined.
 * Another process holds the lock: the caller may try again in a moment, which costs less than a thread.
 * Nothing waits here: no lock, no sync, no checkpoint. Checkpoints run in a thread; the WAL stays bounded because they
-  end by restarting it, which the next commit meets as a lock.
+  end by restarting it, which the next commit meets as a lock. While somebody else reads for long it grows, and is cut
+  off afterwards.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from urllib.parse import quote
 
 import orjson
 
-from proxy.stores.database import code
+from proxy.stores.database import WAL_LIMIT, code
 from proxy.stores.rows import APPEND_ONE, APPLY_EDITS, STAND_IN_ONE, Row
 from proxy.stores.sampling import lost_roots
 
@@ -29,6 +30,9 @@ logger = logging.getLogger(__name__)
 
 CHECKPOINT_ROWS = 2000
 """Rows after which the WAL is written back: some 10 MB."""
+
+RESTART_PATIENCE = 50
+"""Milliseconds in which the readers of a moment have finished."""
 
 _SPECIAL = "SELECT EXISTS (SELECT 1 FROM sampled_out), EXISTS (SELECT 1 FROM edits)"
 
@@ -100,6 +104,8 @@ class Shortcut:
         connection = sqlite3.connect(address, uri=True, timeout=timeout, isolation_level=None, check_same_thread=False)
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute("PRAGMA wal_autocheckpoint = 0")
+        # Whoever is the first to write after a checkpoint cuts the file off, by a limit of its own connection.
+        connection.execute(f"PRAGMA journal_size_limit = {WAL_LIMIT}")
         if timeout == 0.0:
             self._connection = connection
         return connection
@@ -116,8 +122,10 @@ class Shortcut:
             logger.warning("the trace log's WAL cannot be written back now: %s", error)
             return
         try:
-            # The bulk beside the commits; then what came meanwhile, for a moment without any.
+            # The bulk beside the commits; then what came meanwhile, for a moment without any. Nobody can commit while
+            # that waits for readers, so it gives up soon where one reads for long.
             connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+            connection.execute(f"PRAGMA busy_timeout = {RESTART_PATIENCE}")
             connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchall()
         except sqlite3.Error as error:
             logger.warning("the trace log's WAL cannot be written back now: %s", error)

@@ -7,7 +7,7 @@ from pathlib import Path
 import diskcache
 import pytest
 
-from proxy.stores.damage import passes, probe
+from proxy.stores.damage import passes, probe, refuted
 from proxy.stores.safedisk import Refused
 
 
@@ -52,3 +52,21 @@ def test_a_locked_database_is_told_soon(tmp_path: Path) -> None:
         with pytest.raises(sqlite3.OperationalError, match="locked") as caught:
             probe(tmp_path / "cache.db", patience=0.05)
     assert passes(caught.value)
+
+
+@pytest.mark.fault("D6")
+def test_damage_is_believed_when_it_is_there(tmp_path: Path) -> None:
+    with diskcache.Cache(str(tmp_path)) as cache:
+        for number in range(100):
+            cache.set(number, b"value" * 50)
+    malformed = sqlite3.DatabaseError("database disk image is malformed")
+    malformed.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+    path = tmp_path / "cache.db"
+    assert refuted(malformed, path), "it was a failing read"
+    assert not refuted(sqlite3.OperationalError("no such table: Cache"), path)
+    with path.open("r+b") as file:
+        file.seek(2 * 4096)
+        file.write(b"\xff" * 4096)
+    assert not refuted(malformed, path)
+    path.write_bytes(b"this is no database" * 1000)
+    assert not refuted(malformed, path)

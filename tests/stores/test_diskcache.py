@@ -226,6 +226,7 @@ async def test_a_pipe_does_not_stop_the_loop(store: DiskCache, tmp_path: Path) -
 # Bytes that were changed
 
 
+@pytest.mark.fault("D6")
 async def test_no_flipped_bit_comes_through(store: DiskCache, tmp_path: Path) -> None:
     await store.set(KEY, SMALL)
     with database(tmp_path) as connection:
@@ -239,6 +240,7 @@ async def test_no_flipped_bit_comes_through(store: DiskCache, tmp_path: Path) ->
     assert await errors(store) == len(sealed) == 32 + len(SMALL)
 
 
+@pytest.mark.fault("D6")
 @pytest.mark.parametrize("length", [0, 10, 31, 32, 33, len(LARGE), len(LARGE) + 31, len(LARGE) + 33])
 async def test_a_value_file_of_another_length_is_a_miss(store: DiskCache, tmp_path: Path, length: int) -> None:
     await store.set(KEY, LARGE)
@@ -249,12 +251,14 @@ async def test_a_value_file_of_another_length_is_a_miss(store: DiskCache, tmp_pa
     assert await store.get(KEY) == LARGE
 
 
+@pytest.mark.fault("D6")
 async def test_a_missing_value_file_is_a_miss(store: DiskCache, tmp_path: Path) -> None:
     await store.set(KEY, LARGE)
     value_file(tmp_path).unlink()
     assert await store.get(KEY) is None
 
 
+@pytest.mark.fault("D6")
 async def test_a_value_does_not_answer_to_another_key(store: DiskCache, tmp_path: Path) -> None:
     other = hashlib.sha256(b"other").digest()
     await store.set(KEY, SMALL)
@@ -340,6 +344,7 @@ def checkpoint(home: Path) -> None:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
+@pytest.mark.fault("D6")
 @pytest.mark.parametrize("damage", DAMAGE)
 async def test_a_damaged_database_is_moved_aside_at_start(
     tmp_path: Path, damage: Callable[[Path], None], caplog: pytest.LogCaptureFixture
@@ -365,6 +370,7 @@ async def test_a_damaged_database_is_moved_aside_at_start(
     await again.close()
 
 
+@pytest.mark.fault("D6")
 @pytest.mark.parametrize("damage", DAMAGE)
 async def test_damage_under_way_never_makes_a_wrong_answer(tmp_path: Path, damage: Callable[[Path], None]) -> None:
     store = open_cache(tmp_path)
@@ -385,6 +391,7 @@ async def test_damage_under_way_never_makes_a_wrong_answer(tmp_path: Path, damag
     await again.close()
 
 
+@pytest.mark.fault("D3")
 async def test_a_folder_that_cannot_be_opened_is_an_empty_cache(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -399,6 +406,7 @@ async def test_a_folder_that_cannot_be_opened_is_an_empty_cache(
     await store.close()
 
 
+@pytest.mark.fault("D6")
 @pytest.mark.parametrize("verb", ["clear", "stats"])
 async def test_damage_is_survived_by_every_verb(tmp_path: Path, verb: str) -> None:
     store = open_cache(tmp_path)
@@ -434,6 +442,7 @@ def locked(home: Path) -> Iterator[None]:
         connection.execute("ROLLBACK")
 
 
+@pytest.mark.fault("D4")
 async def test_a_lock_stops_neither_reads_nor_the_loop(store: DiskCache, tmp_path: Path) -> None:
     await store.set(KEY, SMALL)
     worst = 0.0
@@ -451,6 +460,7 @@ async def test_a_lock_stops_neither_reads_nor_the_loop(store: DiskCache, tmp_pat
     assert not (tmp_path / "cache.damaged").exists()
 
 
+@pytest.mark.fault("D4")
 async def test_a_folder_locked_at_start_is_opened_later(store: DiskCache, tmp_path: Path) -> None:
     await store.set(KEY, SMALL)
     with locked(tmp_path):
@@ -489,6 +499,7 @@ asyncio.run(main(pathlib.Path(sys.argv[1])))
 """
 
 
+@pytest.mark.fault("D3")
 def test_a_full_disk_loses_nothing_and_passes(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", FULL, str(tmp_path)], check=True, timeout=30)
 
@@ -516,6 +527,7 @@ asyncio.run(main(pathlib.Path(sys.argv[1])))
 """
 
 
+@pytest.mark.fault("D6")
 def test_a_database_that_shrinks_does_not_end_the_process(tmp_path: Path) -> None:
     """With diskcache's own memory mapping this is a SIGBUS, which no handler of ours would see."""
     subprocess.run([sys.executable, "-c", SHRUNK, str(tmp_path)], check=True, timeout=30)
@@ -551,6 +563,7 @@ def run_together(count: int, home: Path) -> list[tuple[int, str]]:
     return [(process.returncode, text) for process, text in zip(processes, printed, strict=True)]
 
 
+@pytest.mark.fault("D5")
 async def test_processes_share_a_folder(tmp_path: Path) -> None:
     assert run_together(3, tmp_path) == [(0, "0\n")] * 3
     store = open_cache(tmp_path)

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from proxy.stores.keyfile import any_key, load_key
 
 
@@ -31,6 +33,7 @@ def test_a_key_that_others_can_read_is_closed(tmp_path: Path) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
+@pytest.mark.fault("D6")
 def test_a_damaged_key_is_replaced(tmp_path: Path) -> None:
     path = tmp_path / "cache.key"
     path.write_bytes(b"short")
@@ -66,6 +69,7 @@ def test_processes_that_race_agree(tmp_path: Path) -> None:
     assert len(bytes.fromhex(keys.pop())) == 32
 
 
+@pytest.mark.fault("D3")
 def test_where_none_can_be_kept_the_process_has_one_of_its_own(tmp_path: Path) -> None:
     blocked = tmp_path / "data"
     blocked.write_text("a file where the folder should be")

@@ -40,6 +40,7 @@ def test_the_names_of_migrations_are_their_order() -> None:
     assert [name[:5] for name in names] == [f"m{number:03}_" for number in range(1, len(names) + 1)]
 
 
+@pytest.mark.fault("D7")
 def test_a_newer_schema_is_refused_by_writer_and_reader(tmp_path: Path) -> None:
     path = tmp_path / "traces.db"
     connection = open_writer(path)
@@ -50,6 +51,7 @@ def test_a_newer_schema_is_refused_by_writer_and_reader(tmp_path: Path) -> None:
             opened(path)
 
 
+@pytest.mark.fault("D7")
 @pytest.mark.parametrize("statement", range(1, 14))
 def test_a_migration_that_is_interrupted_is_taken_again(tmp_path: Path, statement: int) -> None:
     """Stop after each statement in turn, as a kill would, by leaving without a commit."""

@@ -110,6 +110,7 @@ async def test_a_value_lasts_no_longer_than_its_entry(tmp_path: Path) -> None:
     assert await store.get(KEY) is None
 
 
+@pytest.mark.fault("D3")
 def test_without_its_file_nothing_is_kept_until_it_can_be_made(tmp_path: Path) -> None:
     recent = Recent(tmp_path / "data" / "cache.clearings")
     put(recent, KEY)
@@ -121,6 +122,7 @@ def test_without_its_file_nothing_is_kept_until_it_can_be_made(tmp_path: Path) -
     recent.close()
 
 
+@pytest.mark.fault("D3")
 def test_a_full_disk_has_room_for_a_clearing(recent: Recent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(file: int, data: bytes) -> int:
         raise OSError(errno.ENOSPC, "No space left on device")

@@ -59,6 +59,7 @@ async def logged(path: Path, batches: Sequence[Sequence[Record]], reopen: bool =
     return totals
 
 
+@pytest.mark.fault("D11")
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.lists(records(), max_size=6), max_size=6), st.booleans())
 def test_totals_are_those_of_a_log_that_keeps_everything(batches: list[list[Record]], reopen: bool) -> None:
@@ -80,6 +81,7 @@ def row(trace_id: str, root: str, **fields: Any) -> Record:
     return Record(**{"trace_id": trace_id, "root_trace_id": root, "start_timestamp": "2026", **fields})
 
 
+@pytest.mark.fault("D11")
 async def test_a_root_that_loses_late_takes_its_rows_with_it(tmp_path: Path) -> None:
     path = tmp_path / "traces.db"
     log = SQLiteLog(path)
@@ -99,6 +101,7 @@ async def test_a_root_that_loses_late_takes_its_rows_with_it(tmp_path: Path) -> 
     assert "secret" not in found[-1]
 
 
+@pytest.mark.fault("D11")
 @pytest.mark.parametrize("known_root", [True, False])
 async def test_edits_of_a_lost_trace_do_not_stay(tmp_path: Path, known_root: bool) -> None:
     path = tmp_path / "traces.db"
@@ -117,6 +120,7 @@ async def test_edits_of_a_lost_trace_do_not_stay(tmp_path: Path, known_root: boo
     connection.close()
 
 
+@pytest.mark.fault("D11")
 async def test_two_writers_agree_on_what_is_lost(tmp_path: Path) -> None:
     path = tmp_path / "traces.db"
     first, second = SQLiteLog(path), SQLiteLog(path)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -123,3 +124,26 @@ def test_the_wal_is_written_back_and_stays_bounded(path: Path) -> None:
     shortcut.close()
     assert len(stored(path)) == committed
     assert wal < 3 * CHECKPOINT_ROWS * 4096
+
+
+@pytest.mark.fault("D9")
+def test_a_wal_that_grew_beside_a_reader_is_cut_off_after_it(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("proxy.stores.shortcut.WAL_LIMIT", 100_000)
+    monkeypatch.setattr("proxy.stores.shortcut.CHECKPOINT_ROWS", 50)
+    wal = path.with_name("traces.db-wal")
+    shortcut = Shortcut(path)
+    reader = sqlite3.connect(path, isolation_level=None)
+    reader.execute("BEGIN")
+    reader.execute("SELECT count(*) FROM traces").fetchone()
+    for number in range(120):
+        while shortcut.commit([row(f"{number}", output="x" * 5000)]) is None:
+            time.sleep(0.001)
+    assert wal.stat().st_size > 500_000
+    reader.execute("COMMIT")
+    shortcut.commit([row(f"more {number}") for number in range(50)])
+    shortcut.close()  # the checkpoint has ended; the reader keeps the file from being removed
+    again = Shortcut(path)
+    again.commit([row("the first after a checkpoint")])
+    assert wal.stat().st_size <= 100_000
+    again.close()
+    reader.close()

@@ -305,6 +305,7 @@ def hold(path: Path) -> subprocess.Popen[str]:
     return holder
 
 
+@pytest.mark.fault("D4")
 async def test_another_process_holds_the_lock(tmp_path: Path) -> None:
     """Rows wait for it, the event loop does not."""
     path = tmp_path / "traces.db"
@@ -325,6 +326,7 @@ async def test_another_process_holds_the_lock(tmp_path: Path) -> None:
     assert worst < 0.2
 
 
+@pytest.mark.fault("D4")
 async def test_a_lock_that_is_held_too_long_costs_rows_until_it_goes(tmp_path: Path) -> None:
     path = tmp_path / "traces.db"
     async with opened(path, busy_timeout=0.1) as log:
@@ -337,6 +339,7 @@ async def test_a_lock_that_is_held_too_long_costs_rows_until_it_goes(tmp_path: P
         assert (await log.health())["writable"] is True
 
 
+@pytest.mark.fault("D3")
 async def test_a_full_disk_costs_rows_not_answers_and_is_survived(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -370,6 +373,7 @@ async def test_a_full_disk_costs_rows_not_answers_and_is_survived(
     connection.close()
 
 
+@pytest.mark.fault("D3")
 async def test_a_folder_that_cannot_be_written_is_reported_and_tried_again(tmp_path: Path) -> None:
     blocked = tmp_path / "data"
     blocked.write_text("a file where the folder should be")
@@ -387,6 +391,7 @@ async def test_a_folder_that_cannot_be_written_is_reported_and_tried_again(tmp_p
         assert (await log.health())["writable"] is True
 
 
+@pytest.mark.fault("D2")
 async def test_what_was_opened_read_only_is_opened_anew(tmp_path: Path) -> None:
     """As SQLite opens a file that it could not open for writing, by too few descriptors or a fault of the disk."""
     path = tmp_path / "traces.db"
@@ -436,6 +441,7 @@ def _text(path: Path) -> None:
     path.write_text("this is no database\n" * 1000)
 
 
+@pytest.mark.fault("D6")
 @pytest.mark.parametrize("damage", [_zero_header, _garbage_page, _half, _text])
 async def test_a_damaged_file_is_moved_aside(tmp_path: Path, damage: Any, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "traces.db"
@@ -451,6 +457,7 @@ async def test_a_damaged_file_is_moved_aside(tmp_path: Path, damage: Any, caplog
         assert expected in caplog.text
 
 
+@pytest.mark.fault("D6")
 async def test_damage_found_while_running_is_moved_aside_too(tmp_path: Path) -> None:
     path = tmp_path / "traces.db"
     async with opened(path) as log:
@@ -465,6 +472,7 @@ async def test_damage_found_while_running_is_moved_aside_too(tmp_path: Path) -> 
     assert (tmp_path / "traces.db.damaged-1").exists()
 
 
+@pytest.mark.fault("D7")
 async def test_a_newer_file_is_refused_at_start(tmp_path: Path) -> None:
     path = tmp_path / "traces.db"
     async with opened(path) as log:
@@ -474,6 +482,7 @@ async def test_a_newer_file_is_refused_at_start(tmp_path: Path) -> None:
         SQLiteLog(path)
 
 
+@pytest.mark.fault("D4")
 async def test_the_queue_is_bounded(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING)
     async with opened(tmp_path / "traces.db", max_rows=100) as log:
@@ -520,6 +529,7 @@ def stored(path: Path) -> set[str]:
     return found
 
 
+@pytest.mark.fault("D5")
 def test_two_processes_on_one_fresh_file_lose_nothing(tmp_path: Path) -> None:
     path = tmp_path / "traces.db"
     processes = [appender(path, prefix, 1600) for prefix in "ab"]
@@ -529,6 +539,7 @@ def test_two_processes_on_one_fresh_file_lose_nothing(tmp_path: Path) -> None:
     assert stored(path) == {trace_id for ids in said for trace_id in ids}
 
 
+@pytest.mark.fault("D1")
 @pytest.mark.parametrize("acknowledged", [1, 50, 700])
 def test_what_was_acknowledged_survives_kill_9(tmp_path: Path, acknowledged: int) -> None:
     path = tmp_path / "traces.db"
