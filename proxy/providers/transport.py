@@ -36,7 +36,8 @@ def guarded(send: Send) -> Send:
             if name in request.headers and request.headers[name] != exchange.organization:
                 del request.headers[name]
         await catch(request)
-        exchange.sent = True
+        if request.method == "POST":
+            exchange.send()
         response = await send(transport, request)
         exchange.status = response.status_code
         exchange.headers = response.headers
