@@ -202,8 +202,8 @@ class ConfigError(GatewayError):
 def shown(error: Exception) -> GatewayError:
     """The error as a client may see it. A bug is logged with its place, not its text, which may hold anything.
 
-    It comes without the frames that it went through: who keeps it while it answers is one of them, and with it they would
-    keep each other, and the request's body, until the collector comes by.
+    It comes without the frames that it went through: who keeps it while it answers is one of them, and with it they
+    would keep each other, and the request's body, until the collector comes by.
     """
     if isinstance(error, GatewayError):
         return error.with_traceback(None)
