@@ -43,7 +43,7 @@ ONCE = (b"host", b"transfer-encoding")
 """Headers that mean something else when they stand twice. The parser sees to the length."""
 
 WHITE = b" \t"
-HOST = re.compile(r"(\[[0-9a-fA-F:.]+\]|[\w.-]*)(:\d{0,5})?", re.ASCII)
+HOST = re.compile(r"(\[[0-9a-fA-F:.]*:[0-9a-fA-F:.]*\]|[\w.-]*)(:\d{0,5})?", re.ASCII)
 
 
 class Guard:
