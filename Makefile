@@ -7,6 +7,8 @@ DEVELOPMENT := $(VENV)/.development
 # One environment for each lock in locks/clients: what the original clients run in, since they exclude each other.
 CLIENTS := .clients
 NODE := $(CLIENTS)/node
+# Atheris, apart from what it fuzzes: it is large, and there is not one for every machine.
+FUZZ := .fuzz
 ENVIRONMENTS := $(patsubst locks/clients/%.lock,$(CLIENTS)/%/.installed,$(wildcard locks/clients/*.lock))
 ARGS ?=
 
@@ -23,11 +25,13 @@ NPM := bin/npm --ignore-scripts --no-audit --no-fund --loglevel error
 ifeq ($(UV),)
 PIP := $(PY) -m pip --disable-pip-version-check install --quiet
 COMPILED :=
+PIP_FUZZ = $(PIP) --upgrade --target $(FUZZ)
 MAKE_CLIENT = $(PY) -m venv --clear --without-pip $(@D)
 PIP_CLIENT = $(PY) -m pip --disable-pip-version-check --python $(@D)/bin/python install --quiet
 else
 PIP := $(UV) pip install --quiet --python $(PY)
 COMPILED := --compile-bytecode
+PIP_FUZZ = $(PIP) --target $(FUZZ)
 MAKE_CLIENT = $(UV) venv --quiet --clear --python $(PY) $(@D)
 PIP_CLIENT = $(UV) pip install --quiet --python $(@D)/bin/python
 endif
@@ -52,6 +56,7 @@ test: $(DEVELOPMENT) clients ## Run the tests; options: make test ARGS="-k confi
 	$(PY) -m pytest $(ARGS)
 
 faults: $(DEVELOPMENT) clients ## Run the long forms of the fault tests and write docs/reliability.md
+	@$(MAKE) --silent --no-print-directory $(FUZZ)/.installed || echo "Atheris cannot be installed here: P7 does without"
 	FAULTS=full $(PY) -m pytest -m fault $(ARGS)
 
 clients: $(DEVELOPMENT) ## Make .clients, the environments of the original clients, which the tests run
@@ -89,7 +94,7 @@ keys: $(DEVELOPMENT) ## Write the list of LiteLLM's config keys anew
 lock: ## Resolve the locks anew (needs uv); upgrade with: make lock ARGS=--upgrade
 	$(COMPILE) $(PROJECT) --group build $(ARGS) -o locks/requirements.lock
 	$(COMPILE) $(PROJECT) --group build --group dev $(ARGS) -o locks/development.lock
-	for names in locks/clients/*.in; do $(COMPILE) $$names $(ARGS) -o "$${names%.in}.lock" || exit; done
+	for names in locks/fuzz.in locks/clients/*.in; do $(COMPILE) $$names $(ARGS) -o "$${names%.in}.lock" || exit; done
 	for names in locks/peers/*.in; do \
 		$(COMPILE) --override locks/peers/overrides.txt $$names $(ARGS) -o "$${names%.in}.lock" || exit; done
 	@$(MAKE) --silent --no-print-directory $(NODE)/.installed
@@ -98,7 +103,7 @@ lock: ## Resolve the locks anew (needs uv); upgrade with: make lock ARGS=--upgra
 		$(NODE)/bin/node -e '$(WITHOUT_FUNDING)' $$folder/package-lock.json || exit; done
 
 clean: ## Remove .venv, .clients, caches and builds; data stays
-	rm -rf $(VENV) $(CLIENTS) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage .bench
+	rm -rf $(VENV) $(CLIENTS) $(FUZZ) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage .bench
 	find proxy tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(PY):
@@ -123,6 +128,10 @@ $(CLIENTS)/%/.installed: locks/clients/%.lock | $(PY)
 	@echo "making $(@D)"
 	$(MAKE_CLIENT)
 	$(PIP_CLIENT) --no-deps --only-binary :all: --require-hashes -r $<
+	@touch $@
+
+$(FUZZ)/.installed: locks/fuzz.lock | $(DEVELOPMENT)
+	$(PIP_FUZZ) --no-deps --only-binary :all: --require-hashes -r $<
 	@touch $@
 
 $(NODE)/.modules: locks/clients/node/package-lock.json $(NODE)/.installed

@@ -17,6 +17,7 @@ import asyncio
 import gc
 import logging
 import os
+import sys
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -244,8 +245,14 @@ def serve(
 
 
 def prepare() -> None:
-    """What holds for the whole process: files are the owner's alone; nothing is collected before `settle`."""
+    """What holds for the whole process: files are the owner's alone; a crash leaves no core, which would hold every
+    key; nothing is collected before `settle`.
+    """
     os.umask(0o077)
+    if sys.platform != "win32":
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
     gc.disable()
     logging.getLogger("uvicorn.error").addFilter(_expected)
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import json
 import os
 import sys
 from collections.abc import Callable
@@ -296,4 +295,6 @@ def _load(path: Path | None) -> Config:
 
 
 def _print_json(value: Any) -> None:
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+    from proxy import report
+
+    click.echo(report.written(value))

@@ -244,6 +244,9 @@ class Connection(Flow):
     def _refuse(self, status: int, text: bytes, *, sending: bool = True) -> None:
         """Answer what is no request, and end the connection; answers that are under way come first, and suffice."""
         broken, self._arriving = self._arriving, None
+        if broken is not None and broken.done:
+            self._end(sending=sending)
+            return
         if broken is not None and broken is self._serving:
             broken.lose()
             self._serving = None

@@ -200,8 +200,12 @@ class ConfigError(GatewayError):
 
 
 def shown(error: Exception) -> GatewayError:
-    """The error as a client may see it. A bug is logged with its place, not its text, which may hold anything."""
+    """The error as a client may see it. A bug is logged with its place, not its text, which may hold anything.
+
+    It comes without the frames that it went through: who keeps it while it answers is one of them, and with it they
+    would keep each other, and the request's body, until the collector comes by.
+    """
     if isinstance(error, GatewayError):
-        return error
+        return error.with_traceback(None)
     logger.error("internal error: %s\n%s", type(error).__name__, "".join(traceback.format_tb(error.__traceback__)))
     return GatewayError(f"internal error ({type(error).__name__}); the gateway's log says where")

@@ -99,7 +99,7 @@ class Exchange:
         self.ended = False
         """The request is complete."""
         self.fed = 0
-        """Bytes of the body that have arrived."""
+        """Bytes of the body that have arrived while they were wanted."""
         self.lost = False
         """The client has left."""
         self.task: asyncio.Task[None] | None = None
@@ -120,9 +120,9 @@ class Exchange:
 
     def feed(self, piece: bytes) -> None:
         """Take a piece of the body."""
-        self.fed += len(piece)
         if self.done or self._body is None:
             return
+        self.fed += len(piece)
         self._body.append(piece)
         self._size += len(piece)
         if self._size > HIGH_WATER:

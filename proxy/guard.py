@@ -43,7 +43,7 @@ ONCE = (b"host", b"transfer-encoding")
 """Headers that mean something else when they stand twice. The parser sees to the length."""
 
 WHITE = b" \t"
-HOST = re.compile(r"(\[[0-9a-fA-F:.]+\]|[\w.-]*)(:\d{0,5})?", re.ASCII)
+HOST = re.compile(r"(\[[0-9a-fA-F:.]*:[0-9a-fA-F:.]*\]|[\w.-]*)(:\d{0,5})?", re.ASCII)
 
 
 class Guard:
@@ -75,7 +75,9 @@ class Guard:
             closing = [] if isinstance(error, Unauthorized | UnsupportedMedia) else [(b"connection", b"close")]
             await answer(send, self.refuse(scope["path"], error), [(b"x-should-retry", b"false"), *closing])
             return
-        await self.app(scope, receive if length is not None else self._counted(receive), send)
+        if length is None:
+            receive, send = self._counted(receive, send)
+        await self.app(scope, receive, send)
 
     def _admit(self, scope: Scope) -> int | None:
         """The announced length of the body, None if there is none announced. Raises `RequestError`."""
@@ -128,7 +130,8 @@ class Guard:
             raise self._too_large()
         return int(announced)
 
-    def _counted(self, receive: Receive) -> Receive:
+    def _counted(self, receive: Receive, send: Send) -> tuple[Receive, Send]:
+        """Read no more than may be; the rest of the body has no end, so the connection ends with the answer."""
         left = self.max_body
 
         async def counted() -> MutableMapping[str, Any]:
@@ -139,7 +142,12 @@ class Guard:
                 raise self._too_large()
             return message
 
-        return counted
+        async def closing(message: MutableMapping[str, Any]) -> None:
+            if left < 0 and message["type"] == "http.response.start":
+                message = {**message, "headers": [*message["headers"], (b"connection", b"close")]}
+            await send(message)
+
+        return counted, closing
 
     def _too_large(self) -> TooLarge:
         return TooLarge(f"the body is larger than {self.max_body} bytes (server.max_body)")

@@ -155,9 +155,10 @@ class Call:
     `dropped` every parameter they could not send (name -> reason), and refuse to call at all without one that is
     `demanded`; `remarks` are further notes for the row; `config_id` is the deployment's id as a Humanloop model
     configuration; `cache_reason` says why the cache did what it did; `asked` is when the first provider was asked, None
-    while none was; `told` is what the dialect remembers from decoding to the end of its answer; `logged` is None until
-    the row is settled, then whether it is on disk. `started` and `asked` are of a monotonic clock, so a latency is
-    never negative; `started_at` is for people, in seconds since 1970.
+    while none was; `calls` is how often each provider was called, in vain or not; `told` is what the dialect remembers
+    from decoding to the end of its answer; `logged` is None until the row is settled, then whether it is on disk.
+    `started` and `asked` are of a monotonic clock, so a latency is never negative; `started_at` is for people, in
+    seconds since 1970.
     """
 
     request: CompletionRequest
@@ -173,6 +174,7 @@ class Call:
     cache_status: CacheStatus = "bypass"
     cache_reason: str = "the request ended before the cache was asked"
     asked: float | None = None
+    calls: dict[str, int] = field(default_factory=dict)
     told: dict[str, Json] = field(default_factory=dict, repr=False)
     logged: bool | None = None
     started: float = field(default_factory=time.perf_counter)

@@ -1,11 +1,13 @@
 """What the command line prints about the config and the trace log, for people and as JSON.
 
-Keys are told by where they come from. Text of a trace comes from strangers: no control character reaches the terminal.
+Keys are told by where they come from. Text of a trace comes from strangers: no control character reaches the terminal,
+and in a pipe a trace is one line, whatever it holds.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -27,9 +29,14 @@ from proxy.vendors import VENDORS
 if TYPE_CHECKING:
     from proxy.stores.reader import Reader
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 _COLORS = {"success": "green", "error": "red", "cancelled": "yellow"}
 _NEWEST = 100
+_LONGEST = 400
+"""Characters of one text; `--json` has it whole."""
+
+_PIPE = 4096
+"""Columns of a pipe: no row of a table is longer, so that none is folded."""
 
 
 def summary(config: Config) -> dict[str, Any]:
@@ -149,6 +156,12 @@ def row(record: Record) -> dict[str, Any]:
     return {name: getattr(record, name) for name in names}
 
 
+def written(value: Any) -> str:
+    """JSON for people and programs: whatever would steer a terminal is escaped, as JSON escapes the first of it."""
+    text = json.dumps(value, indent=2, ensure_ascii=False, default=str)
+    return "\n".join(_CONTROL.sub(lambda one: f"\\u{ord(one[0]):04x}", line) for line in text.split("\n"))
+
+
 def show_list(records: list[Record], total: int) -> None:
     """The traces as a table, one a line."""
     console = _console()
@@ -184,7 +197,8 @@ def show_tree(records: list[Record], trace_id: str) -> None:
         for record in ready or orphans or waiting.values():
             branches[record.trace_id] = branches.get(record.parent_trace_id or "", top).add(_line(record))
         waiting = {name: one for name, one in waiting.items() if name not in branches}
-    _console().print(top)
+    console = _console()
+    console.print(top, no_wrap=not console.is_terminal, overflow="ellipsis")
 
 
 def _line(record: Record) -> Text:
@@ -245,7 +259,8 @@ def _when(timestamp: str) -> str:
 
 
 def _clean(text: str) -> str:
-    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
+    shown = text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "\N{HORIZONTAL ELLIPSIS}"
+    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", shown)
 
 
 def _text(text: str) -> Text:
@@ -267,6 +282,6 @@ class _Console(Console):
 
 
 def _console() -> Console:
-    """Wide enough for a pipe; on a terminal as wide as that is."""
+    """On a terminal as wide as that is; in a pipe as wide as it takes."""
     console = _Console(highlight=False, soft_wrap=False)
-    return console if console.is_terminal else _Console(highlight=False, width=160)
+    return console if console.is_terminal else _Console(highlight=False, width=_PIPE)

@@ -11,6 +11,8 @@ from pydantic import BaseModel, Field
 from proxy.body import MAX_DEPTH, loads, validated
 from proxy.errors import BadRequest, Unprocessable
 
+pytestmark = pytest.mark.fault("P4")
+
 values = st.recursive(
     st.none()
     | st.booleans()

@@ -111,6 +111,7 @@ def test_every_option_of_serve_is_an_environment_variable(option: str) -> None:
     assert f"PAREA_PROXY_{option.upper().replace('-', '_')}" in "".join(run("serve", "--help").output.split())
 
 
+@pytest.mark.fault("S4")
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.1", "example.com", ""])
 def test_serve_refuses_a_network_without_a_key(host: str) -> None:
     found = run("serve", "--host", host)
@@ -119,6 +120,7 @@ def test_serve_refuses_a_network_without_a_key(host: str) -> None:
     assert not (Path.home() / ".parea-proxy").exists()
 
 
+@pytest.mark.fault("S4")
 @pytest.mark.parametrize("data", [".", "..", "~"])
 def test_serve_refuses_a_data_folder_that_others_need(data: str) -> None:
     found = run("serve", "--data", str(Path(data).expanduser()))

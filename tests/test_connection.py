@@ -415,6 +415,19 @@ def test_so_many_requests_wait_for_the_first(line: Line, app: App) -> None:
     assert line.rest() == b""
 
 
+def test_a_body_that_is_not_wanted_brings_no_second_answer(line: Line) -> None:
+    line.send(b"POST /unread HTTP/1.1\r\n" + HOST + b"transfer-encoding: chunked\r\n\r\n1\r\nx\r\n")
+    assert line.answer() == (200, b"early")
+    assert line.send(b"no size\r\n").rest() == b""
+
+
+def test_a_body_that_is_not_wanted_has_its_time(hurried: tuple[Server, App]) -> None:
+    with Line(hurried[0].port) as line:
+        line.send(b"POST /unread HTTP/1.1\r\n" + HOST + b"transfer-encoding: chunked\r\n\r\n100000\r\n")
+        assert line.answer() == (200, b"early")
+        assert line.send(b"x" * 2**19).rest() == b""
+
+
 def test_a_client_that_still_sends_is_answered_before_the_connection_ends(line: Line) -> None:
     whole = post("/closing", b"x" * 2**24)
     assert line.send(whole).head()[1][b"connection"] == b"close"

@@ -24,11 +24,17 @@ from schemathesis import engine
 from schemathesis.engine import Status, events
 
 from tests.canary.question import question
+from tests.faults.plugin import FULL, Figure
 from tests.gateway import Local
 from tests.spoken import SPOKEN, Spoken
 from tests.upstreams.fleet import MODELS, Fleet
 
+pytestmark = [pytest.mark.fault("P5"), pytest.mark.timeout(600 if FULL else 60)]
+
 Body = dict[str, Any]
+
+EXAMPLES = 5 if FULL else 1
+"""How many times as many cases the long form has."""
 
 SURFACES = {
     "parea": "^/api/parea/v1/",
@@ -51,8 +57,8 @@ CHECKS = (
 CONFIG = {
     "seed": 1,
     "cache": {"enabled": False},
-    "generation": {"max-examples": 40, "database": "none"},
-    "phases": {"stateful": {"enabled": False}},
+    "generation": {"max-examples": 40 * EXAMPLES, "database": "none"},
+    "phases": {"stateful": {"enabled": FULL}},
     "checks": {"enabled": False, **{name: {"enabled": True} for name in CHECKS}},
 }
 
@@ -89,7 +95,7 @@ def test_every_path_is_of_one_surface(gateway: Local) -> None:
 
 @pytest.mark.parametrize("surface", SURFACES)
 def test_the_document_is_true_and_nothing_fails(
-    gateway: Local, surface: str, capsys: pytest.CaptureFixture[str]
+    gateway: Local, surface: str, capsys: pytest.CaptureFixture[str], figure: Figure
 ) -> None:
     schema = described(gateway).include(path_regex=SURFACES[surface])
     methods = {
@@ -117,6 +123,7 @@ def test_the_document_is_true_and_nothing_fails(
             f"\nschemathesis, {surface}: {len(wrong)} failures in {cases} cases of {len(methods)} operations"
             f" ({dict(phases)})"
         )
+    figure(f"failures, {surface}", f"{len(wrong)} in {cases:,} cases of {len(methods)} operations")
     assert wrong == []
     assert methods <= routes
     assert min(phases[phase] for phase in ("COVERAGE", "FUZZING")) > 0
@@ -247,10 +254,11 @@ def asked(client: httpx.Client, url: str, path: str, body: bytes) -> httpx.Respo
     return response
 
 
+@pytest.mark.fault("P4")
 @pytest.mark.parametrize("path", BODIES)
 def test_any_body_is_answered_or_refused(gateway: Local, path: str) -> None:
     @settings(
-        max_examples=250,
+        max_examples=250 * EXAMPLES,
         deadline=None,
         derandomize=True,
         database=None,
@@ -275,6 +283,7 @@ def test_any_body_is_answered_or_refused(gateway: Local, path: str) -> None:
 ODD: tuple[Any, ...] = (None, True, -1, 10**30, 0.5, "", SAID, [], [SAID], [[SAID]], {}, {SAID: SAID}, {SAID: [SAID]})
 
 
+@pytest.mark.fault("P4")
 @pytest.mark.parametrize("path", BODIES)
 def test_anything_may_stand_in_any_place(gateway: Local, path: str) -> None:
     """Every value of a good body, at whatever depth, is each of these once, whole or streamed in turn."""

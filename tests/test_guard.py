@@ -41,7 +41,7 @@ async def test_other_names_are_refused(host: str) -> None:
     "host",
     [
         *("a/..", "localhost:80/..", "localhost:x@evil.com", "localhost:?x", "localhost:abc", "localhost:999999"),
-        *("[::1].evil.com", "[::1", "[::1]x", "localhost, evil.com", "localhost evil.com", "[]"),
+        *("[::1].evil.com", "[::1", "[::1]x", "localhost, evil.com", "localhost evil.com", "[]", "[127.0.0.1]"),
     ],
 )
 @pytest.mark.parametrize("hosts", [LOOPBACK, None])

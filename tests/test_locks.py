@@ -23,8 +23,8 @@ def pins(path: Path) -> dict[str, str]:
     return {match[1]: match[2] for match in PINNED.finditer(path.read_text("utf-8"))}
 
 
-def test_there_are_two_locks() -> None:
-    assert [path.name for path in LOCKS] == ["development.lock", "requirements.lock"]
+def test_there_are_three_locks() -> None:
+    assert [path.name for path in LOCKS] == ["development.lock", "fuzz.lock", "requirements.lock"]
 
 
 def test_every_environment_of_clients_is_locked() -> None:
@@ -60,7 +60,7 @@ def test_every_dependency_is_locked() -> None:
     assert names(groups["dev"]) <= pins(ROOT / "locks" / "development.lock").keys()
 
 
-@pytest.mark.parametrize("path", CLIENTS + PEERS, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", [ROOT / "locks" / "fuzz.lock", *CLIENTS, *PEERS], ids=lambda path: path.name)
 def test_a_lock_has_what_was_asked_for(path: Path) -> None:
     locked = pins(path)
     for line in path.with_suffix(".in").read_text("utf-8").splitlines():

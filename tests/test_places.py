@@ -39,6 +39,7 @@ def test_the_data_folder(given: str | None, config: str | None, folder: str) -> 
     assert found.resolve() == Path(folder).resolve()
 
 
+@pytest.mark.fault("S4")
 @pytest.mark.parametrize("mode", [None, 0o755, 0o777])
 def test_the_folder_is_closed_to_others(mode: int | None) -> None:
     folder = Path("deep/data") if mode is None else Path("data")
@@ -49,6 +50,7 @@ def test_the_folder_is_closed_to_others(mode: int | None) -> None:
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
 
 
+@pytest.mark.fault("S4")
 @pytest.mark.parametrize("name", [".", "..", "/", "../home", "shared"])
 def test_a_folder_that_others_need_is_refused_and_left_alone(name: str) -> None:
     folder = Path(name)

@@ -40,7 +40,7 @@ class Flight:
     """
 
     def __init__(self, call: Call, inner: Handler, landing: Landing, ended: Callable[[], None]) -> None:
-        self.call = replace(call, dropped={}, unfilled=list(call.unfilled), remarks={})
+        self.call = replace(call, dropped={}, unfilled=list(call.unfilled), remarks={}, calls={})
         self.chunks: list[Chunk] = []
         self.writable = True
         self._completion: Completion | None = None
@@ -83,7 +83,7 @@ class Flight:
                         yield chunk
                 yield self._bill(seat, call, self._completion)
         finally:
-            self._leave(seat)
+            self._leave(seat, call)
 
     def _bill(self, seat: int, call: Call, completion: Completion) -> Completion:
         """The original for the first watcher that is still here: one that left was written down without a cost."""
@@ -98,10 +98,12 @@ class Flight:
         call.dropped.update(self.call.dropped)
         call.remarks.update(self.call.remarks)
         call.asked = self.call.asked
+        call.calls = self.call.calls
 
-    def _leave(self, seat: int) -> None:
+    def _leave(self, seat: int, call: Call) -> None:
         del self._watchers[seat]
         if not self._watchers and not self._landed and not self._done:
+            self._note(call)
             self._task.cancel()
             self._end()
 

@@ -145,6 +145,8 @@ def _notes(
         notes["stream"] = True
     if request.kind != "chat":
         notes["kind"] = request.kind
+    if call.cache_status != "shared" and sum(call.calls.values()) > 1:
+        notes["calls"] = dict(call.calls)
     if call.remarks:
         notes.update(call.remarks)
     if call.dropped:

@@ -81,7 +81,7 @@ class Refused(TransportError):
 @dataclass(slots=True)
 class Exchange:
     """What was seen on the wire during one call: `status` is None until an answer began, and `sent` false until the
-    first request was made.
+    first request was made. `calls` counts them by `provider`, over all attempts of the gateway's.
     """
 
     limit: int
@@ -90,6 +90,13 @@ class Exchange:
     headers: Mapping[str, str] = field(default_factory=dict)
     refusal: Refusal | None = None
     sent: bool = True
+    provider: str = ""
+    calls: dict[str, int] = field(default_factory=dict)
+
+    def send(self) -> None:
+        """Note that a request is about to be made."""
+        self.sent = True
+        self.calls[self.provider] = self.calls.get(self.provider, 0) + 1
 
     def refuse(self, refusal: Refusal) -> Refused:
         """Remember the refusal; the error is for whoever reads the answer."""
@@ -100,9 +107,9 @@ class Exchange:
 _exchange: ContextVar[Exchange | None] = ContextVar("proxy_exchange", default=None)
 
 
-def begin(limit: int, organization: str | None = None) -> Exchange:
+def begin(limit: int, organization: str | None, provider: str, calls: dict[str, int]) -> Exchange:
     """The exchange of the call that is about to be made in this context; `organization` is what OpenAI may be told."""
-    exchange = Exchange(limit, organization, sent=False)
+    exchange = Exchange(limit, organization, sent=False, provider=provider, calls=calls)
     _exchange.set(exchange)
     return exchange
 

@@ -95,8 +95,7 @@ REFINEMENTS: tuple[tuple[frozenset[str], re.Pattern[str], str], ...] = (
     (
         frozenset({"invalid_request"}),
         _said(
-            r"context[_ ]length",
-            r"context[_ ]window",
+            r"context[_ ](length|window)",
             r"maximum context",
             r"(prompt|input|request)\b.{0,40}\btoo (long|large)",
             r"too many (input )?tokens",
@@ -150,12 +149,9 @@ BROKEN = _said(
     r"incomplete (message|chunked|read)",
     r"peer closed",
     r"ended before",
-    r"TransferEncodingError",
-    r"ContentLengthError",
+    r"(TransferEncoding|ContentLength|Read|RemoteProtocol)Error",
     r"not enough data",
     r"payload is not completed",
-    r"ReadError",
-    r"RemoteProtocolError",
 )
 """Words of an answer that broke off."""
 

@@ -76,7 +76,8 @@ class LiteLLM:
         await self._engine.close()
 
     async def complete(self, call: Call, target: Target) -> AsyncGenerator[Event, None]:
-        exchange, reader = begin(self._limit, target.settings.get("organization")), answers.Reader(target.provider)
+        exchange = begin(self._limit, target.settings.get("organization"), target.provider, call.calls)
+        reader = answers.Reader(target.provider)
         source: Source | None = None
         try:
             routed = names.route(target)

@@ -103,7 +103,7 @@ class Plans:
         document = {**_versions(), "needed": needed, "records": kept}
         try:
             fresh = self._path.with_suffix(".new")
-            fresh.write_bytes(orjson.dumps({**document, "digest": _digest(document)}))
+            fresh.write_bytes(orjson.dumps({**document, "checksum": _checksum(document)}))
             fresh.replace(self._path)
         except OSError as error:
             logger.warning("plans are not kept: %s", error)
@@ -114,7 +114,7 @@ class Plans:
             found = orjson.loads(self._path.read_bytes()) if self._path is not None else {}
         except (OSError, orjson.JSONDecodeError):
             return {}
-        if not isinstance(found, dict) or found.pop("digest", None) != _digest(found):
+        if not isinstance(found, dict) or found.pop("checksum", None) != _checksum(found):
             return {}
         return found if {name: found.get(name) for name in _versions()} == _versions() else {}
 
@@ -162,7 +162,7 @@ def _versions() -> dict[str, str]:
     return {"litellm": importlib.metadata.version("litellm"), "gateway": __version__}
 
 
-def _digest(document: Mapping[str, Json]) -> str:
+def _checksum(document: Mapping[str, Json]) -> str:
     return hashlib.blake2b(orjson.dumps(document), digest_size=16).hexdigest()
 
 

@@ -57,7 +57,7 @@ class Pool:
         """
         asked, kept = self._prepared(url, tuple(headers.items()), exchange.organization)
         end = b"%d\r\n%s\r\n" % (len(body), lines(once) if once else b"")
-        exchange.sent = True
+        exchange.send()
         while kept and not kept[-1].usable:
             kept.pop()
         connection = kept.pop() if kept else await self._connect(asked.origin, kept, timeout)

@@ -38,7 +38,8 @@ def guarded(send: Send) -> Send:
                 del request.headers[name]
         await catch(request)
         certify(request)
-        exchange.sent = True
+        if request.method == "POST":
+            exchange.send()
         response = await send(transport, request)
         exchange.status = response.status_code
         exchange.headers = response.headers

@@ -27,6 +27,7 @@ from proxy.errors import BadRequest
 from proxy.protocols import Filter, TraceQuery
 
 MAX_PAGE_SIZE = 1000
+LONGEST_PATTERN = 10_000  # characters for `like`; SQLite takes 50,000 bytes, of which each may be four
 
 _ORDER = {"greater_than_or_equal": ">=", "less_than_or_equal": "<=", "greater_than": ">", "less_than": "<"}
 OPERATORS = ("equals", "not_equals", "like", *_ORDER, "is_null", "exists", "in")
@@ -140,6 +141,8 @@ def _filter(asked: Filter) -> Test:
         raise _refusal("filter_operator", "unknown", OPERATORS)
     if asked.operator not in ("is_null", "exists") and asked.value is None:
         raise BadRequest(f"filter_value: {asked.operator} needs one", param="filter_value")
+    if asked.operator == "like" and len(_written(asked.value)) > LONGEST_PATTERN:
+        raise BadRequest(f"filter_value: at most {LONGEST_PATTERN} characters for like", param="filter_value")
     return _BY_KIND[field.kind](field.source, asked.operator, asked.value, asked.key)
 
 
@@ -287,7 +290,7 @@ def _several(value: Any) -> list[Any]:
     if isinstance(value, str):
         try:
             parsed = json.loads(value)
-        except ValueError:
+        except (ValueError, RecursionError):
             parsed = None
         value = parsed if isinstance(parsed, list) else [word.strip() for word in value.split(",")]
     return value if isinstance(value, list) else [value]

@@ -20,6 +20,7 @@ import httpx
 import pytest
 
 from proxy.app import PAREA
+from tests.faults.plugin import Figure
 from tests.gateway import Process, rows
 
 MARK = "canary0zQ7xWv"
@@ -182,11 +183,12 @@ def post(
     return send(gateway, case, PAREA + path, body, patience=patience)
 
 
-def finish(gateways: Mapping[str, Process], capsys: pytest.CaptureFixture[str], title: str) -> None:
+def finish(gateways: Mapping[str, Process], capsys: pytest.CaptureFixture[str], title: str, figure: Figure) -> None:
     """Search once more with the gateways stopped and everything flushed, and tell the count."""
     for gateway in gateways.values():
         gateway.__exit__(None, None, None)
         assert search.leaks(gateway) == []
     with capsys.disabled():
         print(f"\ncanary, {title}: {search}")
+    figure(f"canaries, {title}", str(search))
     assert search.searches > 0

@@ -15,11 +15,14 @@ from tests.canary.asking import CACHED, OTHERS, ask, streams
 from tests.canary.bunch import echoing, own_key, secret
 from tests.canary.question import MODEL
 from tests.canary.search import MASTER, finish, numbers, search
+from tests.faults.plugin import Figure
 from tests.gateway import Process
 from tests.spoken import Spoken
 from tests.upstreams.fleet import MODELS, Fleet
 from tests.upstreams.scenario import Scenario
 from tests.upstreams.server import Upstream
+
+pytestmark = pytest.mark.fault("S1")
 
 Body = dict[str, Any]
 
@@ -188,5 +191,5 @@ def test_a_token_that_the_vendor_needs_is_told_to_it_only(logging: Process, vend
     assert search.leaks(logging) == []
 
 
-def test_all_of_it(gateways: dict[str, Process], capsys: pytest.CaptureFixture[str]) -> None:
-    finish(gateways, capsys, f"keys in {len(OTHERS)} routes")
+def test_all_of_it(gateways: dict[str, Process], capsys: pytest.CaptureFixture[str], figure: Figure) -> None:
+    finish(gateways, capsys, f"keys in {len(OTHERS)} routes", figure)

@@ -8,9 +8,12 @@ from tests.canary.asking import CACHED, OTHERS, ask, newest, streams
 from tests.canary.question import MODEL, question, ways
 from tests.canary.script import ENDINGS, scripted
 from tests.canary.search import KEPT, MARK, cached, finish, search, send
+from tests.faults.plugin import Figure
 from tests.gateway import Process
 from tests.spoken import Spoken
 from tests.upstreams.fleet import Fleet
+
+pytestmark = pytest.mark.fault("S1")
 
 SCENARIOS = ("answer", "refusal", "cut")
 
@@ -135,5 +138,5 @@ def test_texts_to_embed_are_omitted(logging: Process, vendors: Fleet, way: str |
     assert search.leaks(logging) == []
 
 
-def test_all_of_it(gateways: dict[str, Process], capsys: pytest.CaptureFixture[str]) -> None:
-    finish(gateways, capsys, f"omission in {len(OTHERS)} routes of {MODEL}")
+def test_all_of_it(gateways: dict[str, Process], capsys: pytest.CaptureFixture[str], figure: Figure) -> None:
+    finish(gateways, capsys, f"omission in {len(OTHERS)} routes of {MODEL}", figure)

@@ -9,9 +9,12 @@ import pytest
 
 from tests.canary.bunch import echoing, own_key, secret
 from tests.canary.search import finish, numbers, post, row_of, search
+from tests.faults.plugin import Figure
 from tests.gateway import Process
 from tests.upstreams.fleet import MODELS, Fleet
 from tests.upstreams.scenario import Scenario
+
+pytestmark = pytest.mark.fault("S1")
 
 VENDORS = tuple(MODELS)
 
@@ -62,5 +65,5 @@ def test_a_wrong_key_is_told_to_nobody_else(logging: Process, vendors: Fleet, ve
     assert search.leaks(logging) == []
 
 
-def test_all_of_it(gateways: dict[str, Process], capsys: pytest.CaptureFixture[str]) -> None:
-    finish(gateways, capsys, "keys")
+def test_all_of_it(gateways: dict[str, Process], capsys: pytest.CaptureFixture[str], figure: Figure) -> None:
+    finish(gateways, capsys, "keys", figure)

@@ -14,8 +14,11 @@ import pytest
 
 from tests.canary.script import ENDINGS, scripted
 from tests.canary.search import KEPT, MARK, Search, cached, client, finish, keyed, post, row_of, search
+from tests.faults.plugin import Figure
 from tests.gateway import Process
 from tests.upstreams.fleet import MODELS, Fleet
+
+pytestmark = pytest.mark.fault("S1")
 
 FLAGS = ("log_omit", "log_omit_inputs", "log_omit_outputs")
 VENDORS = tuple(MODELS)
@@ -269,5 +272,5 @@ def test_the_search_finds_a_datapoint_that_is_saved(logging: Process) -> None:
 
 
 @pytest.mark.fault("D11")
-def test_all_of_it(gateways: dict[str, Process], capsys: pytest.CaptureFixture[str]) -> None:
-    finish(gateways, capsys, "omission")
+def test_all_of_it(gateways: dict[str, Process], capsys: pytest.CaptureFixture[str], figure: Figure) -> None:
+    finish(gateways, capsys, "omission", figure)

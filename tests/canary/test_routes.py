@@ -12,8 +12,11 @@ from typing import Any
 import pytest
 
 from tests.canary.search import client, finish, keyed, search
+from tests.faults.plugin import Figure
 from tests.gateway import Process
 from tests.upstreams.server import dump
+
+pytestmark = pytest.mark.fault("S1")
 
 Body = dict[str, Any]
 Operation = tuple[str, str]
@@ -197,5 +200,5 @@ def mistyped(name: str, text: str) -> Iterator[Body]:
     yield {name: text}
 
 
-def test_all_of_it(gateways: dict[str, Process], capsys: pytest.CaptureFixture[str]) -> None:
-    finish(gateways, capsys, "routes")
+def test_all_of_it(gateways: dict[str, Process], capsys: pytest.CaptureFixture[str], figure: Figure) -> None:
+    finish(gateways, capsys, "routes", figure)

@@ -71,9 +71,9 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     }
     models = [{"model_name": "echo", "litellm_params": {"model": "echo/echo"}}]
     config = {"model_list": models, "deployments": deployments}
-    with Process(tmp_path_factory.mktemp("gateway"), config) as served:
-        with httpx.Client(base_url=served.url, timeout=30) as client:
-            yield client
+    with Process(tmp_path_factory.mktemp("gateway"), config) as served, httpx.Client(timeout=30) as client:
+        client.base_url = httpx.URL(served.url)
+        yield client
 
 
 def heard(gateway: httpx.Client, text: str, **inputs: str) -> str:

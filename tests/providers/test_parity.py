@@ -124,18 +124,11 @@ def corrected(names: str, case: str, way: str, why: str, **says: Json) -> dict[t
 BYTES = (
     "bytes that are no text are an answer that cannot be read; LiteLLM takes what is left for one that was cut short"
 )
-ONLY: Json = [(0, "Hello from", "", [])]
+CHANCE = {"failure_corrupt": "joined"}
+"""What LiteLLM's wrapper tells or not, by case: text that came before bytes that are none, if it came by itself."""
+
 CORRECTED: dict[tuple[str, str, str], Correction] = {
-    **corrected(
-        "openai azure anyscale litellm anthropic cohere vertexai aws_bedrock",
-        "failure_corrupt",
-        "stream",
-        BYTES,
-        code="bad_answer",
-    ),
-    **corrected(
-        "openrouter mistral groq fireworks", "failure_corrupt", "stream", BYTES, code="bad_answer", joined=ONLY
-    ),
+    **corrected("aws_bedrock", "failure_corrupt", "stream", BYTES, code="bad_answer"),
     **corrected(
         "mistral",
         "failure_serr",
@@ -323,7 +316,7 @@ async def compare(fleet: Fleet, provider: LiteLLM, wrapper: Wrapper, target: Tar
     again = same_names(await account(fleet, provider, target, case, way))
     reason, instead = CORRECTED.get((target.provider, case.id, way), ("", {}))
     for ours in (first, again):
-        moved = theirs.moved(ours)
+        moved = {part: said for part, said in theirs.moved(ours).items() if part != CHANCE.get(case.id)}
         assert moved == instead, "\n".join(
             [reason or "the lean way differs from LiteLLM's wrapper"]
             + [f"{part}: {theirs.all.get(part)}\n  is now {moved.get(part)}" for part in moved | instead]

@@ -50,8 +50,8 @@ def records(path: Path) -> dict[str, Any]:
 
 def written(document: dict[str, Any]) -> bytes:
     """A file with this content, as the gateway itself would write it."""
-    digest = hashlib.blake2b(orjson.dumps(document), digest_size=16).hexdigest()
-    return orjson.dumps({**document, "digest": digest})
+    checksum = hashlib.blake2b(orjson.dumps(document), digest_size=16).hexdigest()
+    return orjson.dumps({**document, "checksum": checksum})
 
 
 AGAIN = """
@@ -171,7 +171,7 @@ async def test_another_version_counts_for_nothing(fleet: Fleet, tmp_path: Path) 
     document = orjson.loads(path.read_bytes())
     for record in document["records"].values():
         record["wire"]["url"] = "http://127.0.0.1:9/"
-    del document["digest"]
+    del document["checksum"]
     path.write_bytes(written(document | {"litellm": "1.0"}))
     (answer,) = await run(path, target, a_call())
     assert answer.text == "Hello from openai"
@@ -181,11 +181,11 @@ async def test_what_others_wrote_into_the_file_counts_for_nothing(fleet: Fleet, 
     path, target = tmp_path / "plans.json", fleet.target("openai")
     await run(path, target, a_call())
     document = orjson.loads(path.read_bytes())
-    digest = document.pop("digest")
-    assert orjson.loads(written(document))["digest"] == digest
+    checksum = document.pop("checksum")
+    assert orjson.loads(written(document))["checksum"] == checksum
     for record in document["records"].values():
         record["wire"]["url"] = "http://127.0.0.1:9/"
-    path.write_bytes(orjson.dumps(document | {"digest": digest}))
+    path.write_bytes(orjson.dumps(document | {"checksum": checksum}))
     (answer,) = await run(path, target, a_call())
     assert answer.text == "Hello from openai"
 

@@ -119,6 +119,7 @@ async def test_no_other_mode_is_read(store: DiskCache, tmp_path: Path, mode: Any
     assert await store.get(KEY) == (value if stored == 2 and value is LARGE else None)
 
 
+@pytest.mark.fault("S11")
 async def test_a_setting_cannot_lead_to_another_folder(store: DiskCache, tmp_path: Path) -> None:
     await store.set(KEY, SMALL)
     await store.close()
@@ -174,6 +175,7 @@ def no_text(home: Path) -> bytes:
     return b"\x00\xff"
 
 
+@pytest.mark.fault("S11")
 @pytest.mark.parametrize(
     "name", [absolute, climbing, climbing_late, linked_file, linked_directory, own_database, no_text]
 )
@@ -280,6 +282,7 @@ def test_the_key_file_must_lie_outside(tmp_path: Path) -> None:
         DiskCache(tmp_path / "cache", tmp_path / "cache" / "key", ttl=60, max_size=2**20)
 
 
+@pytest.mark.fault("S4")
 async def test_everything_is_for_its_owner_only(tmp_path: Path) -> None:
     before = os.umask(0)
     try:

@@ -39,6 +39,7 @@ def test_a_value_goes_and_comes(tmp_path: Path, value: bytes) -> None:
             disk(tmp_path).fetch(mode, filename, column, False)
 
 
+@pytest.mark.fault("S11")
 @pytest.mark.parametrize(
     ("mode", "filename", "value", "read"),
     [
@@ -72,6 +73,7 @@ def test_a_file_too_large_to_be_ours_is_not_read(tmp_path: Path) -> None:
         disk(tmp_path).fetch(mode, filename, None, False)
 
 
+@pytest.mark.fault("S11")
 def test_a_directory_in_place_of_a_file_is_refused(tmp_path: Path) -> None:
     _, mode, filename, _ = disk(tmp_path).store(bytes(100), False)
     (tmp_path / filename).unlink()
@@ -89,6 +91,7 @@ def test_the_folder_itself_may_be_behind_a_link(tmp_path: Path) -> None:
     assert disk(tmp_path / "link").fetch(mode, filename, None, False) == bytes(100)
 
 
+@pytest.mark.fault("S4")
 def test_files_are_made_for_their_owner_only(tmp_path: Path) -> None:
     before = os.umask(0)
     try:

@@ -89,6 +89,7 @@ async def test_a_row_comes_back_as_it_went(tmp_path: Path) -> None:
         assert await log.get("unknown") is None
 
 
+@pytest.mark.fault("S4")
 async def test_only_the_owner_can_read_it(tmp_path: Path) -> None:
     path = tmp_path / "data" / "traces.db"
     before = os.umask(0)
