@@ -139,7 +139,7 @@ class ServerSettings(Block):
 
     max_body: Bytes = 32 * 2**20
     max_depth: Annotated[Integer, Field(gt=0, le=1000)] = 200
-    max_response: Bytes = 64 * 2**20
+    max_response: Bytes = 48 * 2**20
     allowed_hosts: list[Host] = []
     dialects: list[Plugin] = ["parea", "openai", "anthropic", "responses", "humanloop", "scale"]
 

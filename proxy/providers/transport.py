@@ -18,7 +18,7 @@ import httpx
 from proxy.providers.capture import catch
 from proxy.providers.exchange import FROM_ENVIRONMENT, REDIRECTS, Exchange, Refusal, current, refusal
 
-UNKNOWN_LIMIT = 64 * 2**20
+UNKNOWN_LIMIT = 48 * 2**20
 """Bytes allowed in an answer that belongs to no call."""
 
 Send = Callable[[Any, httpx.Request], Awaitable[httpx.Response]]
