@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from io import StringIO
 
 from proxy.models import Choice, Chunk, Json, ToolCall
 
@@ -14,8 +15,8 @@ class Draft:
     """
 
     def __init__(self) -> None:
-        self._text: dict[int, list[str]] = {}
-        self._reasoning: dict[int, list[str]] = {}
+        self._text: dict[int, StringIO] = {}
+        self._reasoning: dict[int, StringIO] = {}
         self._calls: dict[int, dict[int, ToolCall]] = {}
         self._logprobs: dict[int, Json] = {}
         self._extra: dict[int, dict[str, Json]] = {}
@@ -28,10 +29,10 @@ class Draft:
         if text:
             said = self._text.get(chunk.index)
             if said is None:
-                said = self._text[chunk.index] = []
-            said.append(text)
+                said = self._text[chunk.index] = StringIO()
+            said.write(text)
         if chunk.reasoning:
-            self._reasoning.setdefault(chunk.index, []).append(chunk.reasoning)
+            self._reasoning.setdefault(chunk.index, StringIO()).write(chunk.reasoning)
         if chunk.logprobs:
             self._logprobs[chunk.index] = joined(self._logprobs.get(chunk.index), chunk.logprobs)
         if chunk.extra:
@@ -50,15 +51,19 @@ class Draft:
         return [
             Choice(
                 index=index,
-                text="".join(self._text.get(index, ())),
+                text=_said(self._text.get(index)),
                 tool_calls=[call for _, call in sorted(self._calls.get(index, {}).items())],
                 finish_reason=reasons.get(index, "stop"),
-                reasoning="".join(self._reasoning.get(index, ())),
+                reasoning=_said(self._reasoning.get(index)),
                 logprobs=self._logprobs.get(index),
                 extra=self._extra.get(index, {}),
             )
             for index in indices
         ]
+
+
+def _said(pieces: StringIO | None) -> str:
+    return pieces.getvalue() if pieces is not None else ""
 
 
 PIECES = frozenset({"refusal", "data", "transcript", "thinking"})

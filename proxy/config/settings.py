@@ -141,7 +141,7 @@ class ServerSettings(Block):
 
     max_body: Bytes = 32 * 2**20
     max_depth: Annotated[Integer, Field(gt=0, le=1000)] = 200
-    max_response: Bytes = 64 * 2**20
+    max_response: Bytes = 48 * 2**20
     max_connections: Annotated[Integer, Field(gt=0)] = 1000
     receive_timeout: Seconds = 10.0
     send_timeout: Seconds = 60.0

@@ -26,6 +26,9 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+EVENT = 256
+"""Bytes that an event of a stream counts for at least, of those that an answer may have: it takes as many in memory."""
+
 FROM_ENVIRONMENT = ("openai-organization", "openai-project")
 """Headers that OpenAI's library takes from the environment and sends to every server that it is pointed at."""
 
@@ -97,6 +100,11 @@ class Exchange:
         """Note that a request is about to be made."""
         self.sent = True
         self.calls[self.provider] = self.calls.get(self.provider, 0) + 1
+
+    def bound(self, events: int) -> None:
+        """Raises `Refused` for a stream of more events than an answer may have."""
+        if events * EVENT > self.limit:
+            raise self.refuse("size")
 
     def refuse(self, refusal: Refusal) -> Refused:
         """Remember the refusal; the error is for whoever reads the answer."""

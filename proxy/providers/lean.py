@@ -101,7 +101,7 @@ class Lean:
             reply.close()
             raise
         reading = Direct() if wire.direct else READINGS[target.provider](self._engine.module, wire, plan, body)
-        return Answer(reply, reading, stream=plan.stream)
+        return Answer(reply, reading, exchange, stream=plan.stream)
 
     async def _captured(self, kept: bytes, plan: Plan, target: Target, key: str) -> Wire | None:
         """What LiteLLM shows of how such calls are written; calls that come meanwhile wait for the same."""
@@ -157,8 +157,9 @@ async def _failure(reply: Reply) -> str:
 class Answer:
     """A `Source` that reads an answer from the wire."""
 
-    def __init__(self, reply: Reply, reading: Reading, *, stream: bool) -> None:
+    def __init__(self, reply: Reply, reading: Reading, exchange: Exchange, *, stream: bool) -> None:
         self._reply = reply
+        self._exchange = exchange
         self._reading = reading
         self._stream = stream
         self._began = self._lingers = False
@@ -181,6 +182,7 @@ class Answer:
                 yield self._read(payload)
                 number += 1
                 if number % BREATH == 0:
+                    self._exchange.bound(number)
                     await asyncio.sleep(0)
         for payload in self._rest(events):
             yield self._read(payload)

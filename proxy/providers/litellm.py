@@ -24,6 +24,7 @@ from proxy.providers import (
     embeddings,
     failures,
     names,
+    remains,
     wrapper,
 )
 from proxy.providers import usage as usages
@@ -43,7 +44,7 @@ class LiteLLM:
         self,
         *,
         strict_params: bool = False,
-        max_response: int = 64 * 2**20,
+        max_response: int = 48 * 2**20,
         timeout: float = 600.0,
         plans: Path | None = None,
     ) -> None:
@@ -89,7 +90,7 @@ class LiteLLM:
             seconds = self._seconds(routed)
             source = await self._lean.ask(plan, routed, exchange, seconds)
             if source is None:
-                source = await wrapper.ask(await self._engine.loaded(), plan, routed, seconds, self._abandon)
+                source = await wrapper.ask(await self._engine.loaded(), plan, routed, exchange, seconds, self._abandon)
             async for part in source:
                 if not plan.stream:
                     reader.take(part)
@@ -109,7 +110,9 @@ class LiteLLM:
             raise
         except Exception as error:
             secrets = credentials.secrets(target)
-            raise failures.translate(error, target.provider, exchange, secrets, began=reader.began) from None
+            translated = failures.translate(error, target.provider, exchange, secrets, began=reader.began)
+            remains.clear(error)
+            raise translated from None
         finally:
             if source is not None:
                 source.close()

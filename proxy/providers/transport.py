@@ -19,7 +19,7 @@ from proxy.providers.capture import catch
 from proxy.providers.exchange import FROM_ENVIRONMENT, REDIRECTS, Exchange, Refusal, current, refusal
 from proxy.providers.fetching import certify
 
-UNKNOWN_LIMIT = 64 * 2**20
+UNKNOWN_LIMIT = 48 * 2**20
 """Bytes allowed in an answer that belongs to no call."""
 
 Send = Callable[[Any, httpx.Request], Awaitable[httpx.Response]]

@@ -16,11 +16,15 @@ from typing import Any
 from proxy.models import Target
 from proxy.providers import clients, credentials, texts
 from proxy.providers import usage as usages
+from proxy.providers.exchange import Exchange
 from proxy.providers.parameters import Plan
 from proxy.providers.standins import filled
 
 BREATH = 20
 """Chunks after which the other tasks get a turn: what is already buffered arrives without any."""
+
+KEPT = 100
+"""Chunks that LiteLLM keeps of a stream's beginning and of its end, where the usage is: each takes 3 kB."""
 
 Abandon = Callable[[Any], None]
 """Closes a stream that nobody reads any more, some time after."""
@@ -29,8 +33,9 @@ Abandon = Callable[[Any], None]
 class Wrapped:
     """A `Source` of what LiteLLM's wrapper, or OpenAI's client for texts, gives: a stream, or a whole answer."""
 
-    def __init__(self, answer: Any, stream: bool, abandon: Abandon) -> None:
+    def __init__(self, answer: Any, stream: bool, exchange: Exchange, abandon: Abandon) -> None:
         self._answer = answer
+        self._exchange = exchange
         self._stream = stream
         self._abandon = abandon
         self._open = stream
@@ -46,6 +51,8 @@ class Wrapped:
             yield plain(part)
             parts += 1
             if parts % BREATH == 0:
+                self._exchange.bound(parts)
+                del self._answer.chunks[KEPT:-KEPT]
                 await asyncio.sleep(0)
         self._open = False
         self.reason = self._answer.received_finish_reason or self._answer.intermittent_finish_reason
@@ -65,14 +72,16 @@ def plain(answer: Any) -> Mapping[str, Any]:
     return found
 
 
-async def ask(litellm: Any, plan: Plan, target: Target, seconds: float, abandon: Abandon) -> Wrapped:
+async def ask(
+    litellm: Any, plan: Plan, target: Target, exchange: Exchange, seconds: float, abandon: Abandon
+) -> Wrapped:
     """The answer, or the stream of one: of a text from OpenAI's client, of a conversation from LiteLLM."""
     if plan.kind == "text":
         answer = await texts.ask(clients.client(litellm, target, seconds), plan)
     else:
         plan = replace(plan, arguments=filled(plan.arguments, plan.own))
         answer = await litellm.acompletion(**arguments(litellm, plan, target, seconds))
-    return Wrapped(answer, plan.stream, abandon)
+    return Wrapped(answer, plan.stream, exchange, abandon)
 
 
 def arguments(litellm: Any, plan: Plan, target: Target, seconds: float) -> dict[str, Any]:

@@ -94,10 +94,10 @@ class Answer:
 class Client:
     """Asks one gateway, as a context manager."""
 
-    def __init__(self, gateway: Local | Process) -> None:
+    def __init__(self, gateway: Local | Process, timeout: float = 20) -> None:
         self.gateway = gateway
         limits = httpx.Limits(max_connections=None)
-        self._http = httpx.Client(base_url=gateway.url, timeout=20, limits=limits)
+        self._http = httpx.Client(base_url=gateway.url, timeout=timeout, limits=limits)
 
     def __enter__(self) -> Client:
         self._http.__enter__()

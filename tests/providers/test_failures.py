@@ -176,6 +176,38 @@ def test_messages_are_the_providers(raw: str, text: str) -> None:
     assert readable(raw) == text
 
 
+RUNS = (
+    *(
+        " ",
+        "\n",
+        "\t \r",
+        "{",
+        "[",
+        "(",
+        '"',
+        "b'",
+        'b"',
+        '{"a":',
+        "Error: ",
+        "litellm.",
+        "Error code: 1 -",
+        ", ",
+        ",\t",
+    ),
+    *("bearer ", "?key=", "-----BEGIN ", "-----BEGIN PRIVATE KEY-----", "<html", "Received Messages=", "a ", "_", "0"),
+    *("prompt ", "blocked by ", "Timeout - ", "\\x", "é", "\u2028", "sk-", "AKIA", "Traceback (", "Handle with `"),
+)
+
+
+@pytest.mark.fault("U2")
+@pytest.mark.parametrize("run", RUNS)
+def test_a_run_of_anything_is_read_quickly(run: str) -> None:
+    """A provider's failure is read on the event loop: nothing that it says may take long."""
+    started = time.perf_counter()
+    assert translate(kind("APIError")(run * (60_000 // len(run))), "openai", seen(500))
+    assert time.perf_counter() - started < 0.5
+
+
 def test_a_hostile_message_is_read_quickly() -> None:
     started = time.perf_counter()
     for raw in ("{" * 10**6, "{'a': " * 10**5, "[" * 10**6, "b'" + "{" * 10**6 + "'", "Error: " * 10**5):

@@ -1,0 +1,179 @@
+"""U4: answers without end. Each is refused or cut, and the gateway's memory stays where it was: it holds no more of one
+than `server.max_response`, and nothing of it afterwards.
+"""
+
+from __future__ import annotations
+
+import gzip
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.faults.plugin import Figure
+from tests.faults.ways import WAYS, Client, Question, config
+from tests.gateway import Process
+from tests.upstreams.fleet import Fleet
+
+pytestmark = pytest.mark.fault("U4")
+
+MiB = 2**20
+ALLOWED = 64
+"""MB that memory may grow by, at its peak and afterwards."""
+
+OK = b"HTTP/1.1 200 OK\r\ncontent-type: "
+CHUNKED = b"transfer-encoding: chunked\r\n\r\n"
+JSON, SSE = OK + b"application/json\r\n", OK + b"text/event-stream\r\n" + CHUNKED
+EVENT = b'data: {"choices":[{"index":0,"delta":{"content":"x"}}]}\n\n'
+
+
+@dataclass(frozen=True)
+class Bomb:
+    """A head, and `pieces(times)`: so many times what follows it."""
+
+    head: bytes
+    pieces: Callable[[int], Iterator[bytes]]
+    stream: bool = False
+
+
+def chunk(piece: bytes) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(piece), piece)
+
+
+def repeated(piece: bytes) -> Callable[[int], Iterator[bytes]]:
+    return lambda times: (piece for _ in range(times))
+
+
+def packed(coding: bytes) -> Bomb:
+    """Six hundred kilobytes that unpack to as many megabytes; what is not gzip only says that it is packed."""
+    body = gzip.compress(bytes(100 * MiB), 9)
+    return Bomb(JSON + b"content-encoding: " + coding + b"\r\n" + CHUNKED, repeated(chunk(body)))
+
+
+BOMBS: dict[str, Bomb] = {
+    "600 MiB, announced": Bomb(JSON + b"content-length: %d\r\n\r\n" % (600 * MiB), repeated(bytes(MiB))),
+    "600 MiB": Bomb(JSON + CHUNKED, repeated(chunk(b" " * MiB))),
+    "600 MiB of text": Bomb(JSON + CHUNKED, repeated(chunk(b'{"x":"' + b"y" * MiB))),
+    "600 MiB until the end of the connection": Bomb(JSON + b"\r\n", repeated(b" " * MiB)),
+    "600 MiB of an error": Bomb(JSON.replace(b"200", b"500") + CHUNKED, repeated(chunk(b" " * MiB))),
+    "gzip": packed(b"gzip"),
+    "br": packed(b"br"),
+    "zstd": packed(b"zstd"),
+    "deflate, in a stream": Bomb(
+        SSE.replace(b"chunked\r\n", b"chunked\r\ncontent-encoding: deflate\r\n"), repeated(EVENT), True
+    ),
+    "a line without end": Bomb(SSE, repeated(chunk(b"data: " + b"x" * MiB)), True),
+    "a comment without end": Bomb(SSE, repeated(chunk(b": x" + b"x" * MiB)), True),
+    "an event without end": Bomb(SSE, repeated(chunk(b"data: x\n" * (MiB // 8))), True),
+    "a head without end": Bomb(OK, repeated(b"json\r\nx: " + b"y" * MiB)),
+    "a million events": Bomb(SSE, lambda times: (chunk(EVENT * 1000) for _ in range(times)), True),
+}
+
+
+class Bomber:
+    """A server that answers whatever it is asked with `bomb`, as much as it can get rid of."""
+
+    def __init__(self) -> None:
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listening.getsockname()[1]
+        self.bomb, self.times = BOMBS["gzip"], 1
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        self._listening.close()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                threading.Thread(target=self._serve, args=self._listening.accept()[:1], daemon=True).start()
+
+    def _serve(self, line: socket.socket) -> None:
+        with line, suppress(OSError):
+            asked = b""
+            while b"\r\n\r\n" not in asked:
+                asked += line.recv(65536)
+            line.sendall(self.bomb.head)
+            for piece in self.bomb.pieces(self.times):
+                line.sendall(piece)
+
+
+@pytest.fixture(scope="module")
+def bomber() -> Iterator[Bomber]:
+    bomber = Bomber()
+    yield bomber
+    bomber.close()
+
+
+@pytest.fixture(scope="module")
+def client(bomber: Bomber, _fleet: Fleet, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    found: dict[str, Any] = config(_fleet)
+    found["providers"]["openai"]["api_base"] = f"http://127.0.0.1:{bomber.port}/v1"
+    with Process(tmp_path_factory.mktemp("bombs"), found) as running, Client(running, timeout=200) as client:
+        running.wait_for("/ready")
+        others = [Question("groq", way, stream) for way in WAYS for stream in (False, True)]
+        assert all(answer.good for answer in client.ask_all(others * 3))
+        yield client
+
+
+def megabytes(client: Client, line: str) -> float:
+    """A line of the process's memory in /proc."""
+    assert isinstance(client.gateway, Process)
+    said = Path(f"/proc/{client.gateway.process.pid}/status").read_text()
+    return int(said.partition(f"{line}:")[2].split()[0]) * 1024 / 1e6
+
+
+def forget_peak(client: Client) -> None:
+    assert isinstance(client.gateway, Process)
+    try:
+        Path(f"/proc/{client.gateway.process.pid}/clear_refs").write_text("5")
+    except OSError as error:
+        pytest.skip(f"the peak of a process's memory cannot be reset here ({error.strerror})")
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("case", BOMBS)
+def test_u4_bombs(
+    client: Client, bomber: Bomber, figure: Figure, full: bool, grown: dict[str, float], case: str, way: str
+) -> None:
+    if not full and way == "litellm" and case in ("a million events", "an event without end"):
+        pytest.skip("LiteLLM takes long for it: in the long form")
+    bomber.bomb = BOMBS[case]
+    bomber.times = 60 if case == "a million events" and not full else 1000 if case == "a million events" else 600
+    before = megabytes(client, "VmRSS")
+    forget_peak(client)
+    answer = client.ask(Question("openai", way, bomber.bomb.stream))
+    peak, after = (megabytes(client, line) - before for line in ("VmHWM", "VmRSS"))
+    assert answer.failed
+    assert answer.code in ("upstream_failed", "bad_answer", "unreachable", "truncated"), answer
+    assert answer.row["status"] == "error"
+    assert peak < ALLOWED, f"{peak:.0f} MB"
+    grown["peak"], grown["after"] = max(grown["peak"], peak), grown["after"] + max(after, 0)
+    figure("memory's growth under a bomb, at its peak", f"at most {grown['peak']:.0f} MB")
+    assert client.ask(Question("groq", way)).good
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("way", WAYS)
+def test_u4_nothing_is_left_of_them(client: Client, bomber: Bomber, figure: Figure, full: bool, way: str) -> None:
+    """One after the other: what was allowed for one is there for the next."""
+    bomber.bomb, bomber.times = BOMBS["600 MiB of text"], 600
+    client.ask(Question("openai", way))
+    before = megabytes(client, "VmRSS")
+    count = 30 if full else 5
+    for _ in range(count):
+        assert client.ask(Question("openai", way)).failed
+    left = megabytes(client, "VmRSS") - before
+    figure(f"memory's growth over {count} bombs, by {way}", f"{left:.0f} MB")
+    assert left < ALLOWED
+
+
+@pytest.fixture(scope="module")
+def grown() -> dict[str, float]:
+    """Megabytes, over all tests."""
+    return {"peak": 0.0, "after": 0.0}
