@@ -148,6 +148,8 @@ WRONG = {
     "a bare LF behind a chunk": chunk(b"N\r\n", b"\n0\r\n\r\n"),
     "nothing behind a chunk": chunk(b"N\r\n", b"0\r\n\r\n"),
     "a chunk that is longer than it says": chunk(b"N\r\n", b"XX" + LAST),
+    "an upgrade with a wrong encoding": coded(b"Connection: upgrade\r\nUpgrade: h2c\r\nTransfer-Encoding: gzip"),
+    "an upgrade with an encoding and a length": coded(LENGTH + CHUNKED + b"Connection: upgrade\r\nUpgrade: h2c"),
     "an absolute target": line(b"GET http://localhost/health HTTP/1.1"),
     "an absolute target elsewhere": line(b"GET http://evil.com/health HTTP/1.1"),
     "a user in an absolute target": line(b"GET http://localhost@evil.com/health HTTP/1.1"),
@@ -189,6 +191,8 @@ RIGHT = {
         [200],
     ),
     "another method by a header": (headed(b"X-HTTP-Method-Override: DELETE\r\n"), [200]),
+    "an upgrade with a body": (sized(b"Connection: upgrade\r\nUpgrade: h2c\r\nContent-Length: N"), [200]),
+    "an upgrade without a body": (headed(b"Connection: upgrade\r\nUpgrade: websocket\r\n"), [200]),
     "a refused type": (POST.replace(b"application/json", b"text/plain") + LENGTH + b"\r\n" + ASKED, [415]),
 }
 """What may look wrong: the statuses of its answers, before that of the completion behind."""
