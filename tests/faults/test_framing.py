@@ -6,6 +6,7 @@ a second answer, and a row of the log: there must be neither.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import socket
@@ -210,15 +211,18 @@ def said(gateway: Local, *pieces: bytes) -> tuple[list[int], bytes]:
     """The statuses of all answers until the gateway ends the connection, and everything that it said."""
     with socket.create_connection(("127.0.0.1", int(gateway.url.rpartition(":")[2])), timeout=10) as client:
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        told = b""
         try:
             for piece in pieces:
                 client.sendall(piece)
+            while more := client.recv(2**16):
+                told += more
         except (BrokenPipeError, ConnectionResetError):
-            # a refusal may come while the rest is still being said
+            # the connection may end while the rest is still being said; what was answered before can be read
             assert len(pieces) > 1
-        told = b""
-        while more := client.recv(2**16):
-            told += more
+            with contextlib.suppress(ConnectionResetError):
+                while more := client.recv(2**16):
+                    told += more
     return [int(status) for status in re.findall(rb"HTTP/1\.1 (\d+) ", told)], told
 
 
