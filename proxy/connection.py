@@ -24,9 +24,9 @@ from typing import Any, cast
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 
 from proxy.door import LINGER, MOST_WAITING, SLOWEST, Door
-from proxy.exchange import HIGH_WATER, STATUS, Exchange
+from proxy.exchange import HIGH_WATER, Exchange
 from proxy.flow import Flow
-from proxy.head import BUSY, INVALID, LARGE, LARGEST, LATE, MOST, VERSION, Refused, measure, target
+from proxy.head import BUSY, INVALID, LARGE, LARGEST, LATE, MOST, VERSION, Refused, framing, measure, refusal, target
 
 logger = logging.getLogger("uvicorn.error")
 
@@ -38,15 +38,7 @@ NO_TRAILERS: Any = deque(maxlen=0)
 class Connection(Flow):
     """One client's connection. `door` is its server's; the rest is uvicorn's own."""
 
-    def __init__(
-        self,
-        config: Any,
-        server_state: Any,
-        app_state: dict[str, Any],
-        _loop: asyncio.AbstractEventLoop | None = None,
-        *,
-        door: Door,
-    ) -> None:
+    def __init__(self, config: Any, server_state: Any, app_state: Any, _loop: Any = None, *, door: Door) -> None:
         if not config.loaded:
             config.load()
         super().__init__(_loop or asyncio.get_running_loop())
@@ -75,7 +67,7 @@ class Connection(Flow):
         self._server.connections.add(self)
         if not self._door.enter(self):
             self._over = True
-            self._say(*BUSY)
+            self.transport.write(refusal(*BUSY))
             self.transport.close()
             return
         self._scope["scheme"] = "https" if transport.get_extra_info("sslcontext") else "http"
@@ -98,24 +90,33 @@ class Connection(Flow):
         if not self._unread and self._arriving is None:
             self.since = self._door.now
         self._unread += len(data)
+        rest = None
         try:
             self._parser.feed_data(data)
-        except HttpParserUpgrade:
-            # Declined by answering as if it had not been asked for. The parser would read no further.
-            self._end_with(self._waiting[-1] if self._waiting else self._serving)
+        except HttpParserUpgrade as upgrade:
+            rest = data[upgrade.args[0] :]
         except HttpParserError as error:
             cause = error.__context__
-            if isinstance(cause, Refused):
-                self._refuse(*cause.args)
-                return
-            if cause is not None:
+            if cause is not None and not isinstance(cause, Refused):
                 logger.warning("a request could not be read: %s", type(cause).__name__)
-            self._refuse(*INVALID)
+            self._refuse(*(cause.args if isinstance(cause, Refused) else INVALID))
         else:
             if self._unread > LARGEST:
                 self._refuse(*(LARGE if self._arriving is None else INVALID))
             elif self._arriving is not None:
                 self._begin_early(self._arriving)
+        if rest is not None:
+            self._decline(rest)
+
+    def _decline(self, rest: bytes) -> None:
+        """Answer as if no upgrade had been asked for. The parser takes the request for whole and would read no body, so
+        another one begins where this one ended.
+        """
+        exchange = self._waiting[-1] if self._waiting else self._serving
+        if exchange is not None and not self._over:
+            exchange.ended, self._arriving = False, exchange
+            self._parser = HttpRequestParser(self)
+            self.data_received(framing(exchange.scope["headers"]) + rest)
 
     # httptools' parser.
 
@@ -132,6 +133,8 @@ class Connection(Flow):
         self._headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
+        if self._arriving is not None:
+            return  # of a declined upgrade, for the second time
         parser, headers = self._parser, self._headers
         if self._unread > LARGEST or len(headers) > MOST:
             measure(headers, self._url)
@@ -257,12 +260,8 @@ class Connection(Flow):
             self._waiting.remove(broken)
         last = self._waiting[-1] if self._waiting else self._serving
         if last is None:
-            self._say(status, text)
+            self.transport.write(refusal(status, text))
         self._end_with(last, sending=sending)
-
-    def _say(self, status: int, text: bytes) -> None:
-        head = b"%b\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: %d\r\nconnection: close\r\n\r\n%b"
-        self.transport.write(head % (STATUS[status], len(text), text))
 
     def resume(self) -> None:
         """Read on, unless requests wait already."""

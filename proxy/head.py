@@ -7,11 +7,15 @@ from urllib.parse import unquote
 
 from httptools import HttpParserInvalidURLError, parse_url
 
+from proxy.exchange import STATUS
+
 LARGEST = 64 * 1024
 """Bytes of a head; also of what frames a body, between two pieces of it. llhttp takes any number."""
 
 MOST = 100
 """Headers of one request: as many as Apache and Envoy take."""
+
+FRAMING = (b"content-length", b"transfer-encoding")
 
 INVALID = (400, b"Invalid HTTP request received.")
 LARGE = (431, b"The head of the request is too large.")
@@ -22,6 +26,18 @@ LATE = (408, b"The request took too long to arrive.")
 
 class Refused(Exception):
     """This is no request. `args` are the status and the text that say so."""
+
+
+def refusal(status: int, text: bytes) -> bytes:
+    """The whole answer that says so, after which the connection ends."""
+    head = b"%b\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: %d\r\nconnection: close\r\n\r\n%b"
+    return head % (STATUS[status], len(text), text)
+
+
+def framing(headers: list[tuple[bytes, bytes]]) -> bytes:
+    """A head with nothing in it but how its body is framed."""
+    kept = [b"%b: %b\r\n" % header for header in headers if header[0] in FRAMING]
+    return b"POST / HTTP/1.1\r\n%b\r\n" % b"".join(kept)
 
 
 def measure(headers: list[tuple[bytes, bytes]], url: bytes) -> None:

@@ -293,10 +293,27 @@ def test_a_connection_ends_when_the_client_wants_it(line: Line) -> None:
     assert len(line.rest()) == int(headers[b"content-length"])
 
 
+UPGRADE = b"connection: upgrade, http2-settings\r\nupgrade: h2c\r\n"
+
+
 def test_an_upgrade_is_declined_by_an_answer(line: Line) -> None:
-    asked = b"connection: upgrade, http2-settings\r\nupgrade: h2c\r\n"
-    assert line.get("/echo/as/usual", asked).echoed()["path"] == "/echo/as/usual"
-    assert line.rest() == b""
+    assert line.get("/echo/as/usual", UPGRADE).echoed()["path"] == "/echo/as/usual"
+    assert line.get("/echo/after").echoed()["path"] == "/echo/after"
+
+
+@pytest.mark.parametrize("body", [b"x", b"x" * 2**18])
+@pytest.mark.parametrize("cut", [None, 60, -1])
+def test_what_asks_for_an_upgrade_keeps_its_body(line: Line, body: bytes, cut: int | None) -> None:
+    whole = post("/echo", body, UPGRADE)
+    at = None if cut is None else cut % len(whole)
+    line.send(whole[:at])
+    if at is not None:
+        time.sleep(0.02)
+        line.send(whole[at:])
+    assert line.echoed()["size"] == len(body)
+    chunked = b"POST /echo HTTP/1.1\r\n" + HOST + UPGRADE + b"transfer-encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n"
+    line.send(chunked + post("/echo/behind", b"abc"))
+    assert [line.echoed()["size"] for _ in range(2)] == [2, 3]
 
 
 @pytest.mark.parametrize("path", ["/bug", "/nothing", "/injected"])
@@ -341,6 +358,7 @@ def test_a_client_that_leaves_in_mid_answer_is_told_of(served: tuple[Server, App
         b"POST /echo HTTP/1.1\r\n" + HOST + b"transfer-encoding: chunked\r\n\r\nnot a size\r\n",
         b"GET http://localhost/echo HTTP/1.1\r\n" + HOST + b"\r\n",
         b"OPTIONS * HTTP/1.1\r\n" + HOST + b"\r\n",
+        b"GET /echo HTTP/1.1\r\n" + HOST + b"connection: upgrade\r\nupgrade: h2c\r\ntransfer-encoding: gzip\r\n\r\n",
         b"GET /echo#here HTTP/1.1\r\n" + HOST + b"\r\n",
     ],
 )
@@ -406,8 +424,9 @@ def test_what_frames_a_body_is_at_most_so_large(line: Line, start: bytes) -> Non
     assert line.send(b"x" * 2**20 + after).head()[0] == 400
 
 
-def test_so_many_requests_wait_for_the_first(line: Line, app: App) -> None:
-    line.send(post("/slow", b"x") + post("/echo", b"x") * 1000)
+@pytest.mark.parametrize("more", [b"", b"connection: upgrade\r\nupgrade: h2c\r\n"])
+def test_so_many_requests_wait_for_the_first(line: Line, app: App, more: bytes) -> None:
+    line.send(post("/slow", b"x") + post("/echo", b"x", more) * 1000)
     until(lambda: app.begun)
     app.go.set()
     for _ in range(MOST_WAITING + 1):

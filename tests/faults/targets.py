@@ -279,6 +279,7 @@ REQUESTS = [
     POST + b"Transfer-Encoding: chunked\r\n\r\n2;a=b\r\nhi\r\n0\r\nX-T: a\r\n\r\n",
     POST + b"Expect: 100-continue\r\nContent-Length: 2\r\n\r\nhi",
     b"GET / HTTP/1.1\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\nrest",
+    POST + b"Connection: upgrade\r\nUpgrade: h2c\r\nContent-Length: 2\r\n\r\nhi" + POST + b"\r\n",
     b"GET / HTTP/1.0\r\n\r\n",
 ]
 STREAMS = [

@@ -6,6 +6,7 @@ a second answer, and a row of the log: there must be neither.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import socket
@@ -148,6 +149,8 @@ WRONG = {
     "a bare LF behind a chunk": chunk(b"N\r\n", b"\n0\r\n\r\n"),
     "nothing behind a chunk": chunk(b"N\r\n", b"0\r\n\r\n"),
     "a chunk that is longer than it says": chunk(b"N\r\n", b"XX" + LAST),
+    "an upgrade with a wrong encoding": coded(b"Connection: upgrade\r\nUpgrade: h2c\r\nTransfer-Encoding: gzip"),
+    "an upgrade with an encoding and a length": coded(LENGTH + CHUNKED + b"Connection: upgrade\r\nUpgrade: h2c"),
     "an absolute target": line(b"GET http://localhost/health HTTP/1.1"),
     "an absolute target elsewhere": line(b"GET http://evil.com/health HTTP/1.1"),
     "a user in an absolute target": line(b"GET http://localhost@evil.com/health HTTP/1.1"),
@@ -189,6 +192,8 @@ RIGHT = {
         [200],
     ),
     "another method by a header": (headed(b"X-HTTP-Method-Override: DELETE\r\n"), [200]),
+    "an upgrade with a body": (sized(b"Connection: upgrade\r\nUpgrade: h2c\r\nContent-Length: N"), [200]),
+    "an upgrade without a body": (headed(b"Connection: upgrade\r\nUpgrade: websocket\r\n"), [200]),
     "a refused type": (POST.replace(b"application/json", b"text/plain") + LENGTH + b"\r\n" + ASKED, [415]),
 }
 """What may look wrong: the statuses of its answers, before that of the completion behind."""
@@ -206,15 +211,18 @@ def said(gateway: Local, *pieces: bytes) -> tuple[list[int], bytes]:
     """The statuses of all answers until the gateway ends the connection, and everything that it said."""
     with socket.create_connection(("127.0.0.1", int(gateway.url.rpartition(":")[2])), timeout=10) as client:
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        told = b""
         try:
             for piece in pieces:
                 client.sendall(piece)
+            while more := client.recv(2**16):
+                told += more
         except (BrokenPipeError, ConnectionResetError):
-            # a refusal may come while the rest is still being said
+            # the connection may end while the rest is still being said; what was answered before can be read
             assert len(pieces) > 1
-        told = b""
-        while more := client.recv(2**16):
-            told += more
+            with contextlib.suppress(ConnectionResetError):
+                while more := client.recv(2**16):
+                    told += more
     return [int(status) for status in re.findall(rb"HTTP/1\.1 (\d+) ", told)], told
 
 
