@@ -115,6 +115,7 @@ def client(bomber: Bomber, _fleet: Fleet, tmp_path_factory: pytest.TempPathFacto
     found["providers"]["openai"]["api_base"] = f"http://127.0.0.1:{bomber.port}/v1"
     with Process(tmp_path_factory.mktemp("bombs"), found) as running, Client(running, timeout=200) as client:
         running.wait_for("/ready")
+        _fleet.reset()
         others = [Question("groq", way, stream) for way in WAYS for stream in (False, True)]
         assert all(answer.good for answer in client.ask_all(others * 3))
         yield client

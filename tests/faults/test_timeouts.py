@@ -37,6 +37,7 @@ def client(_fleet: Fleet, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     settings = {"router_settings": {"timeout": LIMIT}}
     with Local(tmp_path_factory.mktemp("timeouts"), config(_fleet, **settings)) as running, Client(running) as client:
         running.wait_until_ready()
+        _fleet.reset()
         client.warm(every())
         yield client
 

@@ -124,7 +124,7 @@ class Client:
         return Answer(response.status_code, text, code, complete and ended, cache, seconds, row)
 
     def warm(self, questions: Iterable[Question]) -> None:
-        """Ask until all have been answered: the first call of a kind shows how such calls are written, and takes long."""
+        """Ask until all are answered: the first call of a kind shows how such calls are written, and takes longer."""
         left = list(questions)
         for _ in range(10):
             left = [each for each, answer in zip(left, self.ask_all(left), strict=True) if not answer.good]
