@@ -142,6 +142,7 @@ def test_without_the_cache_every_request_is_sent(gateway: Local, fleet: Fleet) -
     assert len(fleet["openai"].requests) == 3
 
 
+@pytest.mark.fault("U7")
 def test_equal_requests_at_once_are_one_call(gateway: Local, fleet: Fleet) -> None:
     fleet["openai"].script = Scenario(delay=0.3)
     body = openai()
@@ -154,6 +155,7 @@ def test_equal_requests_at_once_are_one_call(gateway: Local, fleet: Fleet) -> No
     assert len(fleet["openai"].requests) == 1
 
 
+@pytest.mark.fault("U7")
 def test_a_key_in_the_request_is_used_and_shares_no_answer(gateway: Local, fleet: Fleet) -> None:
     body = openai()
     gateway.complete(body)
@@ -223,6 +225,7 @@ def test_a_refused_request_leaves_a_row(gateway: Local) -> None:
     assert gateway.row(one)["notes"]["failure"] == "not_found"
 
 
+@pytest.mark.fault("U2")
 def test_a_providers_failure_is_told_and_logged_and_not_cached(gateway: Local, fleet: Fleet) -> None:
     fleet["openai"].script = [SCENARIOS["e503"], Scenario()]
     body = openai(trace_id=str(uuid.uuid4()))
@@ -234,6 +237,7 @@ def test_a_providers_failure_is_told_and_logged_and_not_cached(gateway: Local, f
     assert gateway.row(body["trace_id"])["status"] == "success"
 
 
+@pytest.mark.fault("U3")
 def test_a_cut_stream_is_cut_for_the_client_and_an_error_in_the_log(gateway: Local, fleet: Fleet) -> None:
     fleet["openai"].script = [SCENARIOS["fin"], Scenario()]
     body = openai(trace_id=str(uuid.uuid4()))
@@ -245,6 +249,7 @@ def test_a_cut_stream_is_cut_for_the_client_and_an_error_in_the_log(gateway: Loc
     assert gateway.stream(body) == "Hello from openai"
 
 
+@pytest.mark.fault("U6")
 def test_a_client_that_leaves_closes_the_upstream_and_is_cancelled_in_the_log(gateway: Local, fleet: Fleet) -> None:
     fleet["openai"].script = SCENARIOS["stall"]
     body = openai(trace_id=str(uuid.uuid4()))

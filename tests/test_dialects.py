@@ -142,6 +142,7 @@ def test_an_error_before_the_first_token(gateway: Local, fleet: Fleet, one: Spok
     assert (found["status"], found["notes"]["failure"]) == ("error", "rate_limited")
 
 
+@pytest.mark.fault("U3")
 @cells
 def test_an_error_while_the_answer_comes(gateway: Local, fleet: Fleet, one: Spoken, stream: bool) -> None:
     scenario = "serr" if stream else "cutbody"

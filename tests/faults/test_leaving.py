@@ -40,6 +40,10 @@ STAGES: dict[str, Scenario] = {
 """What the upstream does: of a stream so many tokens, of a whole answer nothing or half, and then it waits."""
 
 
+Closed = dict[tuple[str, str], tuple[int, float]]
+"""By stage, and by what was gone through: how many upstreams were closed, and after how many seconds the last one."""
+
+
 @dataclass(frozen=True)
 class Route:
     """Where a client asks, and what; `vendor` is whose upstream hears of it."""
@@ -65,6 +69,11 @@ def client(_fleet: Fleet, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     with Local(tmp_path_factory.mktemp("leaving"), config(_fleet)) as running, Client(running) as client:
         running.wait_until_ready()
         yield client
+
+
+@pytest.fixture(scope="module")
+def closed() -> Closed:
+    return {}
 
 
 def sent(client: Client, route: Route, cut: int = 0) -> socket.socket:
@@ -132,22 +141,30 @@ def leave(client: Client, fleet: Fleet, routes: list[Route], stage: str) -> floa
     return seconds
 
 
+def note(figure: Figure, closed: Closed) -> None:
+    count = sum(number for number, _ in closed.values())
+    slowest = max(seconds for _, seconds in closed.values())
+    figure("upstreams closed after a client left", f"{count} of {count}, the last after {slowest:.2f} s")
+
+
 @pytest.mark.parametrize("stage", STAGES)
-def test_u6_by_every_route(client: Client, fleet: Fleet, figure: Figure, stage: str) -> None:
+def test_u6_by_every_route(client: Client, fleet: Fleet, figure: Figure, closed: Closed, stage: str) -> None:
     routes = [spoken(api, stream=stream) for api, stream in product(SPOKEN, (False, True))]
     seconds = leave(client, fleet, routes, stage)
-    figure(f"left {stage}, by every route", f"{len(routes)} of {len(routes)} closed, the last after {seconds:.2f} s")
+    closed[stage, "route"] = (len(routes), seconds)
+    note(figure, closed)
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_u6_every_vendor(client: Client, fleet: Fleet, figure: Figure, full: bool, stage: str) -> None:
+def test_u6_every_vendor(client: Client, fleet: Fleet, figure: Figure, closed: Closed, full: bool, stage: str) -> None:
     """By both ways, and as the only one who waits for an answer that would be cached."""
     forms = (False, True) if full or stage == "in mid-stream" else (True,)
     ways = WAYS if full or stage == "in mid-stream" else ("lean",)
     routes = [asked(vendor, way, stream=stream) for vendor, way, stream in product(MODELS, ways, forms)]
     assert all(answer.good for answer in client.ask_all([Question(*each) for each in product(MODELS, ways, forms)]))
     seconds = leave(client, fleet, routes, stage)
-    figure(f"left {stage}, every vendor", f"{len(routes)} of {len(routes)} closed, the last after {seconds:.2f} s")
+    closed[stage, "vendor"] = (len(routes), seconds)
+    note(figure, closed)
 
 
 def test_u6_in_the_request_s_body(client: Client, fleet: Fleet, figure: Figure) -> None:

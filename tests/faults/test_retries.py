@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
-import httpx
 import pytest
 
+from proxy.app import PAREA
 from tests.faults.plugin import Figure
 from tests.faults.ways import WAYS, Answer, Client, Question, config, every
 from tests.gateway import Local, rows
@@ -158,7 +158,7 @@ def test_u8_fallbacks_are_counted_each(client: Client, fleet: Fleet, good: bool)
     body = {"llm_configuration": {"model": models[0], "messages": messages}, "fallback_strategy": models[1:]}
     ids = [str(uuid.uuid4()) for _ in range(2)]
     for each in ids:
-        assert httpx.post(f"{gateway.parea}/completion", json={**body, "trace_id": each}).status_code == 200
+        client.post(f"{PAREA}/completion", {**body, "trace_id": each})
     first, again = (rows(gateway.data, "trace_id = ?", each)[0] for each in ids)
     assert first["notes"]["calls"] == {"openai": RETRIES + 1, "mistral": 1}
     assert (again["cache_hit"], "calls" in again["notes"]) == (good, not good)

@@ -38,8 +38,7 @@ def client(_fleet: Fleet, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     with Local(tmp_path_factory.mktemp("timeouts"), config(_fleet, **settings)) as running, Client(running) as client:
         running.wait_until_ready()
         _fleet.reset()
-        # the first call of a kind shows how such calls are written, and may take longer
-        assert all(answer.good for answer in client.ask_all(every()))
+        client.warm(every())
         yield client
 
 

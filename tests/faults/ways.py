@@ -123,6 +123,24 @@ class Client:
         cache = response.headers["x-cache"]
         return Answer(response.status_code, text, code, complete and ended, cache, seconds, row)
 
+    def warm(self, questions: Iterable[Question]) -> None:
+        """Ask until all are answered: the first call of a kind shows how such calls are written, and takes longer."""
+        left = list(questions)
+        for _ in range(10):
+            left = [each for each, answer in zip(left, self.ask_all(left), strict=True) if not answer.good]
+        assert not left
+
+    def post(self, path: str, body: dict[str, Any]) -> Any:
+        """The JSON that another API answers."""
+        return self._http.post(path, json=body).json()
+
+    def read(self, path: str, body: dict[str, Any]) -> tuple[str, bool]:
+        """The text that OpenAI's API answers a body, and whether it is whole."""
+        response = self._http.post(path, json=body)
+        text, code, ended = _read(response.text, response.headers["content-type"])
+        assert response.status_code == 200, response.text
+        return text, ended and code is None
+
     def ask_all(self, questions: Iterable[Question], at_once: int = 4) -> list[Answer]:
         """The answers to all questions, in their order."""
         with ThreadPoolExecutor(at_once) as pool:

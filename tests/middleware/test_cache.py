@@ -20,6 +20,8 @@ from proxy.stores.diskcache import DiskCache
 from proxy.stores.memory import MemoryCache
 from tests.middleware.calls import Upstream, make_call, make_completion, settle
 
+pytestmark = pytest.mark.fault("U7")
+
 PIECES: list[Event] = [Chunk("a"), Chunk(" b"), Chunk(" c")]
 CALLED = make_completion("", "tool_calls")
 CALLED.choices[0].tool_calls = [ToolCall("1", "look_up", '{"city": "Bonn"}')]

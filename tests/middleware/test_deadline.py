@@ -7,6 +7,8 @@ import pytest
 
 from proxy.middleware.deadline import Deadline
 
+pytestmark = pytest.mark.fault("U1")
+
 FOREVER = 60.0
 
 

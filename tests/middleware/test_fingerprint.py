@@ -16,6 +16,8 @@ from proxy.middleware.fingerprint import fingerprint
 from proxy.models import Call, Kind, LogPolicy, Target, TraceContext
 from tests.middleware.calls import TARGET, make_call
 
+pytestmark = pytest.mark.fault("P6")
+
 SECRET = b"secret"
 
 

@@ -16,6 +16,8 @@ from proxy.protocols import CacheStore, Handler
 from proxy.stores.memory import MemoryCache
 from tests.middleware.calls import Upstream, make_call, make_completion, settle
 
+pytestmark = pytest.mark.fault("U6", "U7")
+
 PIECES = [Chunk("a"), Chunk(" b"), Chunk(" c")]
 
 

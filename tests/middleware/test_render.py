@@ -11,7 +11,7 @@ from proxy.errors import BadRequest
 from proxy.middleware.render import fill, fill_messages, render
 from proxy.models import Call, CompletionRequest, TraceContext
 
-pytestmark = pytest.mark.fault("S6")
+pytestmark = pytest.mark.fault("S6", "P6")
 
 names = st.from_regex(r"\A[a-z_]\w{0,5}\Z")
 pieces = st.lists(st.one_of(st.text(max_size=8), names.map(lambda name: "{{" + name + "}}")), max_size=8)

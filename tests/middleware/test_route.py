@@ -10,6 +10,8 @@ from proxy.middleware.route import route
 from proxy.models import Call, Chunk, Completion, CompletionRequest, Event, Target, TraceContext, Usage
 from proxy.protocols import Handler
 
+pytestmark = pytest.mark.fault("U8")
+
 DONE = Completion([], Usage(), model="m", provider="p")
 
 

@@ -16,6 +16,8 @@ from proxy.providers.pool import Pool
 from proxy.providers.reply import BEHIND, Reply
 from tests.upstreams.raw import CLOSE, HOLD, RESET, Raw, Script, Step, chunked, raw, whole
 
+pytestmark = pytest.mark.fault("U2", "U3")
+
 LIMIT = 2**20
 OK = whole(b"{}")
 

@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from proxy.providers.events import Events
 from proxy.providers.exchange import Malformed, Truncated
 
+pytestmark = pytest.mark.fault("U3")
+
 
 def payloads(body: bytes, cuts: list[int] | None = None, largest: int = 2**20) -> list[bytes]:
     events, found = Events(largest), []

@@ -12,6 +12,8 @@ from proxy.providers.frames import Frames
 from proxy.providers.litellm import LiteLLM
 from tests.upstreams.bedrock import event, frame
 
+pytestmark = pytest.mark.fault("U3")
+
 Json = Any
 
 WORDS = [{"contentBlockIndex": 0, "delta": {"text": text}, "p": "abcdef"} for text in ("Hello", "日本語\u2028", "")]

@@ -440,6 +440,7 @@ async def fail(provider: LiteLLM, target: Target, way: str) -> tuple[UpstreamErr
     return failure.value, "".join(chunk.text for chunk in heard.chunks)
 
 
+@pytest.mark.fault("U2", "U3")
 @pytest.mark.parametrize(("name", "failure", "way"), FAILING)
 async def test_failure(fleet: Fleet, provider: LiteLLM, name: str, failure: Failure, way: str) -> None:
     fleet[name].script = SCENARIOS[failure.script]
@@ -491,6 +492,7 @@ async def test_wrong_key(fleet: Fleet, provider: LiteLLM, name: str, way: str) -
     check_wording(fleet, name, error)
 
 
+@pytest.mark.fault("U4")
 @ways
 @vendors
 async def test_an_answer_may_be_too_large(fleet: Fleet, provider: LiteLLM, name: str, way: str) -> None:
@@ -500,6 +502,7 @@ async def test_an_answer_may_be_too_large(fleet: Fleet, provider: LiteLLM, name:
     assert "larger than allowed" in error.message
 
 
+@pytest.mark.fault("U3")
 @vendors
 async def test_a_corrupt_stream_is_no_answer(fleet: Fleet, provider: LiteLLM, name: str) -> None:
     """Whichever word is found for it: what could be read is delivered, and the end is a failure of the provider."""
@@ -510,6 +513,7 @@ async def test_a_corrupt_stream_is_no_answer(fleet: Fleet, provider: LiteLLM, na
     check_wording(fleet, name, error)
 
 
+@pytest.mark.fault("U5")
 @ways
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 @vendors
@@ -522,6 +526,7 @@ async def test_redirects_are_not_followed(fleet: Fleet, provider: LiteLLM, name:
     assert other.requests == []
 
 
+@pytest.mark.fault("U2")
 @pytest.mark.parametrize("name", [name for name in MODELS if name != "vertexai"])
 async def test_a_body_instead_of_a_stream_is_no_answer(fleet: Fleet, provider: LiteLLM, name: str) -> None:
     fleet[name].script = Scenario(raw=b'{"status": "ok"}')
@@ -536,6 +541,7 @@ async def left(request: Request) -> bool:
     return await anyio.to_thread.run_sync(request.abandoned.wait, 1.5)
 
 
+@pytest.mark.fault("U6")
 @vendors
 async def test_leaving_a_stream_closes_the_upstream(fleet: Fleet, provider: LiteLLM, name: str) -> None:
     fleet[name].script = SCENARIOS["stall"]
@@ -548,6 +554,7 @@ async def test_leaving_a_stream_closes_the_upstream(fleet: Fleet, provider: Lite
     assert await left(request)
 
 
+@pytest.mark.fault("U6")
 @ways
 @vendors
 async def test_cancelling_while_waiting_closes_the_upstream(

@@ -209,6 +209,7 @@ async def test_the_exchange_has_what_the_wire_said(pool: Pool) -> None:
         assert (reply.status, reply.headers) == (429, exchange.headers)
 
 
+@pytest.mark.fault("U5")
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 async def test_redirects_are_not_followed(pool: Pool, status: int) -> None:
     async with raw(OK) as second, raw(whole(b"", f"location: {second.url}", status=status)) as first:
@@ -219,6 +220,7 @@ async def test_redirects_are_not_followed(pool: Pool, status: int) -> None:
         assert (first.connections, second.connections) == (1, 0)
 
 
+@pytest.mark.fault("U4")
 @pytest.mark.parametrize("coding", ["gzip", "br", "identity, gzip"])
 async def test_compressed_answers_are_refused(pool: Pool, coding: str) -> None:
     async with raw([whole(b"x" * 9, f"content-encoding: {coding}")[:-1], HOLD]) as server:

@@ -83,6 +83,7 @@ async def fail(provider: LiteLLM, target: Target, stream: bool) -> UpstreamError
     return caught.value
 
 
+@pytest.mark.fault("U5")
 @vendors
 @ways
 @pytest.mark.parametrize("status", [302, 307])
@@ -100,6 +101,7 @@ async def test_redirects_are_not_followed(
         assert second.connections == 0
 
 
+@pytest.mark.fault("U4")
 @vendors
 @ways
 async def test_compressed_answers_are_refused(fleet: Fleet, provider: LiteLLM, name: str, stream: bool) -> None:
@@ -114,6 +116,7 @@ async def test_compressed_answers_are_refused(fleet: Fleet, provider: LiteLLM, n
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 32 * 1024
 
 
+@pytest.mark.fault("U4")
 @vendors
 @ways
 @pytest.mark.parametrize("announced", [True, False], ids=["announced", "unannounced"])
@@ -188,6 +191,7 @@ async def test_events_are_text(cut: int) -> None:
     assert exchange.refusal == "text"
 
 
+@pytest.mark.fault("U5")
 async def test_requests_from_threads_are_guarded_too() -> None:
     async with serving(
         Server(b"HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:9/\r\ncontent-length: 0\r\n\r\n")
