@@ -11,6 +11,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from tests.bench import document, instructions, report, table
@@ -76,16 +77,22 @@ def _measured(plan: Plan) -> Report | int:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _instructions(found: Report, accept: bool) -> int:
+def _accepted(found: Report) -> Report:
+    """The report with the instructions that were counted as those that the repository allows."""
+    if found.counted is None:
+        return found
+    instructions.keep(found.counted)
+    say(f"kept: {found.counted.hit:,} instructions")
+    return replace(found, kept=found.counted)
+
+
+def _instructions(found: Report) -> int:
     """1 if a hit needs more instructions than the repository allows."""
     counted, kept = found.counted, found.kept
     if counted is None:
         return 0
     growth = counted.growth(kept) if kept else None
-    if accept:
-        instructions.keep(counted)
-        say(f"kept: {counted.hit:,} instructions")
-    elif growth is None:
+    if growth is None:
         say("The instructions of a hit are kept for other versions than these: --accept keeps those counted now.")
     elif growth > instructions.TOLERANCE:
         say(
@@ -108,11 +115,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     found = _measured(_plan(arguments))
     if isinstance(found, int):
         return found
+    if arguments.accept:
+        found = _accepted(found)
     report.write(arguments.json, found)
     print(table.text(found))
     if not arguments.quick and len(arguments.only) == len(GROUPS) and len(arguments.peers) == len(PEERS):
         document.write(report.read(arguments.json))
-    return _instructions(found, arguments.accept)
+    return _instructions(found)
 
 
 if __name__ == "__main__":
