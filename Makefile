@@ -11,6 +11,7 @@ NODE := $(CLIENTS)/node
 FUZZ := .fuzz
 ENVIRONMENTS := $(patsubst locks/clients/%.lock,$(CLIENTS)/%/.installed,$(wildcard locks/clients/*.lock))
 ARGS ?=
+FORMS ?= full
 
 # The first Python of 3.11 to 3.14; `make PYTHON=/path/to/python3.12 install` names another.
 SUPPORTED := import sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 15))
@@ -57,7 +58,7 @@ test: $(DEVELOPMENT) clients ## Run the tests; options: make test ARGS="-k confi
 
 faults: $(DEVELOPMENT) clients ## Run the long forms of the fault tests and write docs/reliability.md
 	@$(MAKE) --silent --no-print-directory $(FUZZ)/.installed || echo "Atheris cannot be installed here: P7 does without"
-	FAULTS=full $(PY) -m pytest -m fault $(ARGS)
+	FAULTS=$(FORMS) $(PY) -m pytest -m fault $(ARGS)
 
 clients: $(DEVELOPMENT) ## Make .clients, the environments of the original clients, which the tests run
 	@$(MAKE) --silent --no-print-directory --jobs 3 $(ENVIRONMENTS) $(NODE)/.modules

@@ -28,18 +28,19 @@ TAIL = """
 ## Run it again
 
     make faults                     # the long forms; about an hour, with the soak
-    make faults ARGS="-k D4"        # one entry, by its id in the names of the tests
+    make faults ARGS="-k d4"        # one entry, by its id in the names of the tests
+    make faults FORMS=short         # the short forms, in minutes
 
 `make test` runs the short forms of all of them. `strace` and `chromium` are used if they are installed; tests that
 need one that is not there are skipped, and the table says so.
 """
 
 
-def keep(results: dict[str, dict[str, Any]]) -> None:
-    """Write the figures of a run, over those of the entries that it ran, and the page."""
+def keep(form: str, results: dict[str, dict[str, Any]]) -> None:
+    """Write the figures of a run of `full` or `short` forms, over those of the entries that it ran, and the page."""
     kept = json.loads(FIGURES.read_text())["entries"] if FIGURES.exists() else {}
     day = datetime.now(UTC).date().isoformat()
-    kept |= {one: {**result, "day": day, "on": machine()} for one, result in results.items()}
+    kept |= {one: {**result, "form": form, "day": day, "on": machine()} for one, result in results.items()}
     entries = {one: kept[one] for one in CATALOGUE if one in kept}
     FIGURES.write_text(json.dumps({"entries": entries}, indent=1, ensure_ascii=False) + "\n")
     PAGE.write_text(page(entries))
@@ -70,7 +71,8 @@ def _result(entry: dict[str, Any] | None) -> str:
     if not entry["passed"]:
         return f"skipped: {'; '.join(entry['reasons'])}"
     skipped = f", {entry['skipped']} skipped: {'; '.join(entry['reasons'])}" if entry["skipped"] else ""
-    return f"held ({entry['passed']} tests{skipped})"
+    form = "" if entry["form"] == "full" else " in their short forms"
+    return f"held ({entry['passed']} tests{form}{skipped})"
 
 
 def _figures(entry: dict[str, Any] | None) -> str:

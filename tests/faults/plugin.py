@@ -1,7 +1,7 @@
 """pytest's side of the catalogue: the mark `fault`, the fixture `figure`, and the results of a whole run.
 
 What must stay true: a mark names an entry of the catalogue, every test of this folder has one, and only a run with
-`FAULTS=full` (which `make faults` is) touches docs/reliability.json.
+`FAULTS=full` (which `make faults` is) or `FAULTS=short` touches docs/reliability.json.
 """
 
 from __future__ import annotations
@@ -16,8 +16,10 @@ import pytest
 from tests.faults import document
 from tests.faults.catalogue import CATALOGUE
 
-FULL = os.environ.get("FAULTS") == "full"
-"""Whether the long forms are asked for."""
+FORM = os.environ.get("FAULTS", "")
+"""Which forms are kept for the page: `full`, the long ones, or `short`."""
+
+FULL = FORM == "full"
 
 Figure = Callable[[str, str], None]
 
@@ -72,5 +74,5 @@ def pytest_runtest_makereport(item: pytest.Item) -> Any:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    if FULL and session.config.stash[found]:
-        document.keep(dict(session.config.stash[found].items()))
+    if FORM and session.config.stash[found]:
+        document.keep(FORM, dict(session.config.stash[found].items()))

@@ -18,6 +18,7 @@ def entry(**changed: Any) -> dict[str, Any]:
         "skipped": 0,
         "figures": {},
         "reasons": [],
+        "form": "full",
         "day": "2026-01-02",
         "on": "a machine",
     }
@@ -39,6 +40,7 @@ def test_every_entry_is_told_once() -> None:
     ("result", "told"),
     [
         ({"passed": 3}, "held (3 tests)"),
+        ({"passed": 3, "form": "short"}, "held (3 tests in their short forms)"),
         ({"passed": 3, "failed": 1}, "**failed**: 1 of 4 tests"),
         ({"passed": 1, "skipped": 2, "reasons": ["no strace"]}, "held (1 tests, 2 skipped: no strace)"),
         ({"passed": 0, "skipped": 2, "reasons": ["no strace"]}, "skipped: no strace"),

@@ -93,7 +93,7 @@ def test_s9_no_client_writes_a_line_of_the_server_s(gateway: Process, figure: Fi
     assert "forged" not in told
     lines = [line for line in told.splitlines() if line]
     assert [line for line in lines if not line.startswith(("INFO:", "WARNING:", "DEBUG:"))] == []
-    figure("lines that clients wrote into the server's log", f"0 of {len(lines)}, by {sent:,} requests")
+    figure("lines that clients wrote into the server's log", f"0 by {sent:,} requests")
 
 
 def broken(text: bytes) -> Iterator[bytes]:

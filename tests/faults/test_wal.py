@@ -50,8 +50,8 @@ def test_d9_a_reader_that_stays(tmp_path: Path, full: bool, figure: Figure) -> N
             after.ask(gateway.port, requests=rest)
     lost = missing(gateway.data, load, after)
     figure(
-        "WAL with a reader held open for a minute, and afterwards",
-        f"{grown / 1e6:.0f} MB, and {shrunk / 1e6:.0f} MB {after.answers:,} rows later; "
+        "WAL beside a reader that stays, and afterwards",
+        f"{grown / 1e6:.0f} MB after {load.answers:,} rows, and {shrunk / 1e6:.0f} MB another {after.answers:,} later; "
         f"slowest answer {load.slowest * 1000:.0f} ms, {len(lost)} of {len(load.said) + len(after.said):,} rows lost",
     )
     assert lost == set()
