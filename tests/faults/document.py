@@ -28,7 +28,7 @@ TAIL = """
 ## Run it again
 
     make faults                     # the long forms; about an hour, with the soak
-    make faults ARGS="-k d4"        # one entry, by its id in the names of the tests
+    make faults ARGS="--fault D4"   # one entry, or several; only what ran whole is on this page
     make faults FORMS=short         # the short forms, in minutes
 
 `make test` runs the short forms of all of them. `strace` and `chromium` are used if they are installed; tests that
