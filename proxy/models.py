@@ -14,10 +14,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from pydantic import SecretStr
+
+from proxy.target import Attempt, Target
 
 Json = Any
 """A JSON value: None, bool, int, float, str, list or dict of the same."""
@@ -29,9 +31,6 @@ Status = Literal["success", "error", "cancelled"]
 CacheStatus = Literal["hit", "miss", "shared", "bypass"]
 Kind = Literal["chat", "text", "embedding"]
 """A conversation to go on with, a text to complete, or texts to embed."""
-
-Transport = Literal["lean", "litellm"]
-"""How a target is called: with LiteLLM's translation over the gateway's own connections, or by LiteLLM's wrapper."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -118,34 +117,6 @@ class CompletionRequest:
     timeout: float | None = None
 
 
-@dataclass(slots=True, frozen=True)
-class Target:
-    """One endpoint of one provider, with its key and base: what a model name resolves to.
-
-    `provider` is a name of the provider table (`openai`, `azure`, ..., `echo`), `model` the provider's own model id.
-    `settings` are the provider's further credentials and options (`api_version`, `aws_region_name`, ...); `params` are
-    defaults that a request's own parameters override. `timeout` is the whole call's, in seconds. `mode` is LiteLLM's
-    word for what the model is made for (`chat`, `completion`, `embedding`), where the config says it. `transport` says
-    how it is called, and nothing about what is asked.
-    """
-
-    provider: str
-    model: str
-    api_key: SecretStr | None = field(default=None, repr=False)
-    api_base: str | None = None
-    settings: Mapping[str, Json] = field(default_factory=dict, repr=False)
-    params: Mapping[str, Json] = field(default_factory=dict)
-    timeout: float | None = None
-    mode: str | None = None
-    transport: Transport = "lean"
-    input_cost_per_token: float | None = None
-    output_cost_per_token: float | None = None
-
-    def with_key(self, api_key: SecretStr) -> Target:
-        """This target with the key that a request brought instead of the configured one."""
-        return replace(self, api_key=api_key)
-
-
 @dataclass(slots=True)
 class Call:
     """One request on its way through the pipeline: the request, its credentials, and what is noted about it.
@@ -155,7 +126,8 @@ class Call:
     `dropped` every parameter they could not send (name -> reason), and refuse to call at all without one that is
     `demanded`; `remarks` are further notes for the row; `config_id` is the deployment's id as a Humanloop model
     configuration; `cache_reason` says why the cache did what it did; `asked` is when the first provider was asked, None
-    while none was; `calls` is how often each provider was called, in vain or not; `told` is what the dialect remembers
+    while none was; `calls` is how often each provider was called, in vain or not; `attempts` are the targets that
+    were asked or passed over, in order; `told` is what the dialect remembers
     from decoding to the end of its answer; `logged` is None until the row is settled, then whether it is on disk.
     `started` and `asked` are of a monotonic clock, so a latency is never negative; `started_at` is for people, in
     seconds since 1970.
@@ -175,6 +147,7 @@ class Call:
     cache_reason: str = "the request ended before the cache was asked"
     asked: float | None = None
     calls: dict[str, int] = field(default_factory=dict)
+    attempts: list[Attempt] = field(default_factory=list)
     told: dict[str, Json] = field(default_factory=dict, repr=False)
     logged: bool | None = None
     started: float = field(default_factory=time.perf_counter)

@@ -16,8 +16,9 @@ import orjson
 from pydantic import BaseModel
 
 from proxy.errors import GatewayError, Unprocessable
-from proxy.models import Call, Completion, Event, Target
+from proxy.models import Call, Completion, Event
 from proxy.record import Record
+from proxy.target import Target
 
 Handler = Callable[[Call], AsyncGenerator[Event, None]]
 Middleware = Callable[[Handler], Handler]

@@ -11,7 +11,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from proxy.models import Kind, Target
+from proxy.models import Kind
+from proxy.target import Target
 
 
 @dataclass(slots=True, frozen=True)

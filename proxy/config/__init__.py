@@ -21,25 +21,19 @@ from proxy.config.document import Document, Place, read
 from proxy.config.hint import nearest
 from proxy.config.project import Project, problems, projects
 from proxy.config.prompt import Prompt
+from proxy.config.router import RouterSettings
 from proxy.config.settings import CacheSettings, File, LogSettings, ServerSettings
 from proxy.config.targets import Route, Source, providers, routes
 from proxy.config.validation import ConfigWarning, validated
 from proxy.errors import ConfigError
 from proxy.functions import as_tools
 from proxy.ids import derived_id
-from proxy.models import Json, Message, Target
+from proxy.models import Json, Message
+from proxy.target import Target
 from proxy.vendors import PREFIXES, infer, named
 
 STARTER = Path(__file__).with_name("starter.yaml")
 """The commented config that `init` writes, which is also the built-in one."""
-
-
-@dataclass(slots=True, frozen=True, kw_only=True)
-class RouterSettings:
-    """How often a failed call is tried again, and how long the whole of it may take, in seconds."""
-
-    num_retries: int = 0
-    timeout: float = 600.0
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
@@ -84,7 +78,7 @@ class Config:
 
     `models` has the targets that can be called, in the file's order; a name with none that can be called is not in it.
     `providers` has every provider, with or without a key. `routes` has each entry of `model_list` and `sources` says
-    where each provider's credential comes from.
+    where each provider's credential comes from. `files` are the files and folders that all of it was read from.
     """
 
     name: str = "config"
@@ -101,6 +95,7 @@ class Config:
     warnings: tuple[ConfigWarning, ...] = ()
     routes: tuple[Route, ...] = ()
     sources: dict[str, Source] = field(default_factory=dict)
+    files: tuple[Path, ...] = ()
 
 
 def load(path: Path | None, environ: Mapping[str, str]) -> Config:
@@ -138,6 +133,7 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Config:
         warnings=tuple(sorted(warnings, key=lambda warning: warning.line)),
         routes=tuple(found),
         sources=known,
+        files=(path,) if path else (),
     )
 
 

@@ -14,7 +14,7 @@ from proxy.config.block import Block, Foreign
 from proxy.config.fields import Bytes, Host, Integer, Name, Number, Plugin, Price, Seconds, Secret, Text, Url
 from proxy.config.project import ProjectKeys
 from proxy.config.prompt import Params, Prompt
-from proxy.models import Transport
+from proxy.target import Transport
 
 
 class Endpoint(BaseModel):

@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from proxy.config.document import Document, Place
 from proxy.config.prompt import Params
 from proxy.config.settings import SETTINGS, Endpoint, File, ModelEntry, Provider
-from proxy.models import Target
+from proxy.target import Target
 from proxy.vendors import PREFIXES, VENDORS, Vendor, infer
 
 CREDENTIALS = (

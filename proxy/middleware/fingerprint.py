@@ -20,7 +20,8 @@ from collections.abc import Mapping
 import orjson
 from pydantic import SecretStr
 
-from proxy.models import Call, CompletionRequest, Json, Kind, Target
+from proxy.models import Call, CompletionRequest, Json, Kind
+from proxy.target import Target
 from proxy.vendors import asked
 
 VERSION = 2

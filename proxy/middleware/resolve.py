@@ -19,8 +19,9 @@ from pydantic import SecretStr
 
 from proxy.config import Config, Deployment
 from proxy.errors import BadRequest, NotFound
-from proxy.models import Call, CompletionRequest, Target
+from proxy.models import Call, CompletionRequest
 from proxy.protocols import Step
+from proxy.target import Target
 from proxy.vendors import UNREACHED, VENDORS, infer, named
 
 ANY = ""

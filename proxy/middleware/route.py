@@ -16,8 +16,9 @@ from contextlib import aclosing
 from proxy.errors import UpstreamError
 from proxy.middleware.deadline import Deadline
 from proxy.middleware.samples import sampled
-from proxy.models import Call, Event, Target
+from proxy.models import Call, Event
 from proxy.protocols import Handler, Provider
+from proxy.target import Target
 
 RETRIES_ON_REQUEST = 2
 """How often a request that asks for `retry` is repeated when the configuration says nothing."""

@@ -22,8 +22,9 @@ from contextlib import aclosing
 from dataclasses import replace
 
 from proxy.errors import BadRequest, UpstreamError
-from proxy.models import Call, Choice, Chunk, Completion, Event, Json, Target, Usage
+from proxy.models import Call, Choice, Chunk, Completion, Event, Json, Usage
 from proxy.protocols import Provider
+from proxy.target import Target
 from proxy.vendors import VENDORS, asked
 
 MOST = 128

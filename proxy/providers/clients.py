@@ -11,8 +11,8 @@ from __future__ import annotations
 from typing import Any
 
 from proxy.config.targets import UNCHANGED
-from proxy.models import Target
 from proxy.providers import credentials
+from proxy.target import Target
 
 BASES = {
     "openai": "https://api.openai.com/v1",

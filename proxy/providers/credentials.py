@@ -20,7 +20,8 @@ from typing import Any
 
 from proxy.config.targets import UNCHANGED
 from proxy.errors import UpstreamError
-from proxy.models import Json, Target
+from proxy.models import Json
+from proxy.target import Target
 from proxy.vendors import VENDORS, Vendor
 
 GOOGLE_TOKEN_URI = "https://oauth2.googleapis.com/token"

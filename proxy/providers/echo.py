@@ -12,8 +12,9 @@ import math
 import re
 from collections.abc import AsyncGenerator, Mapping
 
-from proxy.models import Call, Choice, Chunk, Completion, Event, Json, Message, Target, ToolCall, Usage
+from proxy.models import Call, Choice, Chunk, Completion, Event, Json, Message, ToolCall, Usage
 from proxy.providers.embeddings import packed
+from proxy.target import Target
 
 DIMENSIONS, MOST_DIMENSIONS = 8, 4096
 """Numbers in a vector, where a request does not say how many, and the most that it may ask for."""

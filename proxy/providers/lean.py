@@ -19,7 +19,6 @@ from typing import Any
 import orjson
 
 from proxy.config.targets import UNCHANGED
-from proxy.models import Target
 from proxy.providers import credentials, values, wires, wrapper
 from proxy.providers.access import access
 from proxy.providers.capture import capture
@@ -32,6 +31,7 @@ from proxy.providers.readings import READINGS, Cutter, Direct, Reading, loaded, 
 from proxy.providers.reply import Reply
 from proxy.providers.shelf import Shelf
 from proxy.providers.wires import Wire
+from proxy.target import Target
 
 PROVIDERS = frozenset(
     {"openai", "azure", "anyscale", "openrouter", "mistral", "litellm", "groq", "fireworks", *READINGS}

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from proxy.errors import NotReady
-from proxy.models import Call, Completion, Event, Target
+from proxy.models import Call, Completion, Event
 from proxy.providers import (
     answers,
     clients,
@@ -35,6 +35,7 @@ from proxy.providers.plans import Plans
 from proxy.providers.preparation import Preparation
 from proxy.providers.prices import Prices
 from proxy.providers.source import Source
+from proxy.target import Target
 
 
 class LiteLLM:

@@ -13,7 +13,7 @@ from functools import lru_cache
 
 from proxy.config.targets import UNCHANGED
 from proxy.errors import UpstreamError
-from proxy.models import Target
+from proxy.target import Target
 from proxy.vendors import PREFIXES
 
 _SEGMENT = r"[A-Za-z0-9][A-Za-z0-9._~-]*"

@@ -13,11 +13,12 @@ from typing import Any
 
 import orjson
 
-from proxy.models import Call, Json, Message, Target
+from proxy.models import Call, Json, Message
 from proxy.providers import credentials, messages, parameters, standins, texts
 from proxy.providers.engine import Engine
 from proxy.providers.parameters import Plan
 from proxy.providers.shelf import Shelf
+from proxy.target import Target
 
 KEPT = 4096
 """Answers about which model takes which parameter; the oldest go first."""

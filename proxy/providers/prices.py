@@ -15,10 +15,11 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
-from proxy.models import Target, Usage
+from proxy.models import Usage
 from proxy.providers import values
 from proxy.providers.credentials import named
 from proxy.providers.preparation import keep
+from proxy.target import Target
 
 LISTED: Mapping[str, tuple[str, ...]] = {"openai": ("text-completion-openai",), "cohere_chat": ("cohere",)}
 """Under which further names LiteLLM lists a provider's models: those for texts, and those that embed."""

@@ -9,9 +9,10 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from proxy.errors import UpstreamError
-from proxy.models import Json, Kind, Message, Target
+from proxy.models import Json, Kind, Message
 from proxy.providers import clients, extras
 from proxy.providers.parameters import KNOWN, Plan, sift
+from proxy.target import Target
 from proxy.vendors import asked
 
 PROVIDERS = frozenset({"openai", "azure", "anyscale", "openrouter", "litellm", "fireworks"})

@@ -13,12 +13,12 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from proxy.models import Target
 from proxy.providers import clients, credentials, texts
 from proxy.providers import usage as usages
 from proxy.providers.exchange import Exchange
 from proxy.providers.parameters import Plan
 from proxy.providers.standins import filled
+from proxy.target import Target
 
 BREATH = 20
 """Chunks after which the other tasks get a turn: what is already buffered arrives without any."""

@@ -14,8 +14,8 @@ from pydantic import BaseModel, ConfigDict
 
 from proxy.config import Config
 from proxy.errors import BadRequest, NotFound
-from proxy.models import Target
 from proxy.routes.strict import StrictRoute
+from proxy.target import Target
 from proxy.vendors import asked
 
 NAMES = {

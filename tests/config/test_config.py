@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from proxy.config import Config, LiteLLMSettings, RouterSettings, load
+from proxy.config import Config, LiteLLMSettings, load
+from proxy.config.router import RouterSettings
 from proxy.config.settings import CacheSettings, LogSettings, ServerSettings
 from proxy.errors import ConfigError
 from proxy.vendors import VENDORS

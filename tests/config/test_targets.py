@@ -7,7 +7,7 @@ import pytest
 from proxy.config.document import read
 from proxy.config.targets import UNCHANGED, Route, Source, lacking, providers, routes, split
 from proxy.config.validation import validated
-from proxy.models import Target
+from proxy.target import Target
 from proxy.vendors import VENDORS
 
 

@@ -20,18 +20,8 @@ from pydantic import TypeAdapter
 
 from proxy.dialects.anthropic import Anthropic
 from proxy.errors import BadRequest, GatewayError, NotFound, RequestError, TooLarge, Unprocessable, UpstreamError
-from proxy.models import (
-    Call,
-    Choice,
-    Chunk,
-    Completion,
-    CompletionRequest,
-    Event,
-    Target,
-    ToolCall,
-    TraceContext,
-    Usage,
-)
+from proxy.models import Call, Choice, Chunk, Completion, CompletionRequest, Event, ToolCall, TraceContext, Usage
+from proxy.target import Target
 from tests.dialects.answers import Streamed, answers
 from tests.dialects.meaning import meant
 

@@ -20,7 +20,8 @@ from proxy.dialects.humanloop import PREFIX, Humanloop, refuse, surface
 from proxy.dialects.humanloop_answer import LARGEST_INPUTS, PIECE
 from proxy.errors import GatewayError, MissingInputs, NotFound, RequestError, UpstreamError
 from proxy.ids import datapoint_id
-from proxy.models import Call, Choice, Chunk, Completion, Target, ToolCall, Usage
+from proxy.models import Call, Choice, Chunk, Completion, ToolCall, Usage
+from proxy.target import Target
 from tests.dialects.meaning import meaning
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "humanloop"

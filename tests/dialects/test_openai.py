@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 
 from proxy.dialects.openai import OpenAI, surface
 from proxy.errors import GatewayError, RequestError, UpstreamError
-from proxy.models import Call, Chunk, Completion, Json, Target, Usage
+from proxy.models import Call, Chunk, Completion, Json, Usage
+from proxy.target import Target
 from tests.dialects.meaning import meaning
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "openai"

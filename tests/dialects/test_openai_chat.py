@@ -12,19 +12,8 @@ from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from proxy.dialects import openai_chat
 from proxy.draft import Draft
-from proxy.models import (
-    Call,
-    Choice,
-    Chunk,
-    Completion,
-    CompletionRequest,
-    Event,
-    Json,
-    Target,
-    ToolCall,
-    TraceContext,
-    Usage,
-)
+from proxy.models import Call, Choice, Chunk, Completion, CompletionRequest, Event, Json, ToolCall, TraceContext, Usage
+from proxy.target import Target
 
 USAGE = Usage(7, 9, cached_tokens=2, reasoning_tokens=3)
 

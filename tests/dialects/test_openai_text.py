@@ -11,7 +11,8 @@ from openai.types import Completion as Wire
 
 from proxy.dialects import openai_text
 from proxy.draft import Draft
-from proxy.models import Call, Choice, Chunk, Completion, CompletionRequest, Event, Json, Target, TraceContext, Usage
+from proxy.models import Call, Choice, Chunk, Completion, CompletionRequest, Event, Json, TraceContext, Usage
+from proxy.target import Target
 
 CHAT_MODEL, TEXT_MODEL = "gpt-4o", "gpt-3.5-turbo-instruct"
 

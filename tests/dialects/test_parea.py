@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from proxy.dialects.parea import PIECE, Parea
 from proxy.errors import BadRequest, NotFound, Unprocessable, UpstreamError
-from proxy.models import Call, Choice, Chunk, Completion, CompletionRequest, Target, ToolCall, TraceContext, Usage
+from proxy.models import Call, Choice, Chunk, Completion, CompletionRequest, ToolCall, TraceContext, Usage
+from proxy.target import Target
 from tests.dialects.meaning import meaning
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "parea"

@@ -22,7 +22,8 @@ from pydantic import TypeAdapter
 from proxy.dialects.responses import Responses
 from proxy.dialects.responses_thought import opened, sealed
 from proxy.errors import BadRequest, RequestError, UpstreamError
-from proxy.models import Call, Choice, Chunk, Completion, Event, Target, ToolCall, Usage
+from proxy.models import Call, Choice, Chunk, Completion, Event, ToolCall, Usage
+from proxy.target import Target
 from tests.dialects.answers import Streamed, answers
 from tests.dialects.meaning import meant
 

@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from proxy.dialects.scale import SAME, VLLM, Scale, surface
 from proxy.dialects.scale_schema import ChatSchema, CountedTextSchema, TextSchema
 from proxy.errors import BadRequest, RequestError, Unprocessable, UpstreamError
-from proxy.models import Call, Choice, Chunk, Completion, CompletionRequest, Target, TraceContext, Usage
+from proxy.models import Call, Choice, Chunk, Completion, CompletionRequest, TraceContext, Usage
+from proxy.target import Target
 from tests.dialects.meaning import meaning
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "scale"

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from proxy.dialects.scale_text import chunks, contents, whole
-from proxy.models import Call, Choice, Chunk, Completion, CompletionRequest, Target, ToolCall, TraceContext, Usage
+from proxy.models import Call, Choice, Chunk, Completion, CompletionRequest, ToolCall, TraceContext, Usage
+from proxy.target import Target
 
 CHATTED = {
     "content": [

@@ -106,5 +106,6 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    if FORM and (part := sorted(set(config.stash[found]) & config.stash[apart])):
-        terminalreporter.write_line(f"not on the page, since only a part of their tests ran: {', '.join(part)}")
+    results, part = config.stash[found], config.stash[apart]
+    if FORM and (part := results.keys() & part):
+        terminalreporter.write_line(f"not on the page, since only a part of their tests ran: {', '.join(sorted(part))}")

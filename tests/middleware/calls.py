@@ -8,19 +8,9 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from proxy.models import (
-    Call,
-    Choice,
-    Chunk,
-    Completion,
-    CompletionRequest,
-    Event,
-    LogPolicy,
-    Target,
-    TraceContext,
-    Usage,
-)
+from proxy.models import Call, Choice, Chunk, Completion, CompletionRequest, Event, LogPolicy, TraceContext, Usage
 from proxy.protocols import Handler
+from proxy.target import Target
 
 TARGET = Target(provider="openai", model="gpt-4o-mini", api_key=SecretStr("sk-configured"))
 

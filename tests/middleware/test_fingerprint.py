@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from proxy.middleware.fingerprint import fingerprint
-from proxy.models import Call, Kind, LogPolicy, Target, TraceContext
+from proxy.models import Call, Kind, LogPolicy, TraceContext
+from proxy.target import Target
 from tests.middleware.calls import TARGET, make_call
 
 pytestmark = pytest.mark.fault("P6")

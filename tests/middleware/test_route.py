@@ -7,8 +7,9 @@ import pytest
 
 from proxy.errors import UpstreamError
 from proxy.middleware.route import route
-from proxy.models import Call, Chunk, Completion, CompletionRequest, Event, Target, TraceContext, Usage
+from proxy.models import Call, Chunk, Completion, CompletionRequest, Event, TraceContext, Usage
 from proxy.protocols import Handler
+from proxy.target import Target
 
 pytestmark = pytest.mark.fault("U8")
 

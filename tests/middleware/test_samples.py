@@ -14,21 +14,10 @@ from hypothesis import strategies as st
 from proxy.errors import BadRequest, UpstreamError
 from proxy.middleware.route import route
 from proxy.middleware.samples import MOST, merged, ranked, rate, sampled, summed
-from proxy.models import (
-    Call,
-    Choice,
-    Chunk,
-    Completion,
-    CompletionRequest,
-    Event,
-    Kind,
-    Target,
-    ToolCall,
-    TraceContext,
-    Usage,
-)
+from proxy.models import Call, Choice, Chunk, Completion, CompletionRequest, Event, Kind, ToolCall, TraceContext, Usage
 from proxy.providers.litellm import LiteLLM
 from proxy.providers.parameters import NEVER
+from proxy.target import Target
 from proxy.vendors import VENDORS
 from tests.middleware.calls import settle
 from tests.upstreams.fleet import MODELS, Fleet

@@ -14,18 +14,8 @@ from hypothesis import strategies as st
 
 from proxy.errors import BadRequest, UpstreamError
 from proxy.middleware.samples import MOST, sampled
-from proxy.models import (
-    Call,
-    Choice,
-    Chunk,
-    Completion,
-    CompletionRequest,
-    Event,
-    Kind,
-    Target,
-    TraceContext,
-    Usage,
-)
+from proxy.models import Call, Choice, Chunk, Completion, CompletionRequest, Event, Kind, TraceContext, Usage
+from proxy.target import Target
 from tests.middleware.calls import settle
 
 ALONE, SEVERAL = Target("anthropic", "claude"), Target("openai", "gpt-4o")

@@ -17,13 +17,13 @@ from proxy.models import (
     CompletionRequest,
     Event,
     LogPolicy,
-    Target,
     ToolCall,
     TraceContext,
     Usage,
 )
 from proxy.protocols import Handler
 from proxy.record import Record
+from proxy.target import Target
 
 DONE = Completion([Choice(text="ab")], Usage(2, 1), model="gpt-4o", provider="openai", cost=0.25)
 

@@ -9,9 +9,9 @@ from pydantic import SecretStr
 
 from proxy.config.targets import UNCHANGED
 from proxy.errors import UpstreamError
-from proxy.models import Target
 from proxy.providers import clients
 from proxy.providers.litellm import LiteLLM
+from proxy.target import Target
 
 KEY = SecretStr("key-of-the-target")
 

@@ -9,8 +9,9 @@ from contextlib import aclosing
 
 import pytest
 
-from proxy.models import Call, Chunk, Completion, CompletionRequest, Event, Json, Kind, Target, TraceContext
+from proxy.models import Call, Chunk, Completion, CompletionRequest, Event, Json, Kind, TraceContext
 from proxy.providers.echo import DIMENSIONS, Echo
+from proxy.target import Target
 
 
 async def ask(kind: Kind, *texts: Json, stream: bool = False, **params: Json) -> list[Event]:

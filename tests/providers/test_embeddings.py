@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from proxy.errors import UpstreamError
-from proxy.models import Call, Completion, CompletionRequest, Json, Target, TraceContext
+from proxy.models import Call, Completion, CompletionRequest, Json, TraceContext
 from proxy.providers.embeddings import packed
 from proxy.providers.litellm import LiteLLM
+from proxy.target import Target
 from tests.providers.golden import same
 from tests.providers.test_matrix import Heard, check_wording, hear
 from tests.upstreams.embeddings import vector

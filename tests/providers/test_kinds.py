@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from proxy.errors import UpstreamError
-from proxy.models import Call, CompletionRequest, Json, Message, Target, TraceContext
+from proxy.models import Call, CompletionRequest, Json, Message, TraceContext
 from proxy.providers.litellm import LiteLLM
+from proxy.target import Target
 from tests.upstreams.fleet import MODELS, Fleet
 
 PNG, PDF = "data:image/png;base64,iVBORw0KGgo=", "data:application/pdf;base64,JVBERi0xLjQ="

@@ -19,11 +19,12 @@ from pydantic import SecretStr
 from proxy import plugins
 from proxy.config.targets import UNCHANGED
 from proxy.errors import NotReady, UpstreamError
-from proxy.models import Call, Chunk, Completion, CompletionRequest, Event, Json, Target, TraceContext
+from proxy.models import Call, Chunk, Completion, CompletionRequest, Event, Json, TraceContext
 from proxy.providers import credentials
 from proxy.providers.lean import BREATH
 from proxy.providers.litellm import LiteLLM
 from proxy.providers.names import route
+from proxy.target import Target
 from proxy.vendors import VENDORS
 from tests.upstreams.fleet import MODELS, Fleet
 from tests.upstreams.scenario import SCENARIOS, Reply, Scenario
@@ -532,7 +533,8 @@ async def test_calls_wait_for_the_load_and_one_that_leaves_does_not_end_it(fleet
 BROKEN = """
 import asyncio, sys
 from proxy.errors import NotReady
-from proxy.models import Call, CompletionRequest, Target, TraceContext
+from proxy.models import Call, CompletionRequest, TraceContext
+from proxy.target import Target
 from proxy.providers.lean import BREATH
 from proxy.providers.litellm import LiteLLM
 

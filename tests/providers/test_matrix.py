@@ -20,8 +20,9 @@ from pydantic import SecretStr
 
 from proxy.draft import Draft
 from proxy.errors import UpstreamError
-from proxy.models import Call, Chunk, Completion, CompletionRequest, Target, TraceContext
+from proxy.models import Call, Chunk, Completion, CompletionRequest, TraceContext
 from proxy.providers.litellm import LiteLLM
+from proxy.target import Target
 from tests.providers.features import FEATURES
 from tests.providers.golden import HELLO, ROWS, Row, plain
 from tests.upstreams.connection import Request

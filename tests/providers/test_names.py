@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from proxy.config.targets import UNCHANGED
 from proxy.errors import UpstreamError
-from proxy.models import Call, CompletionRequest, Target, TraceContext
+from proxy.models import Call, CompletionRequest, TraceContext
 from proxy.providers.litellm import LiteLLM
 from proxy.providers.names import check
+from proxy.target import Target
 from tests.upstreams.fleet import MODELS, Fleet
 
 vendors = pytest.mark.parametrize("name", MODELS)

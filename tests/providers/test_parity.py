@@ -21,10 +21,11 @@ from pydantic import SecretStr
 
 from proxy.draft import Draft
 from proxy.errors import UpstreamError
-from proxy.models import Chunk, Completion, Target
+from proxy.models import Chunk, Completion
 from proxy.providers import credentials, wires
 from proxy.providers.capture import capture
 from proxy.providers.litellm import LiteLLM
+from proxy.target import Target
 from tests.providers.features import ADDED, FEATURES
 from tests.providers.golden import CITY, HELLO, PICTURE, ROWS, SCHEMED, SYSTEM, TOOL, same
 from tests.providers.test_matrix import ANSWERS, FAILURES, SOUND, a_call

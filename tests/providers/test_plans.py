@@ -15,9 +15,10 @@ import pytest
 from pydantic import SecretStr
 
 from proxy.errors import UpstreamError
-from proxy.models import Call, Completion, CompletionRequest, Event, Json, LogPolicy, Target, TraceContext
+from proxy.models import Call, Completion, CompletionRequest, Event, Json, LogPolicy, TraceContext
 from proxy.providers import plans
 from proxy.providers.litellm import LiteLLM
+from proxy.target import Target
 from tests.upstreams.fleet import Fleet
 
 SAID = "a secret that only the provider is told"
@@ -58,7 +59,8 @@ AGAIN = """
 import asyncio, json, sys
 from pathlib import Path
 from pydantic import SecretStr
-from proxy.models import Call, CompletionRequest, Target, TraceContext
+from proxy.models import Call, CompletionRequest, TraceContext
+from proxy.target import Target
 from proxy.providers.litellm import LiteLLM
 
 async def main():

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.models import Target, Usage
+from proxy.models import Usage
 from proxy.providers.engine import Engine
 from proxy.providers.prices import LARGEST, Prices
+from proxy.target import Target
 from proxy.vendors import VENDORS
 
 MODELS = {

@@ -15,10 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.errors import UpstreamError
-from proxy.models import Call, CompletionRequest, Event, Target, TraceContext
+from proxy.models import Call, CompletionRequest, Event, TraceContext
 from proxy.providers.exchange import Exchange
 from proxy.providers.litellm import LiteLLM
 from proxy.providers.transport import CappedStream, CappedSyncStream, EventStream, SyncGuard
+from proxy.target import Target
 from tests.upstreams.fleet import MODELS, Fleet
 
 LIMIT = 2**20

@@ -15,12 +15,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from proxy.models import Call, CompletionRequest, Event, Json, Message, Target, TraceContext
+from proxy.models import Call, CompletionRequest, Event, Json, Message, TraceContext
 from proxy.providers import wires, wrapper
 from proxy.providers.capture import Capture, capture
 from proxy.providers.litellm import LiteLLM
 from proxy.providers.parameters import OPENAI_LENGTHS, Plan
 from proxy.providers.standins import LENGTHS, STANDINS
+from proxy.target import Target
 from tests.upstreams.fleet import MODELS, Fleet
 
 DIRECT = ["openai", "azure", "anyscale", "openrouter", "mistral", "litellm", "groq", "fireworks"]

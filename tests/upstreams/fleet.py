@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from proxy.models import Target
+from proxy.target import Target
 from tests.upstreams.anthropic import Anthropic
 from tests.upstreams.bedrock import ACCESS_KEY, REGION, Bedrock
 from tests.upstreams.cohere import Cohere
