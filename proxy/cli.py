@@ -7,46 +7,36 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import importlib
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any
 
 import click
 
 from proxy import __version__
-from proxy.errors import ConfigError, GatewayError
+from proxy.commands import config_option, data_option, load
+from proxy.errors import GatewayError
 from proxy.places import check_port, config_path, data_folder, private
 
-if TYPE_CHECKING:
-    from proxy.config import Config
-
-Command = TypeVar("Command", bound=Callable[..., Any])
-
-config_option = click.option(
-    "--config",
-    "path",
-    type=click.Path(dir_okay=False, path_type=Path),
-    envvar="PAREA_PROXY_CONFIG",
-    show_envvar=True,
-    help="The config file. Default: config.yaml in the current directory if there is one, else the built-in config.",
-)
-data_option = click.option(
-    "--data",
-    type=click.Path(file_okay=False, path_type=Path),
-    envvar="PAREA_PROXY_DATA",
-    show_envvar=True,
-    help="The folder of the trace log and the cache. Default: ./data if the config file is in the current directory,"
-    " else ~/.parea-proxy.",
-)
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+COMMANDS = ("cache", "check", "init", "traces")
+"""The commands with a file of their own in `commands/`, which has one of the same name."""
 
 
 class _Group(click.Group):
     """Tells what went wrong in one message instead of a traceback, with exit code 2. A reader that has seen enough, as
     `head` has, is no error.
     """
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted({*super().list_commands(ctx), *COMMANDS})
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return super().get_command(ctx, name)
+        command: click.Command = getattr(importlib.import_module(f"proxy.commands.{name}"), name)
+        return command
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -127,7 +117,7 @@ def serve(path: Path | None, host: str, port: int, data: Path | None, workers: i
     """
     gc.disable()  # until it serves: all that is imported stays, and looking for cycles in it takes a tenth of the start
     path = config_path(path)
-    config = _load(path)
+    config = load(path)
     from proxy.guard import check_key
 
     check_key(host, config.master_key)
@@ -144,157 +134,3 @@ def serve(path: Path | None, host: str, port: int, data: Path | None, workers: i
     from proxy import app
 
     app.serve(config, path=path, host=host, port=port, data=folder, workers=workers, log_level=log_level)
-
-
-@main.command()
-@config_option
-@json_option
-def check(path: Path | None, as_json: bool) -> None:
-    """Validate the config and print where each model name leads.
-
-    Keys are named by where they come from and never shown. The exit code is 0 if the config is valid and 2 if not; keys
-    that have no effect and targets without a key are told, but are no errors.
-    """
-    from proxy import report
-
-    try:
-        config = _load(config_path(path))
-    except ConfigError as error:
-        if as_json:
-            _print_json({"valid": False, "error": error.message})
-            raise click.exceptions.Exit(2) from None
-        raise
-    if as_json:
-        _print_json(report.summary(config))
-    else:
-        report.show(config)
-
-
-@main.command()
-@click.argument("path", type=click.Path(dir_okay=False, path_type=Path), default="config.yaml")
-@click.option("--force", is_flag=True, help="Overwrite the file if it exists.")
-def init(path: Path, force: bool) -> None:
-    """Write a commented starter config to PATH (config.yaml)."""
-    from proxy.config import STARTER
-
-    try:
-        with path.open("w" if force else "x", encoding="utf-8") as file:
-            file.write(STARTER.read_text(encoding="utf-8"))
-    except FileExistsError:
-        raise ConfigError(f"{path} exists already: --force overwrites it") from None
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be written: {error.strerror}") from None
-    click.echo(f"{path} is written; next: parea-proxy check")
-
-
-@main.command()
-@click.argument("trace_id", required=False)
-@config_option
-@data_option
-@click.option("--limit", default=20, type=click.IntRange(1, 100), show_default=True, help="How many traces to list.")
-@click.option("--status", type=click.Choice(["success", "error", "cancelled"]), help="Only those that ended so.")
-@click.option("--project", help="Only those of this project.")
-@json_option
-def traces(
-    trace_id: str | None,
-    path: Path | None,
-    data: Path | None,
-    limit: int,
-    status: str | None,
-    project: str | None,
-    as_json: bool,
-) -> None:
-    """List the latest traces, or show one as a tree.
-
-    Without TRACE_ID, one line for each trace, newest first. With it, that row and every row below it, or every row of
-    the session with that id; the beginning of an id will do if no other of the latest traces begins so.
-
-    \b
-    Examples:
-      parea-proxy traces --status error --limit 5
-      parea-proxy traces --json | jq '.[].cost'
-    """
-    from proxy import report
-    from proxy.protocols import TraceQuery
-    from proxy.stores.sqlite import open_readonly
-
-    log = open_readonly(data_folder(data, config_path(path)) / "traces.db")
-    if trace_id is None:
-        page = log.search(TraceQuery(project_name=project, status=status, page_size=limit))
-        rows, tree = page.roots, False
-    else:
-        rows, tree = report.tree_rows(log, trace_id), True
-    if as_json:
-        _print_json([report.row(record) for record in rows])
-    elif tree:
-        report.show_tree(rows, str(trace_id))
-    else:
-        report.show_list(rows, page.total)
-
-
-@main.group()
-def cache() -> None:
-    """Look at the answer cache, or empty it."""
-
-
-@cache.command()
-@config_option
-@data_option
-@json_option
-def stats(path: Path | None, data: Path | None, as_json: bool) -> None:
-    """Print what the cache holds."""
-    found = _on_cache(path, data, lambda store: store.stats()) or {}
-    kept = {name: found.get(name, 0) for name in ("entries", "bytes")}
-    if as_json:
-        _print_json(kept)
-    else:
-        click.echo(f"{kept['entries']} entries, {kept['bytes']:,} bytes")
-
-
-@cache.command()
-@config_option
-@data_option
-@json_option
-def clear(path: Path | None, data: Path | None, as_json: bool) -> None:
-    """Drop every cached answer."""
-    dropped = _on_cache(path, data, lambda store: store.clear()) or 0
-    if as_json:
-        _print_json({"dropped": dropped})
-    else:
-        click.echo(f"{dropped} entries dropped")
-
-
-def _on_cache(path: Path | None, data: Path | None, ask: Callable[[Any], Any]) -> Any:
-    """What the configured cache answers; None when nothing has been cached yet."""
-    import asyncio
-
-    from proxy import plugins
-
-    path = config_path(path)
-    config = _load(path)
-    if config.cache.store == "memory":
-        raise ConfigError("cache.store is memory: that cache lives and dies inside the serving process")
-    folder = data_folder(data, path)
-    if not (folder / "cache").is_dir() and config.cache.store == "diskcache":
-        return None
-
-    async def run() -> Any:
-        store = plugins.make("stores", config.cache.store, "cache_store", folder, config.cache)
-        try:
-            return await ask(store)
-        finally:
-            await store.close()
-
-    return asyncio.run(run())
-
-
-def _load(path: Path | None) -> Config:
-    from proxy.config import load
-
-    return load(path, os.environ)
-
-
-def _print_json(value: Any) -> None:
-    from proxy import report
-
-    click.echo(report.written(value))
