@@ -7,7 +7,7 @@ import pytest
 
 from proxy.errors import UpstreamError
 from proxy.middleware.route import route
-from proxy.models import Call, Chunk, Completion, CompletionRequest, Event, TraceContext, Usage
+from proxy.models import Call, Chunk, Completion, CompletionRequest, Event, Json, TraceContext, Usage
 from proxy.protocols import Handler
 from proxy.target import Target
 
@@ -36,6 +36,9 @@ class Scripted:
                     yield event
         finally:
             self.closed += 1
+
+    async def explain(self, call: Call, target: Target) -> dict[str, Json]:
+        return {}
 
     def start(self) -> None: ...
     async def ready(self) -> str | None: ...

@@ -14,7 +14,19 @@ from hypothesis import strategies as st
 from proxy.errors import BadRequest, UpstreamError
 from proxy.middleware.route import route
 from proxy.middleware.samples import MOST, merged, ranked, rate, sampled, summed
-from proxy.models import Call, Choice, Chunk, Completion, CompletionRequest, Event, Kind, ToolCall, TraceContext, Usage
+from proxy.models import (
+    Call,
+    Choice,
+    Chunk,
+    Completion,
+    CompletionRequest,
+    Event,
+    Json,
+    Kind,
+    ToolCall,
+    TraceContext,
+    Usage,
+)
 from proxy.providers.litellm import LiteLLM
 from proxy.providers.parameters import NEVER
 from proxy.target import Target
@@ -58,6 +70,9 @@ class Fake:
                     yield event
         finally:
             self.closed.append(place)
+
+    async def explain(self, call: Call, target: Target) -> dict[str, Json]:
+        return {}
 
     def start(self) -> None: ...
     async def ready(self) -> str | None: ...
