@@ -21,7 +21,7 @@ from proxy.config.document import Document, Place, read
 from proxy.config.hint import nearest
 from proxy.config.project import Project, problems, projects
 from proxy.config.prompt import Prompt
-from proxy.config.router import RouterSettings
+from proxy.config.router import GroupSettings, RouterSettings, Wildcard
 from proxy.config.settings import CacheSettings, File, LogSettings, ServerSettings
 from proxy.config.targets import Route, Source, providers, routes
 from proxy.config.validation import ConfigWarning, validated
@@ -79,6 +79,7 @@ class Config:
     `models` has the targets that can be called, in the file's order; a name with none that can be called is not in it.
     `providers` has every provider, with or without a key. `routes` has each entry of `model_list` and `sources` says
     where each provider's credential comes from. `files` are the files and folders that all of it was read from.
+    `wildcards` are the names with a `*`, the more exact ones first; `groups` has what names say for themselves.
     """
 
     name: str = "config"
@@ -96,6 +97,8 @@ class Config:
     routes: tuple[Route, ...] = ()
     sources: dict[str, Source] = field(default_factory=dict)
     files: tuple[Path, ...] = ()
+    wildcards: tuple[Wildcard, ...] = ()
+    groups: dict[str, GroupSettings] = field(default_factory=dict)
 
 
 def load(path: Path | None, environ: Mapping[str, str]) -> Config:
