@@ -113,7 +113,7 @@ def read(text: str, name: str, environ: Mapping[str, str]) -> Document:
     """
     document = Document(name)
     try:
-        node = yaml.compose(text, Loader=_Loader)
+        node = compose(text)
         if node is not None:
             document.data = _Reader(document, environ).value(node, (), ())
     except RecursionError:
@@ -125,6 +125,11 @@ def read(text: str, name: str, environ: Mapping[str, str]) -> Document:
     except yaml.YAMLError:
         raise ConfigError(f"{name}: 1 problem\n  no valid YAML: it holds characters that YAML does not allow") from None
     return document
+
+
+def compose(text: str) -> yaml.Node | None:
+    """The nodes of `text`, which know where they begin and end. Raises `yaml.YAMLError` and `RecursionError`."""
+    return yaml.compose(text, Loader=_Loader)
 
 
 def _describe(error: yaml.MarkedYAMLError) -> str:

@@ -11,9 +11,10 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from proxy.config.block import Block, Foreign
+from proxy.config.deployment import Entry
 from proxy.config.fields import Bytes, Host, Integer, Name, Number, Plugin, Price, Seconds, Secret, Text, Url
 from proxy.config.project import ProjectKeys
-from proxy.config.prompt import Params, Prompt
+from proxy.config.prompt import Params
 from proxy.target import Transport
 
 
@@ -157,7 +158,8 @@ class File(Block):
     litellm_settings: LiteLLMKeys = LiteLLMKeys()
     general_settings: GeneralSettings = GeneralSettings()
     providers: Providers = Providers()
-    deployments: dict[Name, Prompt] = {}
+    deployments: dict[Name, Entry] = {}
+    deployments_folder: str | None = None
     projects: dict[Name, ProjectKeys] = {}
     cache: CacheSettings = CacheSettings()
     log: LogSettings = LogSettings()
