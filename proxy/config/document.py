@@ -130,12 +130,7 @@ def read(text: str, name: str, environ: Mapping[str, str]) -> Document:
 def composed(text: str, name: str) -> yaml.Node | None:
     """The nodes of `text`, which know the file's name. Raises `ConfigError` when it is no YAML."""
     try:
-        loader = _Loader(text)
-        loader.name = name
-        try:
-            return loader.get_single_node()
-        finally:
-            loader.dispose()
+        return compose(text, name)
     except RecursionError:
         raise _too_deep(name) from None
     except yaml.MarkedYAMLError as error:
@@ -175,6 +170,16 @@ def _environment(node: yaml.Node, name: str, environ: Mapping[str, str]) -> dict
         for key, value in found.items()
         if isinstance(value, str | int | float) and (value != "" or (_ENVIRONMENT, key) not in apart.variables)
     }
+
+
+def compose(text: str, name: str) -> yaml.Node | None:
+    """The nodes of `text`, which know where they begin and end. Raises `yaml.YAMLError` and `RecursionError`."""
+    loader = _Loader(text)
+    loader.name = name
+    try:
+        return loader.get_single_node()
+    finally:
+        loader.dispose()
 
 
 def _describe(error: yaml.MarkedYAMLError) -> str:
