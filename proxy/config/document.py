@@ -92,7 +92,7 @@ class Document:
 
     def error(self) -> ConfigError:
         """All problems as one message, in the order of the file."""
-        found = sorted(set(self.problems), key=lambda problem: (problem.line, dotted(problem.place)))
+        found = sorted(dict.fromkeys(self.problems), key=lambda problem: (problem.line, dotted(problem.place)))
         lines = [f"  line {p.line}: {dotted(p.place)}: {p.message}" for p in found]
         count = "1 problem" if len(found) == 1 else f"{len(found)} problems"
         return ConfigError("\n".join([f"{self.name}: {count}", *lines]))
