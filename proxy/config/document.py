@@ -105,7 +105,8 @@ class Document:
 
     def error(self) -> ConfigError:
         """All problems as one message, in the order of the file, and after it of those that it includes."""
-        found = sorted(set(self.problems), key=lambda problem: (problem.file, problem.line, dotted(problem.place)))
+        problems = dict.fromkeys(self.problems)
+        found = sorted(problems, key=lambda problem: (problem.file, problem.line, dotted(problem.place)))
         lines = [f"  {p.file}{', ' * bool(p.file)}line {p.line}: {dotted(p.place)}: {p.message}" for p in found]
         count = "1 problem" if len(found) == 1 else f"{len(found)} problems"
         return ConfigError("\n".join([f"{self.name}: {count}", *lines]))

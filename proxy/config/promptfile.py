@@ -194,9 +194,8 @@ class _Body:
 
     def _call(self, call: re.Match[str], start: int) -> dict[str, Any]:
         attributes, arguments = _attributes(call), _plain(call["text"])
-        for name in ("name", "id"):
-            if name not in attributes:
-                self._problem(start + call.start(), f'<tool> needs a {name}: <tool name="..." id="...">')
+        if not {"name", "id"} <= attributes.keys():
+            self._problem(start + call.start(), '<tool> needs a name and an id: <tool name="..." id="...">')
         try:
             json.loads(arguments)
         except ValueError:

@@ -171,7 +171,7 @@ def test_versions_are_files_of_one_folder(tmp_path: Path) -> None:
         ({"a.prompt": '---\nmodel: gpt-4o\n---\n<user>\n<image src="https://a" />\n</user>'},
          ['line 5: the file: <image> needs a url: <image url="https://..." />']),
         ({"a.prompt": '---\nmodel: gpt-4o\n---\n<assistant>\n<tool name="f">\n{</tool></assistant><tool>x</tool>'},
-         ['line 5: the file: <tool> needs a id: <tool name="..." id="...">',
+         ['line 5: the file: <tool> needs a name and an id: <tool name="..." id="...">',
           "line 5: the file: the arguments of a <tool> should be JSON",
           'line 6: the file: <tool> needs the id of the call that it answers: <tool name="..." id="...">']),
         ({"a.yaml": "{}", "a.md": "---\n---\nHi"},
