@@ -34,7 +34,9 @@ from proxy.front import Front
 from proxy.guard import LOOPBACK, Guard, check_key, is_loopback
 from proxy.loader import load as load_module
 from proxy.middleware.assign import assign
+from proxy.middleware.balance import Balance
 from proxy.middleware.cache import cache
+from proxy.middleware.names import Names
 from proxy.middleware.omit import omit, omit_fields, restrict
 from proxy.middleware.place import place
 from proxy.middleware.render import render
@@ -98,11 +100,12 @@ class Gateway:
             plans=data / "plans.json",
         )
         self.providers: Mapping[str, Provider] = {"echo": echo, "": lite}
+        names, self.balance = Names(config), Balance()
         self.handler = chain(
-            route(self.providers, timeout=config.router.timeout, num_retries=config.router.num_retries),
+            route(self.providers, config.router, names.group, self.balance),
             place(self.log),
             trace(self.write),
-            steps(restrict(self.policy), assign(config), resolve(config), render),
+            steps(restrict(self.policy), assign(config), resolve(config, names), render),
             cache(self.cache, any_key(data / "cache.key")),
         )
         self.surfaces: list[Surface] = [
