@@ -7,10 +7,12 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -19,6 +21,9 @@ from proxy.config.router import RouterSettings
 from proxy.middleware.balance import ASKED_FOR, COUNTED, LONGEST, PROBE, Balance, drawn
 from proxy.stores.board import Board
 from proxy.target import Group, Strategy, Target
+from tests.gateway import Local, Process
+from tests.upstreams.fleet import Fleet
+from tests.upstreams.scenario import Scenario
 
 ROUTER = RouterSettings(allowed_fails=2, cooldown_time=5)
 
@@ -406,3 +411,62 @@ def test_another_process_knows_of_a_cool_down(tmp_path: Path) -> None:
         assert other.stdout.readline() == "failed\n"
         assert [chosen(by, of), by.reason(of.targets[0])] == [None, "cooled_down"]
         other.communicate()
+
+
+def routed(fleet: Fleet, **second: Any) -> dict[str, Any]:
+    """A configuration whose model `m` is OpenAI's, and Mistral's after it."""
+    first, other = fleet.providers["openai"], fleet.providers["mistral"]
+    return {
+        "model_list": [
+            {"model_name": "m", "litellm_params": {"model": "openai/gpt-4o-mini", **first, "order": 1, **second}},
+            {"model_name": "m", "litellm_params": {"model": "mistral/mistral-small-latest", **other, "order": 2}},
+        ],
+        "router_settings": {"num_retries": 1, "allowed_fails": 0, "cooldown_time": 60},
+    }
+
+
+def ask(url: str) -> tuple[int, str]:
+    body = {"model": "m", "messages": [{"role": "user", "content": "Hello"}]}
+    answer = httpx.post(f"{url}/v1/chat/completions", json=body, timeout=30)
+    return answer.status_code, answer.json()["choices"][0]["message"]["content"]
+
+
+@pytest.mark.fault("D5")
+@pytest.mark.timeout(120)
+def test_a_target_that_failed_for_one_gateway_rests_for_another(fleet: Fleet, tmp_path: Path) -> None:
+    fleet["openai"].script = Scenario(status=500)
+    with Process(tmp_path, routed(fleet)) as one, Process(tmp_path, routed(fleet)) as other:
+        answers = [ask(url) for url in (one.url, other.url, other.url, one.url)]
+    assert answers == [(200, "Hello from mistral")] * 4
+    assert len(fleet["openai"].requests) == 1
+
+
+@pytest.mark.fault("D5")
+@pytest.mark.timeout(120)
+def test_workers_keep_a_targets_rate_together(fleet: Fleet, tmp_path: Path) -> None:
+    with (
+        Process(tmp_path, routed(fleet, rpm=7), PAREA_PROXY_WORKERS="2") as gateway,
+        ThreadPoolExecutor(8) as clients,
+    ):
+        answers = Counter(clients.map(ask, [gateway.url] * 40))
+    assert answers == {(200, "Hello from openai"): 7, (200, "Hello from mistral"): 33}
+    assert len(fleet["openai"].requests) == 7
+
+
+def test_a_target_that_is_alone_rests_and_is_seen_about(fleet: Fleet, tmp_path: Path) -> None:
+    config = routed(fleet)
+    del config["model_list"][1]
+    config["router_settings"] |= {"num_retries": 0, "cooldown_time": 4}
+    body = {"model": "m", "messages": [{"role": "user", "content": "Hello"}]}
+    fleet["openai"].script = [Scenario(status=500), Scenario()]
+    with Local(tmp_path, config) as gateway:
+        answers = [httpx.post(f"{gateway.url}/v1/chat/completions", json=body, timeout=30) for _ in range(2)]
+        assert [answer.status_code for answer in answers] == [502, 503]
+        assert 0 < float(answers[1].headers["retry-after"]) <= 4
+        assert len(fleet["openai"].requests) == 1
+        end = time.monotonic() + 20
+        while (answer := httpx.post(f"{gateway.url}/v1/chat/completions", json=body, timeout=30)).status_code != 200:
+            assert answer.status_code == 503
+            assert time.monotonic() < end
+            time.sleep(0.1)
+        assert len(fleet["openai"].requests) == 2
