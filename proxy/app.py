@@ -48,6 +48,7 @@ from proxy.middleware.steps import steps
 from proxy.middleware.trace import trace
 from proxy.models import ALL, Json, LogPolicy
 from proxy.protocols import CacheStore, Handler, Middleware, Provider, Surface, TraceLog, refusal
+from proxy.providers.pricelist import PriceList
 from proxy.record import Record
 from proxy.routes.status import about, health, ready
 from proxy.server import run
@@ -100,7 +101,8 @@ class Gateway:
             plans=data / "plans.json",
         )
         self.providers: Mapping[str, Provider] = {"echo": echo, "": lite}
-        names, self.balance = Names(config), Balance()
+        names, prices = Names(config), PriceList()
+        self.balance = Balance(self.board, config.router, prices.price)
         self.handler = chain(
             route(self.providers, config.router, names.group, self.balance),
             place(self.log),
