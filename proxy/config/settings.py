@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from proxy.config.block import Block, Foreign
+from proxy.config.deployment import Entry
 from proxy.config.fields import (
     Bytes,
     Host,
@@ -26,7 +27,7 @@ from proxy.config.fields import (
     Url,
 )
 from proxy.config.project import ProjectKeys
-from proxy.config.prompt import Params, Prompt
+from proxy.config.prompt import Params
 from proxy.config.reliability import GroupKeys, Limit, LiteLLMKeys, RouterKeys
 from proxy.target import Transport
 
@@ -197,7 +198,8 @@ class File(Block):
     litellm_settings: LiteLLMKeys = LiteLLMKeys()
     general_settings: GeneralSettings = GeneralSettings()
     providers: Providers = Providers()
-    deployments: dict[Name, Prompt] = {}
+    deployments: dict[Name, Entry] = {}
+    deployments_folder: str | None = None
     projects: dict[Name, ProjectKeys] = {}
     cache: CacheSettings = CacheSettings()
     log: LogSettings = LogSettings()
