@@ -30,6 +30,7 @@ CASES: dict[str, Expected] = {
         router={
             "fallbacks": {"in-house": ("openai/gpt-4o",)},
             "aliases": {"best": "in-house", "old-best": "in-house", "shown": "in-house"},
+            "hidden": frozenset({"old-best"}),
         },
     ),
     "anchors": Expected(
