@@ -23,7 +23,7 @@ PATIENCE = 3.0
 """Seconds that a call waits for a target that rests or is at its limit, where nothing else can be asked."""
 
 MOMENT = 0.02
-"""Seconds before who was turned away looks again, at least: a place may become free at any time."""
+"""Seconds that any wait takes, and any attempt needs, at least."""
 
 
 class Series:
@@ -32,6 +32,11 @@ class Series:
     `end` is when the whole call must be over, `pause` the least wait before a repetition and `backoff` that before the
     first one; all in seconds.
     """
+
+    __slots__ = (
+        "_again", "_backoff", "_balance", "_call", "_end", "_left", "_passed", "_pause", "_repeated", "_untried",
+        "failure", "group",
+    )  # fmt: skip
 
     def __init__(
         self, balance: Balance, group: Group, call: Call, *, retries: int, end: float, pause: float, backoff: float
@@ -50,15 +55,21 @@ class Series:
         """Those that failed for a moment, each with the time from which on it may be asked again."""
         self._passed: set[int] = set()
 
+    def fresh(self) -> Target | None:
+        """A target that was not asked yet, if there is one that may be asked now."""
+        if not (self._left and self._untried) or (target := self._choose(self._untried)) is None:
+            return None
+        self._untried = [each for each in self._untried if each is not target]
+        self._left -= 1
+        return target
+
     async def next(self, patience: float = 0.0) -> Target | None:
         """The target to ask now; None when no more attempt can be made. Waits for one that may be asked no longer than
         `patience`, besides what a repetition waits for.
         """
         loop = asyncio.get_running_loop()
-        while self._left and loop.time() < self._end:
-            if (target := self._choose(self._untried)) is not None:
-                self._untried = [each for each in self._untried if each is not target]
-                self._left -= 1
+        while self._left:
+            if (target := self.fresh()) is not None:
                 return target
             if (target := await self._repeat()) is not None:
                 self._left -= 1
@@ -90,13 +101,14 @@ class Series:
     def failed(self, target: Target, failure: UpstreamError, *, again: bool) -> None:
         """The attempt at `target` has failed; `again`: it may be asked once more."""
         self.failure = failure
-        if failure.code in OF_THE_REQUEST:
+        now = asyncio.get_running_loop().time()
+        if failure.code in OF_THE_REQUEST or now + MOMENT >= self._end:
             self._left = 0
         elif again:
             wait = failure.retry_after
             if wait is None:
                 wait = self._backoff * 2**self._repeated * random.uniform(0.5, 1)
-            self._again.append((asyncio.get_running_loop().time() + max(wait, self._pause), target))
+            self._again.append((now + max(wait, self._pause), target))
 
     def refusal(self) -> UpstreamError:
         """Why no target was asked at all, and when one may be."""
@@ -114,8 +126,6 @@ class Series:
 
     def _choose(self, targets: Sequence[Target]) -> Target | None:
         """The balance's choice. Those that it could not make are noted, each once."""
-        if not targets:
-            return None
         chosen = self._balance.choose(self.group, targets)
         if chosen is not None and len(targets) == 1:
             return chosen

@@ -33,12 +33,12 @@ class Scripted:
         self.attempts = list(attempts)
         self.models = {name: list(scripts) for name, scripts in models.items()}
         self.asked: list[str] = []
-        self.turns: list[list[dict[str, Any]]] = []
+        self.messages: list[list[dict[str, Any]]] = []
         self.closed = 0
 
     async def complete(self, call: Call, target: Target) -> AsyncGenerator[Event, None]:
         self.asked.append(target.model)
-        self.turns.append(call.request.turns)
+        self.messages.append(call.request.messages or [])
         scripts = self.models.get(target.model, self.attempts)
         try:
             for event in scripts.pop(0):
@@ -538,9 +538,9 @@ async def test_a_broken_answer_is_gone_on_with_and_told_as_one() -> None:
     assert last.text == "Hello there"
     assert (last.usage.prompt_tokens, last.usage.completion_tokens, last.usage.estimated) == (20 + 6, 2 + 1, True)
     assert last.cost == pytest.approx(0.22 * 29 / 22)
-    assert [turn["role"] for turn in provider.turns[1]] == ["assistant", "user"]
-    assert provider.turns[1][0]["content"] == "Hel"
-    assert (asked.lasting, asked.remarks, asked.request.turns) == (False, {"continued": 1}, [])
+    assert [message["role"] for message in provider.messages[1]] == ["user", "assistant", "user"]
+    assert provider.messages[1][1]["content"] == "Hel"
+    assert (asked.lasting, asked.remarks, asked.request.messages) == (False, {"continued": 1}, provider.messages[0])
     assert tried(asked) == [("id-a", "truncated"), ("id-b", "success")]
 
 
@@ -550,7 +550,7 @@ async def test_the_configuration_may_say_so_and_it_may_happen_more_than_once() -
     *chunks, last = await events(routing(provider, continue_streams=True), asking())
     assert isinstance(last, Completion)
     assert (len(chunks), last.text) == (3, "xxy")
-    assert provider.turns[2][0]["content"] == "xx"
+    assert provider.messages[2][1]["content"] == "xx"
 
 
 @pytest.mark.parametrize(
