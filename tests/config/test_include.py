@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proxy.config import load
-from proxy.config.include import read_file
+from proxy.config.include import read_file, text_of
 from proxy.errors import ConfigError
 from tests.config.litellm_router import merged
 
@@ -165,7 +165,7 @@ def test_files_are_merged_as_litellm_merges_them(files: dict[str, dict[str, Any]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         path = write(folder, {file: json.dumps(content) for file, content in files.items()})
-        document, read = read_file(path, {})
+        document, read = read_file(path, {}, text_of)
         assert (document.data or {}) == asyncio.run(merged(path))
         assert len(read) == len(set(read))
 
@@ -178,5 +178,5 @@ BLOCKS = st.dictionaries(st.sampled_from("abcdef"), SCALARS, max_size=4)
 def test_no_key_of_a_mapping_is_lost_and_the_included_file_s_win(main: dict[str, int], other: dict[str, int]) -> None:
     with tempfile.TemporaryDirectory() as name:
         files = {"a.yaml": json.dumps({"include": ["b.yaml"], "log": main}), "b.yaml": json.dumps({"log": other})}
-        document, _ = read_file(write(Path(name), files), {})
+        document, _ = read_file(write(Path(name), files), {}, text_of)
         assert document.data["log"] == main | other
