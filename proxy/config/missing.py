@@ -45,7 +45,11 @@ TOPICS = (
     ),
     _topic("alerts", r"alert|email|slack|spend_report", "no alerts"),
     _topic("tags", r"(^|[._])tags?(_|$)", "no routing by tags"),
-    _topic("budgets", r"budget|spend|priority_reservation|key_generat|custom_key|duration$", "budgets are in `keys`"),
+    _topic(
+        "budgets",
+        r"budget|spend|priority_reservation|key_generat|custom_key|duration$",
+        "keys and budgets are in `keys`",
+    ),
     _topic(
         "a database",
         r"database|prisma|_db$|store_model_in_db|supported_db_objects|proxy_batch|model_info\.db_model",
@@ -71,7 +75,7 @@ TOPICS = (
     _topic("health checks", r"health_check|healthy", "targets are not probed: their calls tell how they are"),
     _topic(
         "checks before a call",
-        r"pre_call_checks|model_group_affinity|deployment_affinity|session_affinity",
+        r"pre_call_check|model_group_affinity|deployment_affinity|session_affinity",
         "no checks before a call: what a provider refuses as too long goes to context_window_fallbacks",
     ),
     _topic(
@@ -100,7 +104,7 @@ TOPICS = (
     ),
     _topic(
         "a request's other fields",
-        r"extra_headers|extra_body|^litellm_params\.(headers|metadata|extra|default_|drop_params|additional_drop)"
+        r"extra_headers|extra_body|keep_alive|num_ctx|safety_settings|dimensions|input_type|repeat_penalty|^litellm_params\.(headers|metadata|extra|default_|drop_params|additional_drop)"
         r"|default_litellm_params|forward_|additional_drop_params|allowed_openai_params",
         "a target has default parameters and no further fields or headers",
     ),

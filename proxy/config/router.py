@@ -36,6 +36,8 @@ class RouterSettings:
     content_policy_fallbacks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     max_fallbacks: int = 5
     aliases: Mapping[str, str] = field(default_factory=dict)
+    hidden: frozenset[str] = frozenset()
+    """The aliases that are not listed among the models."""
     continue_streams: bool = False
 
 

@@ -13,7 +13,7 @@ from typing import TypeVar
 from proxy.config.document import Document, Place
 from proxy.config.group import matches
 from proxy.config.hint import nearest
-from proxy.config.reliability import Fallbacks, RetryPolicy
+from proxy.config.reliability import Alias, Fallbacks, RetryPolicy
 from proxy.config.route import Route
 from proxy.config.router import GroupSettings, RouterSettings
 from proxy.config.settings import File
@@ -115,6 +115,7 @@ def router(document: Document, file: File, known: Names) -> RouterSettings:
         **fallbacks,
         max_fallbacks=_first(file, "max_fallbacks", default.max_fallbacks),
         aliases=known.aliases,
+        hidden=frozenset(alias for alias in known.aliases if _hidden(file, alias)),
         continue_streams=bool(keys.continue_streams or keys.enable_mid_stream_fallback_continuation),
     )
 
@@ -153,6 +154,11 @@ def inexact(document: Document, file: File, known: Names) -> list[ConfigWarning]
         elif not _simple(policy, plain):
             found[(*place, "model_group_retry_policy", name)] = several
     return [warned(document, where, text) for where, text in found.items()]
+
+
+def _hidden(file: File, alias: str) -> bool:
+    given = (file.router_settings.model_group_alias or {})[alias]
+    return isinstance(given, Alias) and given.hidden
 
 
 def _first(file: File, key: str, default: _T) -> _T:
