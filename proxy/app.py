@@ -210,7 +210,7 @@ def serve(
     SIGTERM and SIGINT let running answers finish for `GRACE` seconds; a second one does not. Raises `ConfigError` when
     `host` is not loopback and no key is configured.
     """
-    check_key(host, config.master_key)
+    check_key(host, config.closed)
     prepare()
     server = config.server
     connections = room(server.max_connections)

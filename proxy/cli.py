@@ -120,7 +120,7 @@ def serve(path: Path | None, host: str, port: int, data: Path | None, workers: i
     config = load(path)
     from proxy.guard import check_key
 
-    check_key(host, config.master_key)
+    check_key(host, config.closed)
     check_port(host, port)
     folder = private(data_folder(data, path))
     told = [f"{config.name}, line {one.line}: {one.key} {one.message}" for one in config.warnings if one.kind == "key"]

@@ -19,6 +19,7 @@ from typing import Any, Literal
 
 from pydantic import SecretStr
 
+from proxy.caller import Caller
 from proxy.target import Attempt, Target
 
 Json = Any
@@ -129,6 +130,8 @@ class Call:
     while none was; `calls` is how often each provider was called, in vain or not; `attempts` are the targets that
     were asked or passed over, in order; `told` is what the dialect remembers
     from decoding to the end of its answer; `logged` is None until the row is settled, then whether it is on disk.
+    `caller` is the key that it came with, None for the master's or where none is needed; `allowance` tells a caller
+    what is left to it, as headers; `estimated_cost` is what a call without a `Completion` may have cost, in USD.
     `started` and `asked` are of a monotonic clock, so a latency is never negative; `started_at` is for people, in
     seconds since 1970.
     """
@@ -150,6 +153,9 @@ class Call:
     attempts: list[Attempt] = field(default_factory=list)
     told: dict[str, Json] = field(default_factory=dict, repr=False)
     logged: bool | None = None
+    caller: Caller | None = None
+    allowance: list[tuple[bytes, bytes]] | None = None
+    estimated_cost: float | None = None
     started: float = field(default_factory=time.perf_counter)
     started_at: float = field(default_factory=time.time)
 

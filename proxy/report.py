@@ -101,8 +101,8 @@ def show(config: Config) -> None:
     for warning in config.warnings:
         if warning.kind == "key":
             console.print(Text(f"warning: line {warning.line}: {warning.key} {warning.message}", style="yellow"))
-    if config.master_key is None:
-        console.print(Text("No master_key: only this machine is served.", style="dim"))
+    if not config.closed:
+        console.print(Text("No master_key and no keys: only this machine is served.", style="dim"))
 
 
 def _project(project: Project) -> dict[str, Any]:

@@ -17,6 +17,8 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
+from proxy.caller import Caller
+from proxy.config import keys, prices
 from proxy.config.document import Document, Place, read
 from proxy.config.hint import nearest
 from proxy.config.project import Project, problems, projects
@@ -79,6 +81,7 @@ class Config:
     `models` has the targets that can be called, in the file's order; a name with none that can be called is not in it.
     `providers` has every provider, with or without a key. `routes` has each entry of `model_list` and `sources` says
     where each provider's credential comes from. `files` are the files and folders that all of it was read from.
+    `keys` are who may call, by the SHA-256 of their keys.
     """
 
     name: str = "config"
@@ -96,6 +99,12 @@ class Config:
     routes: tuple[Route, ...] = ()
     sources: dict[str, Source] = field(default_factory=dict)
     files: tuple[Path, ...] = ()
+    keys: dict[bytes, Caller] = field(default_factory=dict, repr=False)
+
+    @property
+    def closed(self) -> bool:
+        """Whether a request must bring a key."""
+        return self.master_key is not None or bool(self.keys)
 
 
 def load(path: Path | None, environ: Mapping[str, str]) -> Config:
@@ -110,6 +119,7 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Config:
         _check_prompt(document, ("deployments", name), prompt, found)
     for place, message in problems(file.projects, deployments):
         document.problem(place, message)
+    _check_keys(document, file, found)
     if document.problems:
         raise document.error()
     warnings += [
@@ -134,6 +144,7 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Config:
         routes=tuple(found),
         sources=known,
         files=(path,) if path else (),
+        keys=keys.callers(file.keys),
     )
 
 
@@ -201,6 +212,14 @@ def _check_prompt(document: Document, place: Place, prompt: Prompt, found: list[
     elif prompt.model is not None and prompt.provider is None and not _resolvable(prompt.model, names):
         hint = nearest(prompt.model, names)
         document.problem((*place, "model"), f"no model_name of model_list, and no provider can be told from it{hint}")
+
+
+def _check_keys(document: Document, file: File, found: list[Route]) -> None:
+    deployed = {name: prompt.model for name, prompt in file.deployments.items()}
+    for place, message in keys.problems(file.keys, file.server.dialects):
+        document.problem(place, message)
+    for place, message in prices.problems(file.keys, _models(found), deployed):
+        document.problem(place, message)
 
 
 def _resolvable(model: str, names: set[str]) -> bool:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from proxy.config.block import Block, Foreign
 from proxy.config.fields import Bytes, Host, Integer, Name, Number, Plugin, Price, Seconds, Secret, Text, Url
+from proxy.config.keys import KeyBlock
 from proxy.config.project import ProjectKeys
 from proxy.config.prompt import Params, Prompt
 from proxy.target import Transport
@@ -159,6 +160,7 @@ class File(Block):
     providers: Providers = Providers()
     deployments: dict[Name, Prompt] = {}
     projects: dict[Name, ProjectKeys] = {}
+    keys: dict[Name, KeyBlock] = {}
     cache: CacheSettings = CacheSettings()
     log: LogSettings = LogSettings()
     server: ServerSettings = ServerSettings()
