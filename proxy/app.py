@@ -49,6 +49,7 @@ from proxy.protocols import CacheStore, Handler, Middleware, Provider, Surface, 
 from proxy.record import Record
 from proxy.routes.status import about, health, ready
 from proxy.server import run
+from proxy.stores.board import Board
 from proxy.stores.keyfile import any_key
 
 PAREA = "/api/parea/v1"
@@ -88,6 +89,7 @@ class Gateway:
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.log: TraceLog = plugins.make("stores", config.log.store, "trace_log", data, config.log)
         self.cache: CacheStore = plugins.make("stores", config.cache.store, "cache_store", data, config.cache)
+        self.board = Board(data / "board")
         echo = plugins.load("providers", "echo", "provider")()
         lite = plugins.load("providers", "litellm", "provider")(
             strict_params=config.litellm.strict_params,
@@ -181,6 +183,7 @@ class Gateway:
     async def _stop(self) -> None:
         for provider in self.providers.values():
             await provider.close()
+        self.board.close()
         await self.cache.close()
         await self.log.close()
 
