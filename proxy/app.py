@@ -5,7 +5,7 @@
 
 The pipeline of a completion, outermost first:
 
-    place -> trace -> assign -> resolve -> render -> cache -> route -> provider
+    place -> trace -> enroll -> assign -> resolve -> render -> admit -> cache -> route -> provider
 
 The port opens before FastAPI and LiteLLM are imported; both are loaded in slices between requests, and only who needs
 them waits.
@@ -31,8 +31,9 @@ from proxy.door import Door, Limits, room
 from proxy.endpoint import Endpoint
 from proxy.errors import ConfigError
 from proxy.front import Front
-from proxy.guard import LOOPBACK, Guard, check_key, is_loopback
+from proxy.guard import LOOPBACK, Guard, check_key, fenced, is_loopback
 from proxy.loader import load as load_module
+from proxy.middleware.admit import admit, enroll
 from proxy.middleware.assign import assign
 from proxy.middleware.cache import cache
 from proxy.middleware.omit import omit, omit_fields, restrict
@@ -45,7 +46,7 @@ from proxy.middleware.session import Sessions
 from proxy.middleware.steps import steps
 from proxy.middleware.trace import trace
 from proxy.models import ALL, Json, LogPolicy
-from proxy.protocols import CacheStore, Handler, Middleware, Provider, Surface, TraceLog, refusal
+from proxy.protocols import CacheStore, Handler, Middleware, Provider, Step, Surface, TraceLog, refusal
 from proxy.record import Record
 from proxy.routes.status import about, health, ready
 from proxy.server import run
@@ -102,7 +103,8 @@ class Gateway:
             route(self.providers, timeout=config.router.timeout, num_retries=config.router.num_retries),
             place(self.log),
             trace(self.write),
-            steps(restrict(self.policy), assign(config), resolve(config), render),
+            steps(restrict(self.policy), *self._enrolled(), assign(config), resolve(config), render),
+            *self._admitted(),
             cache(self.cache, any_key(data / "cache.key")),
         )
         self.surfaces: list[Surface] = [
@@ -122,7 +124,15 @@ class Gateway:
             key=config.master_key,
             max_body=config.server.max_body,
             refuse=self.refuse,
+            callers=config.keys,
         )
+
+    def _enrolled(self) -> list[Step]:
+        """Without keys nothing is to be looked at."""
+        return [enroll(self.config)] if self.config.keys else []
+
+    def _admitted(self) -> list[Middleware]:
+        return [admit(self.config, self.log, self.board)] if self.config.keys else []
 
     def write(self, record: Record) -> asyncio.Future[bool]:
         """Take a finished record through the processors to the log."""
@@ -168,13 +178,14 @@ class Gateway:
             routers.append((HUMANLOOP, humanloop.router(self.config, self.log, self.write, self.update)))
         if "scale" in self.config.server.dialects:
             routers.append(("/v5", scale.router(self.config)))
-        return web.build(
+        app = web.build(
             routers,
             prefix=PAREA,
             refuse=self.refuse,
             surfaces=self.surfaces,
             max_depth=self.config.server.max_depth,
         )
+        return fenced(app, self.refuse) if self.config.keys else app
 
     async def _start(self) -> None:
         for provider in self.providers.values():

@@ -55,6 +55,7 @@ class Endpoint:
             await answer(send, self.dialect.encode_error(None, known, stream=self.stream), advice(known))
             return
         call.request.stream = call.request.stream or self.stream
+        call.caller = scope.get("caller")
         with Watch(self._watches, receive):
             if not call.request.stream:
                 await self._whole(call, send)
@@ -203,6 +204,8 @@ def _remarks(call: Call) -> list[tuple[bytes, bytes]]:
         (b"x-cache-reason", call.cache_reason.encode()),
         (b"server-timing", _timing(call)),
     ]
+    if call.allowance:
+        remarks += call.allowance
     if call.logged is False:
         remarks.append((b"x-logged", b"false"))
     return remarks

@@ -176,12 +176,13 @@ class Guard:
         return TooLarge(f"the body is larger than {self.max_body} bytes (server.max_body)")
 
 
-FREE = ("/v1/models", "/v1/messages/count_tokens", "/v5/models", "/v5/chat/completions/models")
+FREE = (
+    *("/v1/models", "/v1/messages/count_tokens", "/v5/models", "/v5/chat/completions/models"),
+    *("/docs", "/redoc", "/openapi.json", "/static-offline-docs"),
+)
 """What is no completion and yet open to every key, and all below it: the lists of models show each its own. All else
 tells of the log, which is everybody's, or of the configuration.
 """
-
-PAGES = frozenset({"/docs", "/redoc", "/openapi.json"})
 
 
 def fenced(app: App, refuse: Refuse) -> App:
@@ -190,7 +191,7 @@ def fenced(app: App, refuse: Refuse) -> App:
     async def fence(scope: Scope, receive: Receive, send: Send) -> None:
         caller: Caller | None = scope.get("caller")
         path: str = scope["path"]
-        if caller is None or caller.log or path in PAGES or any(f"{path}/".startswith(f"{one}/") for one in FREE):
+        if caller is None or caller.log or any(f"{path}/".startswith(f"{one}/") for one in FREE):
             await app(scope, receive, send)
             return
         error = Forbidden(f"the key {caller.name!r} may not use this: log: true in its block opens the log to it")

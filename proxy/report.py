@@ -63,6 +63,7 @@ def summary(config: Config) -> dict[str, Any]:
         },
         "projects": {name: _project(one) for name, one in config.projects.items()},
         "master_key": config.master_key is not None,
+        "keys": [caller.name for caller in config.keys.values()],
         "warnings": [dataclasses.asdict(warning) for warning in config.warnings],
     }
 

@@ -16,7 +16,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
-import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -28,6 +27,7 @@ import orjson
 from proxy import timestamps
 from proxy.config.settings import LogSettings
 from proxy.errors import ConfigError, GatewayError, NotReady
+from proxy.ids import project_uuid
 from proxy.protocols import ProjectUse, TracePage, TraceQuery
 from proxy.record import Record
 from proxy.stores.database import BUSY_TIMEOUT, DAMAGE, TROUBLE, code, open_writer
@@ -41,9 +41,6 @@ from proxy.stores.writer import Writer
 __all__ = ["SQLiteLog", "open_readonly"]
 
 logger = logging.getLogger(__name__)
-
-PROJECTS = uuid.UUID("8f7f2a4e-0d0e-5c53-9d0b-6f0f3f1f8a11")
-"""The namespace of project uuids: made from the name, they are the same in every process, stored or not."""
 
 ORPHANED = "-7 days"
 """How long an edit waits for its row."""
@@ -135,7 +132,7 @@ class SQLiteLog:
         found = await self._readable(lambda: self._reader.project(name))
         if found is not None:
             return *found, False
-        made = _Project(name, str(uuid.uuid5(PROJECTS, name)), timestamps.text(self._now()))
+        made = _Project(name, project_uuid(name), timestamps.text(self._now()))
         await self._writer.put(made, len(name))
         stored = await self._readable(lambda: self._reader.project(name))
         uuid_, created_at = stored or (made.uuid, made.created_at)
