@@ -73,7 +73,7 @@ class Caller:
 
 def nanodollars(cost: float | None) -> int:
     """What is counted of a cost in dollars: to the nearest, and one at least of what costs anything."""
-    return min(max(1, round(cost * NANO)), MOST) if cost else 0
+    return max(1, round(min(cost * NANO, MOST))) if cost else 0
 
 
 def dollars(amount: int) -> str:

@@ -82,9 +82,9 @@ def problems(blocks: Mapping[str, KeyBlock], dialects: Collection[str]) -> list[
     seen: dict[bytes, str] = {}
     known = [*SHIPPED] if not any(":" in one for one in dialects) else None
     for name, block in blocks.items():
-        if (digest := _digest(block)) in seen:
-            found.append((("keys", name, "hash"), f"is that of key {seen[digest]}, too: each needs a key of its own"))
-        seen.setdefault(digest, name)
+        first = seen.setdefault(_digest(block), name)
+        if first != name:
+            found.append((("keys", name, "hash"), f"is that of key {first}, too: each needs a key of its own"))
         for place, dialect in enumerate(block.dialects):
             if known is not None and dialect not in known:
                 found.append((("keys", name, "dialects", place), f"no such dialect{nearest(dialect, known)}"))
