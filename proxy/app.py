@@ -35,7 +35,9 @@ from proxy.guard import LOOPBACK, Guard, check_key, fenced, is_loopback
 from proxy.loader import load as load_module
 from proxy.middleware.admit import admit, enroll
 from proxy.middleware.assign import assign
+from proxy.middleware.balance import Balance
 from proxy.middleware.cache import cache
+from proxy.middleware.names import Names
 from proxy.middleware.omit import omit, omit_fields, restrict
 from proxy.middleware.place import place
 from proxy.middleware.render import render
@@ -99,12 +101,13 @@ class Gateway:
             plans=data / "plans.json",
         )
         self.providers: Mapping[str, Provider] = {"echo": echo, "": lite}
+        names, self.balance = Names(config), Balance()
         self.handler = chain(
-            route(self.providers, timeout=config.router.timeout, num_retries=config.router.num_retries),
+            route(self.providers, config.router, names.group, self.balance),
             place(self.log),
             trace(self.write),
-            steps(restrict(self.policy), *self._enrolled(), assign(config), resolve(config), render),
-            *self._admitted(),
+            steps(restrict(self.policy), *self._enrolled(), assign(config), resolve(config, names), render),
+            *self._admitted(names),
             cache(self.cache, any_key(data / "cache.key")),
         )
         self.surfaces: list[Surface] = [
@@ -131,8 +134,8 @@ class Gateway:
         """Without keys nothing is to be looked at."""
         return [enroll(self.config)] if self.config.keys else []
 
-    def _admitted(self) -> list[Middleware]:
-        return [admit(self.config, self.log, self.board)] if self.config.keys else []
+    def _admitted(self, names: Names) -> list[Middleware]:
+        return [admit(self.config, names, self.log, self.board)] if self.config.keys else []
 
     def write(self, record: Record) -> asyncio.Future[bool]:
         """Take a finished record through the processors to the log."""

@@ -20,7 +20,8 @@ from rich.tree import Tree
 
 from proxy.config import Config
 from proxy.config.project import Project
-from proxy.config.targets import Source, lacking
+from proxy.config.route import Source
+from proxy.config.targets import lacking
 from proxy.errors import ConfigError
 from proxy.protocols import TraceQuery
 from proxy.record import FLAGS, Record

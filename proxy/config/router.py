@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from proxy.target import Strategy
+from proxy.target import Strategy, Target
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
@@ -36,3 +36,25 @@ class RouterSettings:
     max_fallbacks: int = 5
     aliases: Mapping[str, str] = field(default_factory=dict)
     continue_streams: bool = False
+
+
+@dataclass(slots=True, frozen=True, kw_only=True)
+class GroupSettings:
+    """What one model name says for itself; what is None is as `RouterSettings` has it. Times in seconds."""
+
+    strategy: Strategy | None = None
+    timeout: float | None = None
+    first_token_timeout: float | None = None
+    idle_timeout: float | None = None
+    num_retries: int | None = None
+
+
+@dataclass(slots=True, frozen=True)
+class Wildcard:
+    """A model name with `*` in it, which stands for every name of that form.
+
+    Where a target's model has `*` too, it is called with what the name has there; else with its model as it stands.
+    """
+
+    pattern: str
+    targets: tuple[Target, ...]

@@ -54,7 +54,7 @@ def events(call: Call, event: Event) -> Iterator[bytes]:
     blocks = call.told.get("blocks")
     if blocks is None:
         blocks = call.told["blocks"] = _blocks(call)
-        model = event.model if isinstance(event, Completion) else call.targets[0].model if call.targets else ""
+        model = event.model if isinstance(event, Completion) else call.target.model if call.target else ""
         tokens = estimate(call.request.messages or [], call.request.params)
         usage = _usage(event.usage if isinstance(event, Completion) else Usage(tokens))
         message = {**_head(call, model), "content": [], "stop_reason": None, "stop_sequence": None}

@@ -16,20 +16,22 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from contextlib import aclosing
 
 from proxy.board import Board
 from proxy.caller import Caller
 from proxy.config import Config
 from proxy.config.prices import UNPRICED, price, priced
+from proxy.config.router import RouterSettings
 from proxy.errors import ConfigError, Forbidden
 from proxy.estimate import prompt_tokens
 from proxy.ids import derived_id, project_uuid
 from proxy.middleware.allowance import Allowance
+from proxy.middleware.names import Names
 from proxy.models import Call, Chunk, Event, LogPolicy
 from proxy.protocols import Handler, Ledger, Middleware, Step, TraceLog
-from proxy.target import Target
+from proxy.target import Group, Target
 from proxy.vendors import infer, named
 
 logger = logging.getLogger(__name__)
@@ -78,7 +80,9 @@ def ledger(config: Config, log: TraceLog) -> Ledger | None:
     return log
 
 
-def admit(config: Config, log: TraceLog, board: Board, *, now: Callable[[], float] = time.time) -> Middleware:
+def admit(
+    config: Config, known: Names, log: TraceLog, board: Board, *, now: Callable[[], float] = time.time
+) -> Middleware:
     """Surround a handler so that calls with a key are let through as far as it may go. Raises `ConfigError` where a
     budget could not be kept.
     """
@@ -91,7 +95,7 @@ def admit(config: Config, log: TraceLog, board: Board, *, now: Callable[[], floa
             if not caller.may_call(*names):
                 may = ", ".join(caller.models)
                 raise Forbidden(f"the key {caller.name!r} may not call this model: it may call {may}", param="model")
-        for target in call.targets if caller.budget else ():
+        for target in reachable(call.groups, known, config.router) if caller.budget else ():
             if target.label in unpriced or not priced(target):
                 raise Forbidden(
                     f"the key {caller.name!r} has a budget, and what {target.label} costs is not known: {UNPRICED}",
@@ -115,7 +119,7 @@ def admit(config: Config, log: TraceLog, board: Board, *, now: Callable[[], floa
                         used = 0 if event.cache_hit else event.usage.total_tokens
                         allowance.charged(event)
                         if caller.budget and event.cost is None and not event.cache_hit:
-                            _remember(unpriced, call.targets[0])
+                            _remember(unpriced, call.current or call.targets[0])
                     yield event
         except (GeneratorExit, asyncio.CancelledError):
             used, call.estimated_cost = _broken_off(call, prompt, said)
@@ -134,6 +138,19 @@ def admit(config: Config, log: TraceLog, board: Board, *, now: Callable[[], floa
         return handler
 
     return middleware
+
+
+def reachable(groups: Iterable[Group], known: Names, router: RouterSettings) -> Iterator[Target]:
+    """Every target that a call to `groups` may come to, by the config's fallbacks, too."""
+    waiting, seen = list(groups), set[str]()
+    while waiting:
+        group = waiting.pop()
+        if group.name in seen:
+            continue
+        seen.add(group.name)
+        yield from group.targets
+        for table in (router.fallbacks, router.context_window_fallbacks, router.content_policy_fallbacks):
+            waiting += [known.group(name) for name in table.get(group.name, table.get("*", ()))]
 
 
 def called(config: Config, model: str, provider: str | None = None) -> list[str]:
@@ -177,7 +194,7 @@ def _broken_off(call: Call, prompt: int, said: int) -> tuple[int, float | None]:
     if call.asked is None or call.cache_status in ("hit", "shared"):
         return 0, None
     answer = (said + 3) // 4
-    paid = price(call.targets[0])
+    paid = price(call.current or call.targets[0])
     return prompt + answer, None if paid is None else prompt * paid[0] + answer * paid[1]
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import httpx
 
 from proxy.providers.capture import catch
-from proxy.providers.exchange import FROM_ENVIRONMENT, REDIRECTS, Exchange, Refusal, current, refusal
+from proxy.providers.exchange import FROM_ENVIRONMENT, Exchange, Refusal, current, refusal
 from proxy.providers.fetching import certify
 
 UNKNOWN_LIMIT = 48 * 2**20

@@ -22,6 +22,7 @@ DOCUMENTED = {
 def collected() -> dict[str, list[str]]:
     """LiteLLM's keys by block, sorted."""
     import litellm
+    from litellm.caching.caching import Cache
     from litellm.constants import DEFAULT_CHAT_COMPLETION_PARAM_VALUES
     from litellm.proxy._types import ConfigGeneralSettings
     from litellm.types import router
@@ -35,6 +36,8 @@ def collected() -> dict[str, list[str]]:
         "model_info": {*router.ModelInfo.model_fields, *ModelInfo.__annotations__, *ModelInfoBase.__annotations__},
         "router_settings": {*inspect.signature(litellm.Router.__init__).parameters}
         | {*router.UpdateRouterConfig.model_fields, *router.RouterConfig.model_fields},
+        "retry_policy": set(router.RetryPolicy.model_fields),
+        "cache_params": {*inspect.signature(Cache.__init__).parameters},
         "general_settings": set(ConfigGeneralSettings.model_fields) | _asked_for(folder / "proxy", "general_settings"),
         "litellm_settings": _globals(folder / "__init__.py") | _asked_for(folder / "proxy", "litellm_settings"),
     }

@@ -76,7 +76,10 @@ def test_a_key_needs_no_more_than_its_hash(tmp_path: Path) -> None:
     ("block", "told"),
     [
         ({}, "line 11: keys.team.hash: is missing"),
-        ({"hash": "sha256:abc"}, "keys.team.hash: should be sha256: and 64 hexadecimal digits, as `parea-proxy keys new`"),
+        (
+            {"hash": "sha256:abc"},
+            "keys.team.hash: should be sha256: and 64 hexadecimal digits, as `parea-proxy keys new`",
+        ),
         ({"hash": HASH.upper()}, "keys.team.hash: should be sha256:"),
         ({"hash": HASH, "modles": ["a"]}, 'keys.team.modles: unknown key; did you mean "models"?'),
         ({"hash": HASH, "rpm": 0}, "keys.team.rpm: should be greater than or equal to 1"),

@@ -178,12 +178,12 @@ def test_u4_nothing_is_left_of_them(client: Client, bomber: Bomber, figure: Figu
 
 @pytest.mark.parametrize("case", ["600 MiB of text", "gzip"])
 def test_u4_a_token_without_end(
-    bomber: Bomber, _fleet: Fleet, tmp_path: Path, figure: Figure, grown: list[float], case: str
+    bomber: Bomber, fleet: Fleet, tmp_path: Path, figure: Figure, grown: list[float], case: str
 ) -> None:
     """Google's tokens are bought by another library than calls are made with."""
-    vertex = _fleet["vertexai"]
+    vertex = fleet["vertexai"]
     assert isinstance(vertex, Vertex)
-    found: dict[str, Any] = config(_fleet)
+    found: dict[str, Any] = config(fleet)
     account = {**json.loads(vertex.credentials), "token_uri": f"http://127.0.0.1:{bomber.port}/token"}
     found["providers"]["vertexai"]["vertex_credentials"] = json.dumps(account)
     bomber.bomb, bomber.times = BOMBS[case], 600

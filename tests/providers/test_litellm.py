@@ -56,6 +56,34 @@ def test_it_is_found_by_its_name() -> None:
     assert plugins.load("providers", "litellm", "provider") is LiteLLM
 
 
+# what would be sent
+
+
+@vendors
+async def test_it_tells_what_it_would_send(fleet: Fleet, provider: LiteLLM, name: str) -> None:
+    asked: dict[str, Json] = {
+        "temperature": 0.3,
+        "seed": 7,
+        "max_tokens": 50,
+        "logit_bias": {"5": 1},
+        "stop": ["x"],
+        "min_p": 0.5,
+    }
+    told = a_call(**asked)
+    parameters = await provider.explain(told, fleet.target(name))
+    assert fleet[name].requests == []
+    sent = a_call(**asked)
+    await ask(provider, fleet.target(name), sent)
+    assert told.dropped == sent.dropped
+    assert "min_p" in told.dropped, "nobody's parameter here"
+    body = json.loads(fleet[name].requests[-1].body)
+    assert parameters["temperature"] == 0.3
+    assert "0.3" in json.dumps(body)
+    assert asked.keys() & body.keys() <= parameters.keys()
+    if name == "openai":
+        assert asked.keys() & body.keys() == parameters.keys() & asked.keys()
+
+
 # keys
 
 
