@@ -23,10 +23,10 @@ from proxy.board import Board
 from proxy.caller import Caller
 from proxy.config import Config
 from proxy.config.prices import UNPRICED, price, priced
+from proxy.config.project import DEFAULT, ids_of
 from proxy.config.router import RouterSettings
 from proxy.errors import ConfigError, Forbidden
 from proxy.estimate import prompt_tokens
-from proxy.ids import derived_id, project_uuid
 from proxy.middleware.allowance import Allowance
 from proxy.middleware.names import Names
 from proxy.models import Call, Chunk, Event, LogPolicy
@@ -51,7 +51,9 @@ def enroll(config: Config) -> Step:
         request.policy = request.policy.narrowed(LogPolicy(caller.inputs, caller.outputs, caller.sample_rate))
         wrong = _misplaced(config, caller.project, call) if caller.project is not None else None
         if caller.project is not None:
-            request.trace.project_name, request.trace.project_uuid = caller.project, None
+            configured = config.projects.get(caller.project)
+            request.trace.project_name = caller.project
+            request.trace.project_uuid = configured.id if configured else None
         if caller.dialects and request.dialect not in caller.dialects:
             raise Forbidden(f"the key {caller.name!r} may not use this API: it may use {', '.join(caller.dialects)}")
         if wrong is not None:
@@ -63,9 +65,9 @@ def enroll(config: Config) -> Step:
 def _misplaced(config: Config, project: str, call: Call) -> str | None:
     """The field by which a call names another project than `project`, which has one name and several ids."""
     place, configured = call.request.trace, config.projects.get(project)
-    if place.project_name not in (None, project):
+    if place.project_name not in (None, DEFAULT, project):
         return "project_name"
-    ids = {None, derived_id("pr", project), project_uuid(project), configured.id if configured else None}
+    ids = {None, *ids_of(DEFAULT), *ids_of(project), configured.id if configured else None}
     return None if place.project_uuid in ids else "project_uuid"
 
 
