@@ -34,10 +34,11 @@ def written(folder: Path, config: dict[str, Any] | None) -> Path | None:
 class Local:
     """A gateway in a thread. Its environment is empty: what it may use is in the config alone."""
 
-    def __init__(self, folder: Path, config: dict[str, Any] | None = None) -> None:
+    def __init__(self, folder: Path, config: dict[str, Any] | None = None, path: Path | None = None) -> None:
         self.data = folder / "data"
-        self._config = load(written(folder, config), {})
-        self._server = Server(lambda: Gateway(self._config, self.data).app)
+        path = path or written(folder, config)
+        self._config = load(path, {})
+        self._server = Server(lambda: Gateway(self._config, self.data, load=lambda: load(path, {})).app)
 
     def __enter__(self) -> Local:
         self._server.__enter__()

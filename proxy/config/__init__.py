@@ -11,6 +11,7 @@ import hashlib
 import importlib.util
 import json
 import pkgutil
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -78,7 +79,8 @@ class Config:
 
     `models` has the targets that can be called, in the file's order; a name with none that can be called is not in it.
     `providers` has every provider, with or without a key. `routes` has each entry of `model_list` and `sources` says
-    where each provider's credential comes from. `files` are the files and folders that all of it was read from.
+    where each provider's credential comes from. `files` are the files and folders that all of it was read from, and
+    `read_at` is when reading them began; a configuration that was read again and says the same is equal.
     """
 
     name: str = "config"
@@ -96,10 +98,12 @@ class Config:
     routes: tuple[Route, ...] = ()
     sources: dict[str, Source] = field(default_factory=dict)
     files: tuple[Path, ...] = ()
+    read_at: float = field(default=0.0, compare=False)
 
 
 def load(path: Path | None, environ: Mapping[str, str]) -> Config:
     """The configuration in the file at `path`, or the built-in one. Raises `ConfigError` with all that is wrong."""
+    began = time.time()
     document = read(_text(path or STARTER), str(path) if path else "built-in config", environ)
     file, warnings = validated(document)
     known = providers(document, file, environ)
@@ -134,6 +138,7 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Config:
         routes=tuple(found),
         sources=known,
         files=(path,) if path else (),
+        read_at=began,
     )
 
 
