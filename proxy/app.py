@@ -17,9 +17,10 @@ them waits.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from proxy import plugins
 from proxy.asgi import App
@@ -46,6 +47,9 @@ from proxy.protocols import CacheStore, Handler, Middleware, Provider, Refuse, S
 from proxy.record import Record
 from proxy.routes.status import about, health, ready
 from proxy.stores.keyfile import any_key
+
+if TYPE_CHECKING:
+    from fastapi import APIRouter
 
 PAREA = "/api/parea/v1"
 OPENAI = "/v1"
@@ -169,24 +173,29 @@ class Gateway:
         return table
 
     async def _behind(self, config: Config, surfaces: list[Surface], refuse: Refuse, writer: Writer) -> App:
-        await self._web.made()
-        from proxy.routes import admin, anthropic, humanloop, models, prompts, scale, traces, web
+        web = await self._web.made()
+        routers = []
+        for one in self._routers(config, writer):
+            routers.append(one)
+            await asyncio.sleep(0)  # a router takes some milliseconds, and others wait for the loop
+        app: App = web.build(routers, prefix=PAREA, refuse=refuse, surfaces=surfaces, max_depth=config.server.max_depth)
+        return app
 
-        dialects = config.server.dialects
-        routers = [
-            (PAREA, traces.router(self.log, writer.write, writer.update)),
-            (PAREA, prompts.router(config)),
-            ("/admin", admin.router(self._reload, partial(_summary, config))),
-        ]
-        if "openai" in dialects:
-            routers.append((OPENAI, models.router(config)))
-        if "anthropic" in dialects:
-            routers.append(("/v1/messages", anthropic.router()))
-        if "humanloop" in dialects:
-            routers.append((HUMANLOOP, humanloop.router(config, self.log, writer.write, writer.update)))
-        if "scale" in dialects:
-            routers.append(("/v5", scale.router(config)))
-        return web.build(routers, prefix=PAREA, refuse=refuse, surfaces=surfaces, max_depth=config.server.max_depth)
+    def _routers(self, config: Config, writer: Writer) -> Iterator[tuple[str, APIRouter]]:
+        """What is served besides completions, and where."""
+        from proxy.routes import admin, anthropic, humanloop, models, prompts, scale, traces
+
+        yield PAREA, traces.router(self.log, writer.write, writer.update)
+        yield PAREA, prompts.router(config)
+        yield "/admin", admin.router(self._reload, partial(_summary, config))
+        if "openai" in config.server.dialects:
+            yield OPENAI, models.router(config)
+        if "anthropic" in config.server.dialects:
+            yield "/v1/messages", anthropic.router()
+        if "humanloop" in config.server.dialects:
+            yield HUMANLOOP, humanloop.router(config, self.log, writer.write, writer.update)
+        if "scale" in config.server.dialects:
+            yield "/v5", scale.router(config)
 
     async def _reload(self) -> Mapping[str, Json]:
         """Have the configuration read again; how it stands then."""

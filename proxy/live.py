@@ -27,7 +27,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from proxy import timestamps
+from proxy import terminal, timestamps
 from proxy.asgi import App, Receive, Scope, Send
 from proxy.config import Config
 from proxy.errors import shown
@@ -219,6 +219,9 @@ class Live:
         return True
 
     def _hup(self) -> None:
+        if terminal.closed():
+            signal.raise_signal(signal.SIGTERM)
+            return
         task = asyncio.create_task(self.demand())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

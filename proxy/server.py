@@ -19,6 +19,8 @@ import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
+from proxy import terminal
+
 LOOK = 0.05
 """Seconds from one look at workers that are ending to the next."""
 
@@ -60,6 +62,9 @@ class Workers(Multiprocess):
         self._hup = hup
 
     def handle_hup(self) -> None:
+        if terminal.closed():
+            self.handle_term()
+            return
         try:
             if self._hup is not None:
                 self._hup()

@@ -330,16 +330,19 @@ def test_a_large_configuration_does_not_stall_answers(gateway: Local, tmp_path: 
     assert sorted(waits)[-1] < 0.2, waits
 
 
+Inside = Callable[..., tuple[Gateway, str]]
+
+
 @pytest.fixture
-def inside(tmp_path: Path) -> Iterator[Callable[[dict[str, Any]], tuple[Gateway, str]]]:
+def inside(tmp_path: Path) -> Iterator[Inside]:
     """Serves a configuration from `tmp_path`; gives the gateway itself, to look at its objects, and its URL."""
     with ExitStack() as held:
 
-        def serve(wanted: dict[str, Any]) -> tuple[Gateway, str]:
+        def serve(wanted: dict[str, Any], host: str = "127.0.0.1") -> tuple[Gateway, str]:
             path, made = written(tmp_path, wanted), list[Gateway]()
 
             def make() -> Live:
-                made.append(Gateway(load(path, {}), tmp_path / "data", load=lambda: load(path, {})))
+                made.append(Gateway(load(path, {}), tmp_path / "data", host=host, load=lambda: load(path, {})))
                 return made[0].app
 
             url = held.enter_context(Server(make)).url
@@ -348,13 +351,19 @@ def inside(tmp_path: Path) -> Iterator[Callable[[dict[str, Any]], tuple[Gateway,
         yield serve
 
 
-Inside = Callable[[dict[str, Any]], tuple[Gateway, str]]
-
-
 def memory() -> tuple[int, int]:
     """Objects, and bytes of this process."""
     gc.collect()
     return len(gc.get_objects()), int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def test_a_network_is_never_served_without_a_key(tmp_path: Path, inside: Inside) -> None:
+    _, url = inside(config(1, general_settings={"master_key": "the-key"}), host="0.0.0.0")
+    write(tmp_path, config(2))
+    response = httpx.post(f"{url}/admin/reload", headers={"x-api-key": "the-key"})
+    assert response.status_code == 422
+    assert "without a key" in response.json()["detail"]
+    assert httpx.post(f"{url}/api/parea/v1/completion", json=body()).status_code == 401
 
 
 def test_old_configurations_go(tmp_path: Path, inside: Inside) -> None:
@@ -439,6 +448,23 @@ def test_sighup(workers: int, tmp_path: Path) -> None:
         assert {answered(gateway.url) for _ in range(20)} == {2}
         assert gateway.output.read_text().count("Started server process") == workers
     assert gateway.process.returncode in (0, -signal.SIGTERM, 143)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_gateway_ends_with_its_terminal(workers: int, tmp_path: Path) -> None:
+    """Closing it is a SIGHUP, too."""
+    near, far = os.openpty()
+    gateway = Process(tmp_path, config(1), PAREA_PROXY_WORKERS=str(workers))
+    gateway.terminal = far
+    with gateway:
+        os.close(far)
+        until(lambda: gateway.output.read_text().count("Application startup complete") == workers)
+        gateway.process.send_signal(signal.SIGHUP)  # while it is open, it is read again
+        write(tmp_path, config(2))
+        until(lambda: gateway.output.read_text().count("configuration 2 serves\n") == workers)
+        os.close(near)
+        gateway.process.wait(20)
+    assert gateway.output.read_text().count("Application shutdown complete") == workers
 
 
 def test_every_worker_follows_whoever_was_asked(tmp_path: Path) -> None:
