@@ -44,7 +44,11 @@ TOPICS = (
         "no callbacks: every call is in the trace log",
     ),
     _topic("alerts", r"alert|email|slack|spend_report", "no alerts"),
-    _topic("tags", r"(^|[._])tags?(_|$)", "no routing by tags"),
+    _topic(
+        "tags",
+        r"\.tags$|tag_(filtering|routing|regex)|_tag_|_tags$(?<!session_tags)(?<!bedrock_tags)",
+        "no routing by tags",
+    ),
     _topic(
         "budgets",
         r"budget|spend|priority_reservation|key_generat|custom_key|duration$",
@@ -94,7 +98,7 @@ TOPICS = (
     ),
     _topic(
         "Azure's other credentials",
-        r"tenant_id|client_id|client_secret|azure_(username|password|scope|ad_token_provider)|enable_azure_ad_token",
+        r"params\.(tenant_id|client_id|client_secret)|azure_(username|password|scope|ad_token_provider)|enable_azure_ad_token",
         "Azure is called with an api_key or an azure_ad_token",
     ),
     _topic(

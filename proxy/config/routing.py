@@ -128,7 +128,7 @@ def groups(document: Document, file: File, known: Names) -> dict[str, GroupSetti
             document.problem(("groups", name), f"no model_name of model_list{nearest(name, known.listed)}")
     policies = file.router_settings.model_group_retry_policy or {}
     plain = _first(file, "num_retries", RouterSettings().num_retries)
-    for name in [*file.groups, *(name for name in policies if name not in file.groups)]:
+    for name in dict.fromkeys((*file.groups, *(name for name in policies if name in known.listed))):
         own = file.groups[name].model_dump() if name in file.groups else {}
         if own.get("num_retries") is None and name in policies and _simple(policies[name], plain):
             own["num_retries"] = _policy(policies[name], plain)
@@ -143,6 +143,10 @@ def inexact(document: Document, file: File, known: Names) -> list[ConfigWarning]
     found: dict[Place, str] = {}
     if keys.routing_strategy is not None and keys.routing_strategy in INEXACT:
         found[(*place, "routing_strategy")] = INEXACT[keys.routing_strategy]
+    for alias in known.aliases:
+        if alias in known.listed:
+            said = "is a model_name, too, in whose place it is called, as in LiteLLM"
+            found[(*place, "model_group_alias", alias)] = said
     plain = _first(file, "num_retries", RouterSettings().num_retries)
     several = "says different numbers for failures that are tried again; num_retries holds"
     if keys.retry_policy and not _simple(keys.retry_policy, plain):

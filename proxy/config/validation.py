@@ -100,7 +100,7 @@ def _finding(document: Document, found: dict[str, Any], root: type[BaseModel]) -
     text = found["msg"].removeprefix("Value error, ").removeprefix("Input ")
     message = _MESSAGES.get(found["type"], text[:1].lower() + text[1:])
     if found["type"] == "literal_error" and isinstance(found["input"], str):
-        message += nearest(found["input"], re.findall(r"'(\w+)'", text))
+        message += nearest(found["input"], re.findall(r"'([^']+)'", text))
     return place, message
 
 

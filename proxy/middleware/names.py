@@ -6,8 +6,8 @@ A name is looked up in this order:
 its model; 2. without one: the targets listed under the name; else `provider/model` or `provider:model`, the listed
 models of that provider first; else the provider that the name's form belongs to.
 
-Listed under a name are those of its `model_name`, else those of the name that it is an alias of, else those of the most
-exact `model_name` with a `*` that it fits.
+Listed under a name are those of the name that it is an alias of, else those of its `model_name`, else those of the most
+exact `model_name` with a `*` that it fits. An alias comes first, as in LiteLLM.
 
 What must stay true: equal names give the same group, whose targets are in the file's order and never none.
 """
@@ -44,7 +44,8 @@ class Names:
     def __init__(self, config: Config) -> None:
         self._config = config
         self._patterns = [(_pattern(each.pattern), each.targets) for each in config.wildcards]
-        self._known = {name: self._group(name, name, targets) for name, targets in config.models.items()}
+        listed = {name: targets for name, targets in config.models.items() if name not in config.router.aliases}
+        self._known = {name: self._group(name, name, targets) for name, targets in listed.items()}
         self._found: dict[tuple[str, str | None], Group] = {}
 
     def group(self, name: str | None, provider: str | None = None) -> Group:
@@ -56,7 +57,7 @@ class Names:
         found = self._found.get((name, provider))
         if found is None:
             # An alias keeps its own name, which is the one that fallbacks and rows know.
-            real = name if name in self._config.models else self._config.router.aliases.get(name, name)
+            real = self._config.router.aliases.get(name, name)
             found = self._group(name, real, self._targets(real, provider))
             if len(self._found) >= REMEMBERED:
                 self._found.clear()
