@@ -1,19 +1,15 @@
 """What the command line prints about the config and the trace log, for people and as JSON.
 
-Keys are told by where they come from. Text of a trace comes from strangers: no control character reaches the terminal,
-and in a pipe a trace is one line, whatever it holds.
+Keys are told by where they come from, and a trace is one line in a pipe, whatever it holds (see `terminal.py`).
 """
 
 from __future__ import annotations
 
 import dataclasses
-import json
-import re
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
@@ -24,19 +20,17 @@ from proxy.config.targets import Source, lacking
 from proxy.errors import ConfigError
 from proxy.protocols import TraceQuery
 from proxy.record import FLAGS, Record
+from proxy.terminal import clean as _clean
+from proxy.terminal import console as _console
+from proxy.terminal import table as _table
+from proxy.terminal import text as _text
 from proxy.vendors import VENDORS
 
 if TYPE_CHECKING:
     from proxy.stores.reader import Reader
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 _COLORS = {"success": "green", "error": "red", "cancelled": "yellow"}
 _NEWEST = 100
-_LONGEST = 400
-"""Characters of one text; `--json` has it whole."""
-
-_PIPE = 4096
-"""Columns of a pipe: no row of a table is longer, so that none is folded."""
 
 
 def summary(config: Config) -> dict[str, Any]:
@@ -156,12 +150,6 @@ def row(record: Record) -> dict[str, Any]:
     return {name: getattr(record, name) for name in names}
 
 
-def written(value: Any) -> str:
-    """JSON for people and programs: whatever would steer a terminal is escaped, as JSON escapes the first of it."""
-    text = json.dumps(value, indent=2, ensure_ascii=False, default=str)
-    return "\n".join(_CONTROL.sub(lambda one: f"\\u{ord(one[0]):04x}", line) for line in text.split("\n"))
-
-
 def show_list(records: list[Record], total: int) -> None:
     """The traces as a table, one a line."""
     console = _console()
@@ -256,32 +244,3 @@ def _when(timestamp: str) -> str:
         return f"{datetime.fromisoformat(timestamp).astimezone():%Y-%m-%d %H:%M:%S}"
     except ValueError:
         return timestamp
-
-
-def _clean(text: str) -> str:
-    shown = text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "\N{HORIZONTAL ELLIPSIS}"
-    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", shown)
-
-
-def _text(text: str) -> Text:
-    return Text(_clean(text))
-
-
-def _table(*columns: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    return table
-
-
-class _Console(Console):
-    """Leaves it to the command line what to do when nobody reads on."""
-
-    def on_broken_pipe(self) -> None:
-        raise BrokenPipeError
-
-
-def _console() -> Console:
-    """On a terminal as wide as that is; in a pipe as wide as it takes."""
-    console = _Console(highlight=False, soft_wrap=False)
-    return console if console.is_terminal else _Console(highlight=False, width=_PIPE)
