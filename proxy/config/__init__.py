@@ -53,7 +53,8 @@ class Config:
     `models` has the targets that can be called, in the file's order; a name with none that can be called is not in it.
     `providers` has every provider, with or without a key. `routes` has each entry of `model_list` and `sources` says
     where each provider's credential comes from. `deployments` has of each the version that its bare name means, of
-    several the heaviest; `versions` has all. `files` are the files and folders that all of it was read from.
+    several the heaviest; `versions` has all. `files` are the files and folders that all of it was read from, or would
+    be if they were there.
     """
 
     name: str = "config"

@@ -56,7 +56,9 @@ class Declared:
 
 @dataclass(slots=True)
 class Folder:
-    """What a folder holds. `files` are the folders and the files that were read, `documents` all that was found."""
+    """What a folder holds. `files` are the folders and the files that were read or looked for, `documents` what the
+    files say.
+    """
 
     declared: list[Declared] = field(default_factory=list)
     documents: list[Document] = field(default_factory=list)
@@ -68,7 +70,10 @@ def gather(main: Document, file: File, path: Path | None, text: Text, more: Path
     """Every deployment of the config at `path`, those of its block first, with what is wrong noted in the documents."""
     block = [declared(name, entry, main, ("deployments", name), path) for name, entry in file.deployments.items()]
     folder = _folder(main, file.deployments_folder, path)
-    found = read_folder(folder, more, text, environ) if folder is not None else Folder()
+    if folder is not None and folder.is_dir():
+        found = read_folder(folder, more, text, environ)
+    else:
+        found = Folder(files=[folder] if folder is not None else [])  # it may come to be there
     for one in found.declared:
         if one.name in file.deployments:
             main.problem(("deployments", one.name), f"stands in {one.document.name}, too")
@@ -84,13 +89,13 @@ def gather(main: Document, file: File, path: Path | None, text: Text, more: Path
 
 
 def _folder(main: Document, given: str | None, path: Path | None) -> Path | None:
-    """The folder to read: the one that the config names, from where the config is, else the default if it is there."""
+    """The folder to read, if it is there: the one that the config names, from where the config is, or the default."""
     if path is None or given == "":
         return None
     folder = path.parent / (given or DEFAULT)
     if given is not None and not folder.is_dir():
         main.problem(("deployments_folder",), "no such folder (it is looked for from where the config file is)")
-    return folder if folder.is_dir() else None
+    return folder
 
 
 def declared(name: str, entry: Prompt | Kept, document: Document, place: Place, path: Path | None) -> Declared:
