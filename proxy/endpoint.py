@@ -23,6 +23,7 @@ from proxy.errors import GatewayError, shown
 from proxy.models import Call, Completion, Event
 from proxy.pace import Pace, merged
 from proxy.protocols import Dialect, Handler
+from proxy.target import PASSED_OVER
 
 WATCH_AFTER = 0.05
 """Seconds after which a call begins to watch for its client leaving, or up to twice as many; a cached answer is out by
@@ -203,6 +204,9 @@ def _remarks(call: Call) -> list[tuple[bytes, bytes]]:
         (b"x-cache-reason", call.cache_reason.encode()),
         (b"server-timing", _timing(call)),
     ]
+    if call.current is not None and call.attempts:
+        tried = sum(attempt.ended not in PASSED_OVER for attempt in call.attempts)
+        remarks += (b"x-target", _header(call.current.label)), (b"x-attempts", b"%d" % tried)
     if call.logged is False:
         remarks.append((b"x-logged", b"false"))
     return remarks

@@ -18,7 +18,7 @@ import httpx
 import yaml
 
 from proxy.app import PAREA, Gateway
-from proxy.config import load
+from proxy.config import Config, load
 from tests.live import Server
 
 
@@ -34,9 +34,9 @@ def written(folder: Path, config: dict[str, Any] | None) -> Path | None:
 class Local:
     """A gateway in a thread. Its environment is empty: what it may use is in the config alone."""
 
-    def __init__(self, folder: Path, config: dict[str, Any] | None = None) -> None:
+    def __init__(self, folder: Path, config: dict[str, Any] | Config | None = None) -> None:
         self.data = folder / "data"
-        self._config = load(written(folder, config), {})
+        self._config = config if isinstance(config, Config) else load(written(folder, config), {})
         self._server = Server(lambda: Gateway(self._config, self.data).app)
 
     def __enter__(self) -> Local:

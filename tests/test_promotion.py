@@ -147,3 +147,13 @@ def test_a_folder_gets_its_settings(path: Path) -> None:
     assert load(path, {}).deployments["team/f"].prompt == "one"
     assert path.read_text() == CONFIG
     assert {os.path.basename(one) for one in folder.iterdir()} == {"v1.yaml", "v2.yaml", "deployment.yaml"}
+
+
+def test_a_deployment_of_an_included_file_is_changed_there(path: Path) -> None:
+    included = path.rename(path.with_name("prompts.yaml"))
+    path.write_text("include: [prompts.yaml]\n")
+    assert load(path, {}).versions["p"].where == str(included)
+    promotion.write(promotion.promote(load(path, {}), "p@v2", "live"), path, {})
+    assert path.read_text() == "include: [prompts.yaml]\n"
+    assert "live: v2" in included.read_text()
+    assert load(path, {}).versions["p"].environments["live"].variants[0].deployment == "v2"

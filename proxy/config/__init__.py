@@ -17,19 +17,24 @@ from types import MappingProxyType
 
 from pydantic import SecretStr
 
+from proxy.config import routing
+from proxy.config.caching import cache
 from proxy.config.deployment import Deployment, Versions, find, versions
 from proxy.config.document import Document, Place, read
 from proxy.config.folder import Declared, gather
+from proxy.config.group import models, wildcards
 from proxy.config.hint import nearest
+from proxy.config.include import read_file, text_of
 from proxy.config.project import Project, problems, projects
 from proxy.config.prompt import Prompt
-from proxy.config.router import RouterSettings
+from proxy.config.route import Route, Source
+from proxy.config.router import GroupSettings, RouterSettings, Wildcard
 from proxy.config.settings import CacheSettings, File, LogSettings, ServerSettings
-from proxy.config.targets import Route, Source, providers, routes
-from proxy.config.validation import ConfigWarning, validated
+from proxy.config.targets import providers, routes
+from proxy.config.validation import ConfigWarning, validated, warned
 from proxy.errors import ConfigError, NotFound
 from proxy.target import Target
-from proxy.vendors import PREFIXES, infer, named
+from proxy.vendors import PREFIXES
 
 STARTER = Path(__file__).with_name("starter.yaml")
 """The commented config that `init` writes, which is also the built-in one."""
@@ -54,7 +59,8 @@ class Config:
     `providers` has every provider, with or without a key. `routes` has each entry of `model_list` and `sources` says
     where each provider's credential comes from. `deployments` has of each the version that its bare name means, of
     several the heaviest; `versions` has all. `files` are the files and folders that all of it was read from, or would
-    be if they were there.
+    be if they were there. `wildcards` are the names with a `*`, the more exact ones first; `groups` has what names say
+    for themselves.
     """
 
     name: str = "config"
@@ -73,6 +79,8 @@ class Config:
     routes: tuple[Route, ...] = ()
     sources: dict[str, Source] = field(default_factory=dict)
     files: tuple[Path, ...] = ()
+    wildcards: tuple[Wildcard, ...] = ()
+    groups: dict[str, GroupSettings] = field(default_factory=dict)
 
 
 def load(path: Path | None, environ: Mapping[str, str], texts: Mapping[Path, str] = MappingProxyType({})) -> Config:
@@ -82,55 +90,55 @@ def load(path: Path | None, environ: Mapping[str, str], texts: Mapping[Path, str
     """
 
     def text(path: Path) -> str:
-        return texts[path] if path in texts else _text(path)
+        return texts[path] if path in texts else text_of(path)
 
-    document = read(text(path or STARTER), str(path) if path else "built-in config", environ)
+    files: tuple[Path, ...] = ()
+    if path is None:
+        document = read(STARTER.read_text("utf-8"), "built-in config", environ)
+    else:
+        document, files = read_file(path, environ, text)
     file, warnings = validated(document)
-    known = providers(document, file, environ)
+    known = providers(document, file, document.environ)
     found = routes(document, file, known)
-    folder = gather(document, file, path, text, tuple(texts), environ)
+    names = routing.names(document, file, found)
+    router, groups = routing.router(document, file, names), routing.groups(document, file, names)
+    folder = gather(document, file, path, text, tuple(texts), document.environ)
     deployed = {one.name: versions(one.name, one.entry, one.path, one.place, one.where) for one in folder.declared}
     _check_modules(document, file)
     for one in folder.declared:
-        _check_prompts(one, found)
+        _check_prompts(one, names)
     for place, message in problems(file.projects, partial(_undeployed, deployed)):
         document.problem(place, message)
     if wrong := [one for one in (document, *folder.documents) if one.problems]:
         raise ConfigError("\n".join(one.error().message for one in wrong))
     warnings += folder.warnings
     warnings += [
-        ConfigWarning(f"model_list[{i}]", f"{_label(route)} is not used: {route.reason}", route.line, "target")
-        for i, route in enumerate(found)
+        ConfigWarning(route.key, f"{_label(route)} is not used: {route.reason}", route.line, "target", route.file)
+        for route in found
         if route.reason
     ]
-    warnings += _misspelt_modes(document, file)
+    warnings += _misspelt_modes(document, file) + routing.inexact(document, file, names)
+    cached, told = cache(document, file)
     return Config(
         name=document.name,
-        models=_models(found),
+        models=models(found),
         providers={name: source.target for name, source in known.items()},
         deployments={name: one.main for name, one in deployed.items()},
         versions=deployed,
         projects=projects(file.projects),
-        cache=file.cache,
+        cache=cached,
         log=file.log,
-        router=_router(file),
+        router=router,
         server=file.server,
         litellm=LiteLLMSettings(drop_params=file.litellm_settings.drop_params),
         master_key=file.general_settings.master_key,
-        warnings=tuple(sorted(warnings, key=lambda warning: warning.line)),
+        warnings=tuple(sorted([*warnings, *told], key=lambda warning: (warning.file, warning.line))),
         routes=tuple(found),
         sources=known,
-        files=(path, *folder.files) if path else (),
+        files=(*files, *folder.files),
+        wildcards=wildcards(found),
+        groups=groups,
     )
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError:
-        raise ConfigError(f"{path}: is no UTF-8 text") from None
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror or 'no such file'}") from None
 
 
 MODES = ("chat", "completion", "embedding", "responses")
@@ -143,30 +151,12 @@ def _misspelt_modes(document: Document, file: File) -> list[ConfigWarning]:
     for index, entry in enumerate(file.model_list):
         mode, place = entry.model_info.mode, ("model_list", index, "model_info", "mode")
         if mode is not None and mode not in MODES and (hint := nearest(mode, MODES)):
-            line = document.lines[place]
-            found.append(ConfigWarning(f"model_list[{index}].model_info.mode", f"is no mode that is known{hint}", line))
+            found.append(warned(document, place, f"is no mode that is known{hint}"))
     return found
-
-
-def _models(found: list[Route]) -> dict[str, tuple[Target, ...]]:
-    models: dict[str, tuple[Target, ...]] = {}
-    for route in found:
-        if route.reason is None:
-            models[route.name] = (*models.get(route.name, ()), route.source.target)
-    return models
 
 
 def _label(route: Route) -> str:
     return f"{route.name} -> {route.source.target.provider}/{route.source.target.model}"
-
-
-def _router(file: File) -> RouterSettings:
-    router, litellm, default = file.router_settings, file.litellm_settings, RouterSettings()
-    retries = router.num_retries if router.num_retries is not None else litellm.num_retries
-    return RouterSettings(
-        num_retries=default.num_retries if retries is None else retries,
-        timeout=router.timeout or litellm.request_timeout or default.timeout,
-    )
 
 
 def _undeployed(deployed: Mapping[str, Versions], deployment_id: str) -> str | None:
@@ -180,23 +170,18 @@ def _undeployed(deployed: Mapping[str, Versions], deployment_id: str) -> str | N
     return None
 
 
-def _check_prompts(declared: Declared, found: list[Route]) -> None:
-    names = {route.name for route in found}
+def _check_prompts(declared: Declared, names: routing.Names) -> None:
     entry = declared.entry
     for number, prompt in {"v1": entry}.items() if isinstance(entry, Prompt) else entry.versions.items():
         _check_prompt(*declared.stands[number], prompt, names)
 
 
-def _check_prompt(document: Document, place: Place, prompt: Prompt, names: set[str]) -> None:
+def _check_prompt(document: Document, place: Place, prompt: Prompt, names: routing.Names) -> None:
     if prompt.provider is not None and prompt.provider not in PREFIXES:
         document.problem((*place, "provider"), f"unknown provider{nearest(prompt.provider, PREFIXES)}")
-    elif prompt.model is not None and prompt.provider is None and not _resolvable(prompt.model, names):
-        hint = nearest(prompt.model, names)
-        document.problem((*place, "model"), f"no model_name of model_list, and no provider can be told from it{hint}")
-
-
-def _resolvable(model: str, names: set[str]) -> bool:
-    return model in names or named(model) is not None or infer(model) is not None
+    elif prompt.model is not None and prompt.provider is None and not names.has(prompt.model):
+        hint = names.hint(prompt.model)
+        document.problem((*place, "model"), f"{routing.UNKNOWN}{hint}")
 
 
 def _check_modules(document: Document, file: File) -> None:

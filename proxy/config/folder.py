@@ -51,7 +51,8 @@ class Declared:
     @property
     def where(self) -> str:
         """The file, for people."""
-        return self.stands[next(iter(self.stands))][0].name
+        document, place = self.stands[next(iter(self.stands))]
+        return document.file(place) or document.name
 
 
 @dataclass(slots=True)
@@ -68,7 +69,10 @@ class Folder:
 
 def gather(main: Document, file: File, path: Path | None, text: Text, more: Paths, environ: Environ) -> Folder:
     """Every deployment of the config at `path`, those of its block first, with what is wrong noted in the documents."""
-    block = [declared(name, entry, main, ("deployments", name), path) for name, entry in file.deployments.items()]
+    block = [
+        declared(name, entry, main, ("deployments", name), _stands(main, name, path))
+        for name, entry in file.deployments.items()
+    ]
     folder = _folder(main, file.deployments_folder, path)
     if folder is not None and folder.is_dir():
         found = read_folder(folder, more, text, environ)
@@ -86,6 +90,12 @@ def gather(main: Document, file: File, path: Path | None, text: Text, more: Path
             else:
                 one.document.problem((*one.place, *place), message)
     return found
+
+
+def _stands(main: Document, name: str, path: Path | None) -> Path | None:
+    """The file that an entry of the block stands in: the config, or one that it includes."""
+    included = main.file(("deployments", name))
+    return Path(included) if included else path
 
 
 def _folder(main: Document, given: str | None, path: Path | None) -> Path | None:
@@ -189,7 +199,7 @@ class _Reading:
     def _kept(self, name: str) -> None:
         """The deployment whose versions are files of one folder."""
         path = self._folder / name / SETTINGS
-        settings, document, _ = self._settings.get(name) or (Settings(), Document(str(path), {}, {(): 1}), path)
+        settings, document, _ = self._settings.get(name) or (Settings(), Document(str(path), {}, lines={(): 1}), path)
         versions = self._versions.get(name)
         first = document if name in self._settings or not versions else next(iter(versions.values()))[1]
         if name == ".":

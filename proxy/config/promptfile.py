@@ -62,7 +62,7 @@ def read_prompt(text: str, name: str, suffix: str, environ: Mapping[str, str]) -
     if suffix == ".yaml" and front is None:
         return read(text, name, environ)
     if front is None:
-        document = Document(name, {}, {(): 1})
+        document = Document(name, {}, lines={(): 1})
         document.problem((), "should begin with front matter: the deployment's keys between two lines of ---")
         return document
     # the line of the first --- is kept, so that every line keeps its number

@@ -31,7 +31,7 @@ def splice(text: str, name: str, place: Place, value: Value) -> str:
     if any(at[: len(place)] == place for at in before.variables):
         raise _refusal(name, place, "it comes from the environment")
     try:
-        spliced = _spliced(body, compose(body), place, value)
+        spliced = _spliced(body, compose(body, name), place, value)
         after = read(spliced, name, {}).data
     except (_Unclear, ConfigError):
         raise _refusal(name, place, "it is written in a way that is not understood here") from None
@@ -132,7 +132,7 @@ def _key(word: str | int) -> str:
     """A key as YAML wants it: in quotes where it would be read as something else."""
     text = str(word)
     try:
-        node = compose(f"{{{text}: x}}")
+        node = compose(f"{{{text}: x}}", "")
     except yaml.YAMLError:
         node = None
     pairs = node.value if isinstance(node, yaml.MappingNode) else []

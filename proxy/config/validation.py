@@ -28,12 +28,18 @@ _MESSAGES = {
 
 @dataclass(slots=True, frozen=True)
 class ConfigWarning:
-    """A key of the file that has no effect, or a target that is not used, and why."""
+    """A key that has no effect, or a target that is not used, and why; `file` is the included one that it is in."""
 
     key: str
     message: str
     line: int
     kind: Literal["key", "target"] = "key"
+    file: str = ""
+
+
+def warned(document: Document, place: Place, message: str) -> ConfigWarning:
+    """A warning of the key at `place`."""
+    return ConfigWarning(dotted(place), message, document.line(place), file=document.file(place))
 
 
 def validated(document: Document) -> tuple[File, list[ConfigWarning]]:
@@ -49,7 +55,7 @@ def validated(document: Document) -> tuple[File, list[ConfigWarning]]:
         _add_problems(document, error)
     if document.problems:
         raise document.error()
-    return file, [ConfigWarning(dotted(place), text, document.line(place)) for place, text in ignored.items()]
+    return file, [warned(document, place, text) for place, text in ignored.items()]
 
 
 def checked(document: Document, model: type[Model]) -> Model | None:

@@ -40,7 +40,7 @@ class Flight:
     """
 
     def __init__(self, call: Call, inner: Handler, landing: Landing, ended: Callable[[], None]) -> None:
-        self.call = replace(call, dropped={}, unfilled=list(call.unfilled), remarks={}, calls={})
+        self.call = replace(call, dropped={}, unfilled=list(call.unfilled), remarks={}, calls={}, attempts=[])
         self.chunks: list[Chunk] = []
         self.writable = True
         self._completion: Completion | None = None
@@ -98,7 +98,7 @@ class Flight:
         call.dropped.update(self.call.dropped)
         call.remarks.update(self.call.remarks)
         call.asked = self.call.asked
-        call.calls = self.call.calls
+        call.calls, call.attempts, call.current = self.call.calls, self.call.attempts, self.call.current
 
     def _leave(self, seat: int, call: Call) -> None:
         del self._watchers[seat]
@@ -126,7 +126,7 @@ class Flight:
             self._error, self._origin = error, error.__traceback__
         except BaseException:
             # A watcher must not take the end of this task for its own cancellation.
-            provider = self.call.targets[0].provider
+            provider = self.call.target.provider if self.call.target else ""
             self._error = UpstreamError("the call was broken off by the gateway", code="unavailable", provider=provider)
             raise
         finally:

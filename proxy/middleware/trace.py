@@ -86,7 +86,7 @@ def _record(
 ) -> Record:
     request, place = call.request, call.request.trace
     latency = call.elapsed()
-    target = call.targets[0] if call.targets else None
+    target = call.target
     provider = completion.provider if completion else target.provider if target else request.provider
     answered = completion.choices if completion else choices or []
     usage = completion.usage if completion else None
@@ -147,6 +147,8 @@ def _notes(
         notes["kind"] = request.kind
     if call.cache_status != "shared" and sum(call.calls.values()) > 1:
         notes["calls"] = dict(call.calls)
+    if call.attempts:
+        notes.update(_routed(call))
     if call.remarks:
         notes.update(call.remarks)
     if call.dropped:
@@ -168,11 +170,33 @@ def _notes(
     return notes
 
 
+def _routed(call: Call) -> dict[str, Json]:
+    """Which target it came to, and where that took more than one attempt, each of them and why it ended. A call that
+    was shared is told by the row of the caller that it was made for.
+    """
+    notes: dict[str, Json] = {}
+    if call.current is not None and call.current.id:
+        notes["target"] = call.current.id
+    attempts = call.attempts if call.cache_status != "shared" else []
+    if len(attempts) > 1 or any(attempt.ended not in ("success", "cancelled", "") for attempt in attempts):
+        notes["attempts"] = [
+            {
+                "target": attempt.target,
+                "model": attempt.name,
+                "ended": attempt.ended or "cancelled",
+                "status": attempt.status,
+                "seconds": round(attempt.seconds, 3),
+            }
+            for attempt in attempts
+        ]
+    return notes
+
+
 def _configuration(call: Call) -> dict[str, Json]:
     request = call.request
     params = {MODEL_PARAMS.get(name, name): value for name, value in veiled(request.params).items()}
     tools, choice = params.pop("tools", None), params.pop("tool_choice", None)
-    target = call.targets[0] if call.targets else None
+    target = call.target
     configuration: dict[str, Json] = {
         "model": request.model or (target.model if target else None),
         "provider": request.provider or (target.provider if target else None),

@@ -130,6 +130,11 @@ def test_a_path_is_a_name(tmp_path: Path) -> None:
     ]
 
 
+def test_a_folder_that_is_not_there_is_looked_for(tmp_path: Path) -> None:
+    assert loaded(tmp_path, {}).files == (tmp_path / "config.yaml", tmp_path / "deployments")
+    assert loaded(tmp_path, {}, "deployments_folder: ''").files == (tmp_path / "config.yaml",)
+
+
 def test_versions_are_files_of_one_folder(tmp_path: Path) -> None:
     versions = {"p/v1.md": front(model="gpt-4o") + "one", "p/v2.yaml": "{model: gpt-4o, prompt: two}"}
     assert loaded(tmp_path, versions).versions["p"].main.prompt == "two"

@@ -217,7 +217,12 @@ def test_a_key_for_another_provider_is_not_sent_to_this_one(config: Config) -> N
 
 def test_fallbacks_follow_in_order(config: Config) -> None:
     call = resolved(config, model="fast", fallbacks=["gpt-4o", "claude-haiku-4-5"])
-    assert [each.provider for each in call.targets] == ["groq", "openai", "anthropic"]
+    assert [[each.provider for each in group.targets] for group in call.groups] == [
+        ["groq", "openai"],
+        ["openai"],
+        ["anthropic"],
+    ]
+    assert call.targets == tuple(target for group in call.groups for target in group.targets)
 
 
 def test_every_prefix_leads_to_a_vendor_and_every_vendor_has_one() -> None:
