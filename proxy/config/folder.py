@@ -147,13 +147,18 @@ class _Reading:
         return self._found
 
     def _walk(self) -> list[Path]:
-        """The files below the folder. What begins with a dot is nobody's deployment."""
+        """The files below the folder, links followed. What begins with a dot is nobody's deployment."""
 
         def fail(error: OSError) -> None:
             raise ConfigError(f"{error.filename}: cannot be read: {error.strerror}") from None
 
         found: list[Path] = []
-        for folder, folders, files in os.walk(self._folder, onerror=fail, followlinks=False):
+        seen: set[str] = set()
+        for folder, folders, files in os.walk(self._folder, onerror=fail, followlinks=True):
+            if (real := os.path.realpath(folder)) in seen:
+                folders.clear()  # a link to where we have been
+                continue
+            seen.add(real)
             folders[:] = sorted(name for name in folders if not name.startswith("."))
             self._found.files.append(Path(folder))
             found += [Path(folder, name) for name in files if not name.startswith(".") and not name.endswith("~")]

@@ -217,6 +217,15 @@ def test_what_is_not_read_is_told(tmp_path: Path) -> None:
     ]
 
 
+def test_links_are_followed_and_not_in_a_circle(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "p.yaml").write_text("prompt: a")
+    (tmp_path / "elsewhere" / "back").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "deployments").mkdir()
+    (tmp_path / "deployments" / "team").symlink_to(tmp_path / "elsewhere")
+    assert list(loaded(tmp_path, {}).deployments) == ["team/p"]
+
+
 def test_another_folder_and_none(tmp_path: Path) -> None:
     loaded(tmp_path, {"p.yaml": "prompt: a"})
     (tmp_path / "prompts").mkdir()
