@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 import pkgutil
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -17,7 +18,8 @@ from types import MappingProxyType
 
 from pydantic import SecretStr
 
-from proxy.config import routing
+from proxy.caller import Caller
+from proxy.config import keys, prices, routing
 from proxy.config.caching import cache
 from proxy.config.deployment import Deployment, Versions, find, versions
 from proxy.config.document import Document, Place, read
@@ -58,9 +60,10 @@ class Config:
     `models` has the targets that can be called, in the file's order; a name with none that can be called is not in it.
     `providers` has every provider, with or without a key. `routes` has each entry of `model_list` and `sources` says
     where each provider's credential comes from. `deployments` has of each the version that its bare name means, of
-    several the heaviest; `versions` has all. `files` are the files and folders that all of it was read from, or would
-    be if they were there. `wildcards` are the names with a `*`, the more exact ones first; `groups` has what names say
-    for themselves.
+    several the heaviest; `versions` has all. `wildcards` are the names with a `*`, the more exact ones first; `groups`
+    has what names say for themselves. `keys` are who may call, by the SHA-256 of their keys. `files` are the files and
+    folders that all of it was read from, or would be if they were there, and `read_at` is when reading them began; a
+    configuration that was read again and says the same is equal.
     """
 
     name: str = "config"
@@ -79,8 +82,15 @@ class Config:
     routes: tuple[Route, ...] = ()
     sources: dict[str, Source] = field(default_factory=dict)
     files: tuple[Path, ...] = ()
+    read_at: float = field(default=0.0, compare=False)
     wildcards: tuple[Wildcard, ...] = ()
     groups: dict[str, GroupSettings] = field(default_factory=dict)
+    keys: dict[bytes, Caller] = field(default_factory=dict, repr=False)
+
+    @property
+    def closed(self) -> bool:
+        """Whether a request must bring a key."""
+        return self.master_key is not None or bool(self.keys)
 
 
 def load(path: Path | None, environ: Mapping[str, str], texts: Mapping[Path, str] = MappingProxyType({})) -> Config:
@@ -92,6 +102,7 @@ def load(path: Path | None, environ: Mapping[str, str], texts: Mapping[Path, str
     def text(path: Path) -> str:
         return texts[path] if path in texts else text_of(path)
 
+    began = time.time()
     files: tuple[Path, ...] = ()
     if path is None:
         document = read(STARTER.read_text("utf-8"), "built-in config", environ)
@@ -109,6 +120,7 @@ def load(path: Path | None, environ: Mapping[str, str], texts: Mapping[Path, str
         _check_prompts(one, names)
     for place, message in problems(file.projects, partial(_undeployed, deployed)):
         document.problem(place, message)
+    _check_keys(document, file, found, deployed)
     if wrong := [one for one in (document, *folder.documents) if one.problems]:
         raise ConfigError("\n".join(one.error().message for one in wrong))
     warnings += folder.warnings
@@ -136,8 +148,10 @@ def load(path: Path | None, environ: Mapping[str, str], texts: Mapping[Path, str
         routes=tuple(found),
         sources=known,
         files=(*files, *folder.files),
+        read_at=began,
         wildcards=wildcards(found),
         groups=groups,
+        keys=keys.callers(file.keys),
     )
 
 
@@ -182,6 +196,14 @@ def _check_prompt(document: Document, place: Place, prompt: Prompt, names: routi
     elif prompt.model is not None and prompt.provider is None and not names.has(prompt.model):
         hint = names.hint(prompt.model)
         document.problem((*place, "model"), f"{routing.UNKNOWN}{hint}")
+
+
+def _check_keys(document: Document, file: File, found: list[Route], deployed: Mapping[str, Versions]) -> None:
+    asked = {name: {one.model for one in kept.versions.values()} for name, kept in deployed.items()}
+    for place, message in keys.problems(file.keys, file.server.dialects):
+        document.problem(place, message)
+    for place, message in prices.problems(file.keys, models(found), asked):
+        document.problem(place, message)
 
 
 def _check_modules(document: Document, file: File) -> None:
