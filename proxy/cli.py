@@ -20,7 +20,7 @@ from proxy.commands import config_option, data_option, load
 from proxy.errors import GatewayError
 from proxy.places import check_port, config_path, data_folder, private
 
-COMMANDS = ("cache", "check", "init", "keys", "traces")
+COMMANDS = ("cache", "check", "deployments", "init", "keys", "traces")
 """The commands with a file of their own in `commands/`, which has one of the same name."""
 
 
@@ -65,6 +65,7 @@ def main() -> None:
       parea-proxy traces                      the latest calls
       parea-proxy traces 0190d3f2             one call and everything below it
       parea-proxy cache stats                 what the cache holds
+      parea-proxy deployments list --stats    the deployed prompts, and how each version does
       parea-proxy keys list                   what each key may spend, and has
     """
 

@@ -218,6 +218,23 @@ class ProjectUse:
     uuid: str | None = None
 
 
+@dataclass(slots=True, frozen=True)
+class VersionUse:
+    """What the rows that are kept say of one version of a deployment; `latency` is the median of what was not cached,
+    in seconds, `score` the mean of all scores and `feedback` that of people's. None where there is nothing to say.
+    """
+
+    deployment_id: str
+    version: str | None
+    calls: int
+    errors: int
+    cost: float
+    latency: float | None
+    score: float | None
+    feedback: float | None
+    last_used: str | None
+
+
 @runtime_checkable
 class Ledger(Protocol):
     """What a `TraceLog` also is that can hold keys to their budgets: it counts `Record.spent`, exactly, for all
@@ -264,6 +281,10 @@ class TraceLog(Protocol):
 
     async def projects(self) -> list[ProjectUse]:
         """Every project that was made or that a row names, by name."""
+        ...
+
+    async def versions(self, deployment_id: str | None = None) -> list[VersionUse]:
+        """The use of every version that rows name, of one deployment or of all."""
         ...
 
     async def health(self) -> dict[str, Any]:

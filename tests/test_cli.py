@@ -72,7 +72,18 @@ def record(trace_id: str, **fields: Any) -> Record:
 
 
 @pytest.mark.parametrize(
-    "command", ["--version", "--help", "check", "init", "traces", "traces none", "cache stats", "cache clear"]
+    "command",
+    [
+        "--version",
+        "--help",
+        "check",
+        "init",
+        "traces",
+        "traces none",
+        "cache stats",
+        "cache clear",
+        "deployments list --stats",
+    ],
 )
 def test_no_command_but_serve_imports_what_serving_needs(command: str) -> None:
     stored(Path.home() / ".parea-proxy", record("a"))

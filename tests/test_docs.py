@@ -9,7 +9,9 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from proxy import cli
 from proxy.config.foreign import BLOCKS, IGNORED, known
 from proxy.config.missing import TOPICS, topic_of
 from proxy.config.routing import STRATEGIES
@@ -44,6 +46,32 @@ def test_the_queries_run() -> None:
         connection.execute(statement)
     connection.close()
     assert len(statements) == 4
+
+
+def test_the_commands_of_deployments_do_what_the_page_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its files are written, its commands are run one after the other, and what stands below one is its output."""
+    page = (DOCS / "deployments.md").read_text()
+    written = re.findall(r"`(deployments/[\w./]+)`:\n\n```\w+\n(.*?)```", page, re.DOTALL)
+    for name, text in written:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    (tmp_path / "config.yaml").write_text("model_list: [{model_name: echo, litellm_params: {model: echo/echo}}]")
+    monkeypatch.chdir(tmp_path)
+    ran = 0
+    for commands, output in re.findall(r"```sh\n(.*?)```(?:\n\n```text\n(.*?)```)?", page, re.DOTALL):
+        said = "".join(_ran(command) for command in commands.splitlines())
+        assert not output or [line.rstrip() for line in said.splitlines()] == output.splitlines()
+        ran += len(commands.splitlines())
+    assert (len(written), ran) == (5, 10)
+
+
+def _ran(command: str) -> str:
+    program, *arguments = command.split()
+    if program == "cat":
+        return Path(*arguments).read_text()
+    result = CliRunner().invoke(cli.main, arguments, prog_name=program)
+    assert result.exit_code == 0, (command, result.output)
+    return result.output
 
 
 def forms() -> list[tuple[str, str]]:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def keys() -> None:
-    """Make keys for the config's `keys`, and see what they have spent."""
+    """Make keys for the config, and see what they have spent."""
 
 
 @keys.command()

@@ -62,8 +62,8 @@ class Config:
     where each provider's credential comes from. `deployments` has of each the version that its bare name means, of
     several the heaviest; `versions` has all. `wildcards` are the names with a `*`, the more exact ones first; `groups`
     has what names say for themselves. `keys` are who may call, by the SHA-256 of their keys. `files` are the files and
-    folders that all of it was read from, and `read_at` is when reading them began; a configuration that was read again
-    and says the same is equal.
+    folders that all of it was read from, or would be if they were there, and `read_at` is when reading them began; a
+    configuration that was read again and says the same is equal.
     """
 
     name: str = "config"

@@ -51,12 +51,15 @@ class Declared:
     @property
     def where(self) -> str:
         """The file, for people."""
-        return self.stands[next(iter(self.stands))][0].name
+        document, place = self.stands[next(iter(self.stands))]
+        return document.file(place) or document.name
 
 
 @dataclass(slots=True)
 class Folder:
-    """What a folder holds. `files` are the folders and the files that were read, `documents` all that was found."""
+    """What a folder holds. `files` are the folders and the files that were read or looked for, `documents` what the
+    files say.
+    """
 
     declared: list[Declared] = field(default_factory=list)
     documents: list[Document] = field(default_factory=list)
@@ -71,7 +74,10 @@ def gather(main: Document, file: File, path: Path | None, text: Text, more: Path
         for name, entry in file.deployments.items()
     ]
     folder = _folder(main, file.deployments_folder, path)
-    found = read_folder(folder, more, text, environ) if folder is not None else Folder()
+    if folder is not None and folder.is_dir():
+        found = read_folder(folder, more, text, environ)
+    else:
+        found = Folder(files=[folder] if folder is not None else [])  # it may come to be there
     for one in found.declared:
         if one.name in file.deployments:
             main.problem(("deployments", one.name), f"stands in {one.document.name}, too")
@@ -93,13 +99,13 @@ def _stands(main: Document, name: str, path: Path | None) -> Path | None:
 
 
 def _folder(main: Document, given: str | None, path: Path | None) -> Path | None:
-    """The folder to read: the one that the config names, from where the config is, else the default if it is there."""
+    """The folder to read, if it is there: the one that the config names, from where the config is, or the default."""
     if path is None or given == "":
         return None
     folder = path.parent / (given or DEFAULT)
     if given is not None and not folder.is_dir():
         main.problem(("deployments_folder",), "no such folder (it is looked for from where the config file is)")
-    return folder if folder.is_dir() else None
+    return folder
 
 
 def declared(name: str, entry: Prompt | Kept, document: Document, place: Place, path: Path | None) -> Declared:
@@ -141,13 +147,18 @@ class _Reading:
         return self._found
 
     def _walk(self) -> list[Path]:
-        """The files below the folder. What begins with a dot is nobody's deployment."""
+        """The files below the folder, links followed. What begins with a dot is nobody's deployment."""
 
         def fail(error: OSError) -> None:
             raise ConfigError(f"{error.filename}: cannot be read: {error.strerror}") from None
 
         found: list[Path] = []
-        for folder, folders, files in os.walk(self._folder, onerror=fail, followlinks=False):
+        seen: set[str] = set()
+        for folder, folders, files in os.walk(self._folder, onerror=fail, followlinks=True):
+            if (real := os.path.realpath(folder)) in seen:
+                folders.clear()  # a link to where we have been
+                continue
+            seen.add(real)
             folders[:] = sorted(name for name in folders if not name.startswith("."))
             self._found.files.append(Path(folder))
             found += [Path(folder, name) for name in files if not name.startswith(".") and not name.endswith("~")]

@@ -28,7 +28,7 @@ from proxy import timestamps
 from proxy.config.settings import LogSettings
 from proxy.errors import ConfigError, GatewayError, NotReady
 from proxy.ids import project_uuid
-from proxy.protocols import ProjectUse, TracePage, TraceQuery
+from proxy.protocols import ProjectUse, TracePage, TraceQuery, VersionUse
 from proxy.record import Record
 from proxy.stores.database import BUSY_TIMEOUT, DAMAGE, TROUBLE, code, open_writer
 from proxy.stores.debts import Debt, Debts, charge
@@ -141,6 +141,9 @@ class SQLiteLog:
 
     async def projects(self) -> list[ProjectUse]:
         return await asyncio.to_thread(self._reader.projects)
+
+    async def versions(self, deployment_id: str | None = None) -> list[VersionUse]:
+        return await asyncio.to_thread(self._reader.versions, deployment_id)
 
     async def health(self) -> dict[str, Any]:
         return {

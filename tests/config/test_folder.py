@@ -130,6 +130,11 @@ def test_a_path_is_a_name(tmp_path: Path) -> None:
     ]
 
 
+def test_a_folder_that_is_not_there_is_looked_for(tmp_path: Path) -> None:
+    assert loaded(tmp_path, {}).files == (tmp_path / "config.yaml", tmp_path / "deployments")
+    assert loaded(tmp_path, {}, "deployments_folder: ''").files == (tmp_path / "config.yaml",)
+
+
 def test_versions_are_files_of_one_folder(tmp_path: Path) -> None:
     versions = {"p/v1.md": front(model="gpt-4o") + "one", "p/v2.yaml": "{model: gpt-4o, prompt: two}"}
     assert loaded(tmp_path, versions).versions["p"].main.prompt == "two"
@@ -210,6 +215,15 @@ def test_what_is_not_read_is_told(tmp_path: Path) -> None:
         ("README.md", "is not read: it has no front matter, the deployment's keys between two lines of ---"),
         ("p.promt", "is not read: the name should end with .yaml, .md or .prompt"),
     ]
+
+
+def test_links_are_followed_and_not_in_a_circle(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "p.yaml").write_text("prompt: a")
+    (tmp_path / "elsewhere" / "back").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "deployments").mkdir()
+    (tmp_path / "deployments" / "team").symlink_to(tmp_path / "elsewhere")
+    assert list(loaded(tmp_path, {}).deployments) == ["team/p"]
 
 
 def test_another_folder_and_none(tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ def test_a_file_by_its_name_alone(tmp_path: Path) -> None:
     path = write(tmp_path, {"a.yaml": "include: b.yaml", "b.yaml": f"model_list: [{ECHO % 'm'}]"})
     config = load(path, {})
     assert list(config.models) == ["m"]
-    assert config.files == (path, tmp_path / "b.yaml")
+    assert config.files == (path, tmp_path / "b.yaml", tmp_path / "deployments")
 
 
 def test_lists_go_on_and_mappings_keep_what_the_included_file_has_not(tmp_path: Path) -> None:
@@ -71,7 +71,7 @@ def test_what_two_files_include_is_read_once_and_after_all_others(tmp_path: Path
     }
     config = load(write(tmp_path, files), {})
     assert list(config.models) == ["a", "b", "c", "d"]
-    assert [path.name for path in config.files] == ["a.yaml", "b.yaml", "c.yaml", "d.yaml"]
+    assert [path.name for path in config.files] == ["a.yaml", "b.yaml", "c.yaml", "d.yaml", "deployments"]
 
 
 def test_a_file_that_is_not_beside_its_including_one_may_be_beside_the_main_one(tmp_path: Path) -> None:

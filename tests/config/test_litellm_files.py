@@ -71,7 +71,7 @@ def found(name: str) -> Expected:
         retries={group: settings.num_retries for group, settings in config.groups.items()},
         wildcards=[one.pattern for one in config.wildcards],
         cache=changed(config.cache),
-        files=[str(path.relative_to(FILES)) for path in config.files[1:]],
+        files=[str(path.relative_to(FILES)) for path in config.files[1:-1]],  # the last is the folder of deployments
         warnings=[
             " ".join([*([Path(one.file).name] if one.file else []), str(one.line), one.key]) for one in config.warnings
         ],
