@@ -48,9 +48,11 @@ from proxy.middleware.steps import steps
 from proxy.middleware.trace import trace
 from proxy.models import ALL, Json, LogPolicy
 from proxy.protocols import CacheStore, Handler, Middleware, Provider, Surface, TraceLog, refusal
+from proxy.providers.pricelist import PriceList
 from proxy.record import Record
 from proxy.routes.status import about, health, ready
 from proxy.server import run
+from proxy.stores.board import Board
 from proxy.stores.keyfile import any_key
 
 PAREA = "/api/parea/v1"
@@ -90,6 +92,7 @@ class Gateway:
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.log: TraceLog = plugins.make("stores", config.log.store, "trace_log", data, config.log)
         self.cache: CacheStore = plugins.make("stores", config.cache.store, "cache_store", data, config.cache)
+        self.board = Board(data / "board")
         echo = plugins.load("providers", "echo", "provider")()
         lite = plugins.load("providers", "litellm", "provider")(
             strict_params=config.litellm.strict_params,
@@ -98,7 +101,8 @@ class Gateway:
             plans=data / "plans.json",
         )
         self.providers: Mapping[str, Provider] = {"echo": echo, "": lite}
-        names, self.balance = Names(config), Balance()
+        names, prices = Names(config), PriceList()
+        self.balance = Balance(self.board, config.router, prices.price)
         self.handler = chain(
             route(self.providers, config.router, names.group, self.balance),
             place(self.log),
@@ -184,6 +188,7 @@ class Gateway:
     async def _stop(self) -> None:
         for provider in self.providers.values():
             await provider.close()
+        self.board.close()
         await self.cache.close()
         await self.log.close()
 

@@ -123,7 +123,11 @@ def serve(path: Path | None, host: str, port: int, data: Path | None, workers: i
     check_key(host, config.master_key)
     check_port(host, port)
     folder = private(data_folder(data, path))
-    told = [f"{config.name}, line {one.line}: {one.key} {one.message}" for one in config.warnings if one.kind == "key"]
+    told = [
+        f"{one.file or config.name}, line {one.line}: {one.key} {one.message}"
+        for one in config.warnings
+        if one.kind == "key"
+    ]
     if log_level in {"info", "debug"}:
         from proxy.banner import banner
 

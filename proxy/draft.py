@@ -1,8 +1,12 @@
-"""A streamed answer while it is being put together: chunks in, choices out."""
+"""A streamed answer while it is being put together: chunks in, choices out.
+
+What must stay true: a chunk costs what it brings, however much there is already.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from io import StringIO
 
 from proxy.models import Choice, Chunk, Json, ToolCall
@@ -17,7 +21,7 @@ class Draft:
     def __init__(self) -> None:
         self._text: dict[int, StringIO] = {}
         self._reasoning: dict[int, StringIO] = {}
-        self._calls: dict[int, dict[int, ToolCall]] = {}
+        self._calls: dict[int, dict[int, tuple[ToolCall, StringIO]]] = {}
         self._logprobs: dict[int, Json] = {}
         self._extra: dict[int, dict[str, Json]] = {}
 
@@ -34,15 +38,18 @@ class Draft:
         if chunk.reasoning:
             self._reasoning.setdefault(chunk.index, StringIO()).write(chunk.reasoning)
         if chunk.logprobs:
-            self._logprobs[chunk.index] = joined(self._logprobs.get(chunk.index), chunk.logprobs)
+            self._logprobs[chunk.index] = _joined(self._logprobs.get(chunk.index), chunk.logprobs)
         if chunk.extra:
-            self._extra[chunk.index] = joined(self._extra.get(chunk.index), chunk.extra)
+            self._extra[chunk.index] = _joined(self._extra.get(chunk.index), chunk.extra)
         for part in chunk.tool_calls:
             calls = self._calls.setdefault(chunk.index, {})
-            call = calls.setdefault(part.index, ToolCall(index=part.index))
+            found = calls.get(part.index)
+            if found is None:
+                found = calls[part.index] = ToolCall(index=part.index), StringIO()
+            call, arguments = found
             call.id = call.id or part.id
             call.name = call.name or part.name
-            call.arguments += part.arguments
+            arguments.write(part.arguments)
 
     def choices(self, finish_reasons: Mapping[int, str] | None = None) -> list[Choice]:
         """The choices so far, in order of index; without an entry in `finish_reasons` a choice ends with `stop`."""
@@ -52,11 +59,11 @@ class Draft:
             Choice(
                 index=index,
                 text=_said(self._text.get(index)),
-                tool_calls=[call for _, call in sorted(self._calls.get(index, {}).items())],
+                tool_calls=_called(self._calls.get(index, {})),
                 finish_reason=reasons.get(index, "stop"),
                 reasoning=_said(self._reasoning.get(index)),
-                logprobs=self._logprobs.get(index),
-                extra=self._extra.get(index, {}),
+                logprobs=_whole(self._logprobs.get(index)),
+                extra=_whole(self._extra.get(index, {})),
             )
             for index in indices
         ]
@@ -66,16 +73,38 @@ def _said(pieces: StringIO | None) -> str:
     return pieces.getvalue() if pieces is not None else ""
 
 
+def _called(calls: dict[int, tuple[ToolCall, StringIO]]) -> list[ToolCall]:
+    return [replace(call, arguments=arguments.getvalue()) for _, (call, arguments) in sorted(calls.items())]
+
+
 PIECES = frozenset({"refusal", "data", "transcript", "thinking"})
 """The texts among a message's further fields that are streamed in pieces; any other comes whole."""
 
 
-def joined(old: Json, new: Json, name: str = "") -> Json:
-    """Two pieces of one JSON value: lists one after the other, objects field by field, texts of `PIECES` in a row."""
-    if isinstance(old, list) and isinstance(new, list):
-        return [*old, *new]
-    if isinstance(old, dict) and isinstance(new, dict):
-        return {**old, **{key: joined(old.get(key), value, key) for key, value in new.items()}}
-    if name in PIECES and isinstance(old, str) and isinstance(new, str):
-        return old + new
+def _joined(old: Json, new: Json, name: str = "") -> Json:
+    """`old` with `new` in it: lists one after the other, objects field by field, texts of `PIECES` in a row.
+
+    `old` is None or what this function gave before, and is changed; `new` stays as it is.
+    """
+    if isinstance(new, list):
+        if not isinstance(old, list):
+            return list(new)
+        old.extend(new)
+        return old
+    if isinstance(new, dict):
+        grown = old if isinstance(old, dict) else {}
+        for key, value in new.items():
+            grown[key] = _joined(grown.get(key), value, key)
+        return grown
+    if isinstance(new, str) and name in PIECES:
+        pieces = old if isinstance(old, StringIO) else StringIO()
+        pieces.write(new)
+        return pieces
     return old if new is None else new
+
+
+def _whole(value: Json) -> Json:
+    """What `_joined` gave, as JSON."""
+    if isinstance(value, StringIO):
+        return value.getvalue()
+    return {key: _whole(field) for key, field in value.items()} if isinstance(value, dict) else value

@@ -16,7 +16,7 @@ import orjson
 from pydantic import BaseModel
 
 from proxy.errors import GatewayError, Unprocessable
-from proxy.models import Call, Completion, Event
+from proxy.models import Call, Completion, Event, Json
 from proxy.record import Record
 from proxy.target import Target
 
@@ -126,6 +126,12 @@ class Provider(Protocol):
 
     def complete(self, call: Call, target: Target) -> AsyncGenerator[Event, None]:
         """One call to `target`; notes in `call.dropped` what could not be sent. Raises `UpstreamError`."""
+        ...
+
+    async def explain(self, call: Call, target: Target) -> dict[str, Json]:
+        """The parameters that a call to `target` would send, by OpenAI's names, without calling; notes in
+        `call.dropped` what could not be sent. Raises `UpstreamError` for what would be refused.
+        """
         ...
 
     def start(self) -> object:

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
-from proxy.draft import Draft, joined
+from typing import Any
+
+import pytest
+
+from proxy.draft import Draft
 from proxy.models import Chunk, ToolCall
 
 
@@ -24,12 +28,27 @@ def test_further_fields_of_a_message_are_put_together() -> None:
 
 
 def test_an_id_that_comes_twice_is_no_longer_for_it() -> None:
-    assert joined({"id": "x"}, {"id": "x"}) == {"id": "x"}
+    draft = Draft()
+    draft.add(Chunk(extra={"audio": {"id": "x"}}))
+    draft.add(Chunk(extra={"audio": {"id": "x"}}))
+    assert draft.choices()[0].extra == {"audio": {"id": "x"}}
 
 
-def test_nothing_takes_nothing_away() -> None:
-    assert joined({"id": "x"}, None) == {"id": "x"}
-    assert joined(None, {"id": "x"}) == {"id": "x"}
+@pytest.mark.parametrize("chunks", [[{"id": "x"}, {"id": None}], [{"id": None}, {"id": "x"}]])
+def test_nothing_takes_nothing_away(chunks: list[dict[str, Any]]) -> None:
+    draft = Draft()
+    for extra in chunks:
+        draft.add(Chunk(extra=extra))
+    assert draft.choices()[0].extra == {"id": "x"}
+
+
+def test_what_is_put_together_is_not_changed() -> None:
+    first: dict[str, Any] = {"content": [{"token": "a"}], "audio": {"data": "AA"}}
+    draft = Draft()
+    for _ in range(3):
+        draft.add(Chunk(logprobs=first, extra=first))
+    assert first == {"content": [{"token": "a"}], "audio": {"data": "AA"}}
+    assert draft.choices()[0].extra == {"content": [{"token": "a"}] * 3, "audio": {"data": "AAAAAA"}}
 
 
 def test_choices_are_apart() -> None:

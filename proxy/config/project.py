@@ -6,7 +6,7 @@ project that was read is whole: its default is one of its environments, and its 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -86,8 +86,10 @@ def projects(blocks: Mapping[str, ProjectKeys]) -> dict[str, Project]:
     return {name: _project(name, block) for name, block in blocks.items()}
 
 
-def problems(blocks: Mapping[str, ProjectKeys], deployments: Collection[str]) -> list[tuple[tuple[str, ...], str]]:
-    """What only the whole file can tell to be wrong: where it stands, and what it is."""
+def problems(
+    blocks: Mapping[str, ProjectKeys], wrong: Callable[[str], str | None]
+) -> list[tuple[tuple[str, ...], str]]:
+    """What only the whole file can tell to be wrong: where it stands, and what it is. `wrong` judges a deployment."""
     found: list[tuple[tuple[str, ...], str]] = []
     ids: dict[str, str] = {}
     for name, project in projects(blocks).items():
@@ -101,9 +103,8 @@ def problems(blocks: Mapping[str, ProjectKeys], deployments: Collection[str]) ->
         for environment in project.environments.values():
             here = (*place, "environments", environment.name, *(["experiment"] if environment.experiment else []))
             for variant in environment.variants:
-                if variant.deployment not in deployments:
-                    there = (*here, variant.deployment) if environment.experiment else here
-                    found.append((there, f"no such deployment{nearest(variant.deployment, deployments)}"))
+                if message := wrong(variant.deployment):
+                    found.append(((*here, variant.deployment) if environment.experiment else here, message))
     return found
 
 

@@ -14,9 +14,9 @@ from collections.abc import Iterator
 
 import orjson
 
-from proxy.dialects.anthropic_count import estimate
 from proxy.dialects.blocks import Block, Blocks, Step, parsed
 from proxy.dialects.sse import named
+from proxy.estimate import estimate
 from proxy.ids import derived_id
 from proxy.models import Call, Completion, Event, Json, Usage
 

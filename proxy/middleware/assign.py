@@ -33,8 +33,7 @@ def assign(config: Config) -> Step:
             return
         project = _project(config, ids, place)
         environment = _environment(project, request.environment)
-        subject = place.session_id or place.end_user or place.trace_id
-        variant = draw(environment, subject)
+        variant = draw(environment, subject(place))
         request.deployment_id = variant.deployment
         place.project_name, place.project_uuid = project.name, project.id
         call.remarks["environment"] = environment.name
@@ -51,6 +50,11 @@ def _complete(config: Config, ids: dict[str, Project], place: TraceContext) -> N
         place.project_uuid = known.id
     elif place.project_name is None and (known := ids.get(place.project_uuid or "")) is not None:
         place.project_name = known.name
+
+
+def subject(place: TraceContext) -> str:
+    """Who gets the same with every call: a session, else an end user, else the call alone."""
+    return place.session_id or place.end_user or place.trace_id
 
 
 def draw(environment: Environment, subject: str) -> Variant:

@@ -1,7 +1,7 @@
 """An attempt: one call to one target, from its begin to what became of it.
 
-What must stay true: each attempt is told to the balance once at its begin and once at its end, however it ends, and
-without waiting; it ends before its `Completion` goes out, so that the row and the headers can say so.
+What must stay true: an attempt, which began with the balance's choice, is told to it once at its end, however it ends,
+and without waiting; it ends before its `Completion` goes out, so that the row and the headers can say so.
 """
 
 from __future__ import annotations
@@ -17,16 +17,27 @@ from proxy.target import Attempt, Group, Target
 
 
 class Trial:
-    """One attempt under way. `limit` is moved to its time limits; `end` is when the whole call must be over.
+    """One attempt under way. `limit` is moved to its time limits; `end` is when the whole call must be over; `tokens`
+    is what it was thought to take when it was chosen.
 
     The total time and the one between two events are the target's, or else its group's; so is the one until the first
     event, of an answer that is streamed.
     """
 
-    __slots__ = ("_attempt", "_balance", "_begun", "_end", "_first", "_limit", "_loop", "began", "idle", "target")
+    __slots__ = (
+        "_attempt", "_balance", "_begun", "_end", "_first", "_limit", "_loop", "_tokens", "began", "idle", "target",
+    )  # fmt: skip
 
     def __init__(
-        self, balance: Balance, call: Call, group: Group, target: Target, *, limit: Deadline, end: float
+        self,
+        balance: Balance,
+        call: Call,
+        group: Group,
+        target: Target,
+        *,
+        limit: Deadline,
+        end: float,
+        tokens: int = 0,
     ) -> None:
         self.target = target
         self.began = False
@@ -42,13 +53,13 @@ class Trial:
         if call.request.stream:
             self._first = target.first_token_timeout or group.first_token_timeout
             self.idle = target.idle_timeout or group.idle_timeout
+        self._tokens = tokens
         self._attempt = Attempt(target.label, group.name)
         call.attempts.append(self._attempt)
         call.current, call.asked = target, call.asked or time.perf_counter()
         when = self._end if self._first is None else min(self._end, self._begun + self._first)
         if when != limit.when:
             limit.move(when)
-        balance.begin(target)
 
     def begin(self) -> None:
         """Its first event has come."""
@@ -93,4 +104,6 @@ class Trial:
         if attempt.ended:
             return
         attempt.ended, attempt.status, attempt.seconds = ended, status, self._loop.time() - self._begun
-        self._balance.end(self.target, ended, tokens=tokens, retry_after=retry_after)
+        self._balance.end(
+            self.target, ended, tokens=tokens, retry_after=retry_after, estimate=self._tokens, begun=self._begun
+        )

@@ -69,7 +69,8 @@ class Router:
         try:
             while True:
                 target = way.series.fresh() or await way.next()
-                trial = Trial(self.balance, call, way.series.group, target, limit=limit, end=end)
+                tokens, group = way.series.tokens, way.series.group
+                trial = Trial(self.balance, call, group, target, limit=limit, end=end, tokens=tokens)
                 provider = self.providers.get(target.provider) or self.providers[""]
                 try:
                     async with aclosing(sampled(provider, asked, target)) as events:

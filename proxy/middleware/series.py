@@ -12,6 +12,7 @@ import random
 from collections.abc import Sequence
 
 from proxy.errors import UpstreamError
+from proxy.estimate import estimate
 from proxy.middleware.balance import Balance
 from proxy.models import Call
 from proxy.target import Attempt, Group, Target
@@ -35,7 +36,7 @@ class Series:
 
     __slots__ = (
         "_again", "_backoff", "_balance", "_call", "_end", "_left", "_passed", "_pause", "_repeated", "_untried",
-        "failure", "group",
+        "failure", "group", "tokens",
     )  # fmt: skip
 
     def __init__(
@@ -50,6 +51,8 @@ class Series:
         self._pause = pause
         self._backoff = backoff
         self._repeated = 0
+        self.tokens = _thought(call) if any(target.tpm is not None for target in group.targets) else 0
+        """What the call is thought to take from a target's limit, if one of them has any."""
         self._untried: Sequence[Target] = group.targets
         self._again: list[tuple[float, Target]] = []
         """Those that failed for a moment, each with the time from which on it may be asked again."""
@@ -75,7 +78,7 @@ class Series:
                 self._left -= 1
                 return target
             waiting = [*self._untried, *(each for when, each in self._again if when < self._end)]
-            wait = max(self._balance.wait(waiting), MOMENT) if waiting else patience
+            wait = max(self._balance.wait(waiting, self.tokens), MOMENT) if waiting else patience
             if wait >= patience or loop.time() + wait >= self._end:
                 return None
             patience -= wait
@@ -113,10 +116,10 @@ class Series:
     def refusal(self) -> UpstreamError:
         """Why no target was asked at all, and when one may be."""
         targets = self.group.targets
-        reasons = [self._balance.reason(target) for target in targets]
+        reasons = [self._balance.reason(target, self.tokens) for target in targets]
         limited = all(reason == "limited" for reason in reasons)
         told = "at the limit of its rate" if limited else "resting after failures, or at the limit of its rate"
-        wait = self._balance.wait(targets)
+        wait = self._balance.wait(targets, self.tokens)
         return UpstreamError(
             f"model {self.group.name!r}: each of its targets ({len(targets)}) is {told}; try again in {wait:.1f} s",
             code="rate_limited" if limited else "unavailable",
@@ -126,11 +129,18 @@ class Series:
 
     def _choose(self, targets: Sequence[Target]) -> Target | None:
         """The balance's choice. Those that it could not make are noted, each once."""
-        chosen = self._balance.choose(self.group, targets)
+        chosen = self._balance.choose(self.group, targets, self.tokens)
         if chosen is not None and len(targets) == 1:
             return chosen
         for target in targets:
-            if target is not chosen and id(target) not in self._passed and (reason := self._balance.reason(target)):
+            if target is chosen or id(target) in self._passed:
+                continue
+            if reason := self._balance.reason(target, self.tokens):
                 self._passed.add(id(target))
                 self._call.attempts.append(Attempt(target.label, self.group.name, reason))
         return chosen
+
+
+def _thought(call: Call) -> int:
+    """The tokens of what is sent. Those of the answer are known when it has ended."""
+    return estimate(call.request.messages or [], call.request.params)

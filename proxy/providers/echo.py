@@ -42,6 +42,9 @@ class Echo:
         )
         yield Completion([choice], usage, model=target.model, provider=target.provider, cost=0.0)
 
+    async def explain(self, call: Call, target: Target) -> dict[str, Json]:
+        return {**target.params, **call.request.params}
+
     def start(self) -> None:
         return None
 

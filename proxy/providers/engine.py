@@ -122,7 +122,7 @@ def _set_up(litellm: Any) -> None:
 
     from proxy.providers import corrections
     from proxy.providers.fetching import pinned
-    from proxy.providers.transport import SyncGuard, guarded, unfollowed
+    from proxy.providers.transport import SyncGuard, bounded, guarded
 
     silence.install()
     litellm.suppress_debug_info = True
@@ -132,7 +132,7 @@ def _set_up(litellm: Any) -> None:
     url_utils.validate_url = pinned(url_utils.validate_url, url_utils.SSRFError)
     transport = aiohttp_transport.LiteLLMAiohttpTransport
     transport.handle_async_request = guarded(transport.handle_async_request)
-    Google.__call__ = unfollowed(Google.__call__)
+    Google.__call__ = bounded(Google.__call__)
     litellm.utils.get_token_counter_new = lambda: _no_count
     litellm.utils.dispatch_success_logging = litellm.utils.update_response_metadata = _nothing
     secret_redaction.python_redact_string = _short(secret_redaction.python_redact_string)

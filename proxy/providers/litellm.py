@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from proxy.errors import NotReady
-from proxy.models import Call, Completion, Event
+from proxy.models import Call, Completion, Event, Json
 from proxy.providers import (
     answers,
     clients,
@@ -25,6 +25,7 @@ from proxy.providers import (
     failures,
     names,
     remains,
+    standins,
     wrapper,
 )
 from proxy.providers import usage as usages
@@ -117,6 +118,16 @@ class LiteLLM:
         finally:
             if source is not None:
                 source.close()
+
+    async def explain(self, call: Call, target: Target) -> dict[str, Json]:
+        routed = names.route(target)
+        names.check(routed)
+        if call.request.kind == "embedding":
+            plan = self._preparation.start(call, routed)
+            embeddings.prepare(plan)
+        else:
+            plan = await self._preparation.plan(call, routed)
+        return {name: value for name, value in standins.filled(plan.arguments, plan.own).items() if name != "prompt"}
 
     async def _embedded(self, call: Call, routed: Target, target: Target) -> Completion:
         """The vectors of a call for them, which comes in one piece however it was asked for."""

@@ -8,9 +8,9 @@ from __future__ import annotations
 from fastapi import APIRouter
 from pydantic import BaseModel
 
-from proxy.dialects.anthropic_count import estimate
 from proxy.dialects.anthropic_messages import messages, tools
 from proxy.dialects.anthropic_schema import CountTokens
+from proxy.estimate import estimate
 from proxy.routes.strict import StrictRoute
 
 

@@ -1,8 +1,9 @@
 """The models of the config as OpenAI's clients list them, and Anthropic's: one path, told apart by the header
 `anthropic-version`, which only the latter send.
 
-Listed is what can be asked for as it stands: the names of `model_list`, and the deployments as `deployment/<id>`. Any
-`provider/model` can be asked for besides.
+Listed is what can be asked for as it stands: the names of `model_list`, their aliases but for the hidden ones, and the
+deployments as `deployment/<id>`, with their environments and versions where several are kept. Any `provider/model` can
+be asked for besides.
 """
 
 from __future__ import annotations
@@ -52,8 +53,16 @@ def router(config: Config) -> APIRouter:
 def _owners(config: Config) -> dict[str, str]:
     """The providers of all names, that of a deployment being its model's."""
     owners = {name: targets[0].provider for name, targets in config.models.items()}
-    for name, deployment in config.deployments.items():
-        owners.setdefault(DEPLOYMENT + name, deployment.provider or owners.get(deployment.model or "") or "config")
+    for alias, name in config.router.aliases.items():
+        if alias not in config.router.hidden:
+            owners.setdefault(alias, owners.get(name) or "config")
+    for name, versions in config.versions.items():
+        asked = {name: versions.main}
+        if versions.kept:
+            asked |= {f"{name}:{one}": versions.heaviest(environment) for one, environment in versions.places().items()}
+            asked |= {f"{name}@{number}": version for number, version in versions.versions.items()}
+        for one, deployment in asked.items():
+            owners.setdefault(DEPLOYMENT + one, deployment.provider or owners.get(deployment.model or "") or "config")
     return owners
 
 

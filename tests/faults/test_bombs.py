@@ -5,6 +5,7 @@ than `server.max_response`, and nothing of it afterwards.
 from __future__ import annotations
 
 import gzip
+import json
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -19,6 +20,7 @@ from tests.faults.plugin import Figure
 from tests.faults.ways import WAYS, Client, Question, config
 from tests.gateway import Process
 from tests.upstreams.fleet import Fleet
+from tests.upstreams.vertex import Vertex
 
 pytestmark = pytest.mark.fault("U4")
 
@@ -172,6 +174,29 @@ def test_u4_nothing_is_left_of_them(client: Client, bomber: Bomber, figure: Figu
     left = megabytes(client, "VmRSS") - before
     figure(f"memory's growth over {count} bombs, by {way}", f"{left:.0f} MB")
     assert left < ALLOWED
+
+
+@pytest.mark.parametrize("case", ["600 MiB of text", "gzip"])
+def test_u4_a_token_without_end(
+    bomber: Bomber, fleet: Fleet, tmp_path: Path, figure: Figure, grown: list[float], case: str
+) -> None:
+    """Google's tokens are bought by another library than calls are made with."""
+    vertex = fleet["vertexai"]
+    assert isinstance(vertex, Vertex)
+    found: dict[str, Any] = config(fleet)
+    account = {**json.loads(vertex.credentials), "token_uri": f"http://127.0.0.1:{bomber.port}/token"}
+    found["providers"]["vertexai"]["vertex_credentials"] = json.dumps(account)
+    bomber.bomb, bomber.times = BOMBS[case], 600
+    with Process(tmp_path, found) as running, Client(running, timeout=200) as client:
+        running.wait_for("/ready")
+        before = megabytes(client, "VmRSS")
+        forget_peak(client)
+        answer = client.ask(Question("vertexai", WAYS[0]))
+        grown.append(megabytes(client, "VmHWM") - before)
+        assert (answer.failed, answer.status, answer.code) == (True, 502, "bad_answer"), answer
+        assert client.ask(Question("groq", WAYS[0])).good
+    assert grown[-1] < ALLOWED
+    figure("memory's growth under a bomb, at its peak", f"at most {max(grown):.0f} MB")
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from proxy.config.router import RouterSettings
 from proxy.errors import BadRequest, NotFound, UpstreamError
 from proxy.middleware.balance import Balance
 from proxy.middleware.route import route
-from proxy.models import Call, Choice, Chunk, Completion, CompletionRequest, Event, ToolCall, TraceContext, Usage
+from proxy.models import Call, Choice, Chunk, Completion, CompletionRequest, Event, Json, ToolCall, TraceContext, Usage
 from proxy.protocols import Handler
 from proxy.target import Group, Target
 
@@ -51,6 +51,9 @@ class Scripted:
         finally:
             self.closed += 1
 
+    async def explain(self, call: Call, target: Target) -> dict[str, Json]:
+        return {}
+
     def start(self) -> None: ...
     async def ready(self) -> str | None: ...
     async def close(self) -> None: ...
@@ -69,22 +72,31 @@ class Rests(Balance):
     def _left(self, target: Target) -> float:
         return max(0.0, self.until.get(target.model, 0.0) - asyncio.get_running_loop().time())
 
-    def choose(self, group: Group, targets: Sequence[Target]) -> Target | None:
-        return next((target for target in targets if not self._left(target)), None)
+    def choose(self, group: Group, targets: Sequence[Target], tokens: int = 0) -> Target | None:
+        chosen = next((target for target in targets if not self._left(target)), None)
+        if chosen is not None:
+            self.said.append((chosen.model, "begin"))
+        return chosen
 
-    def reason(self, target: Target) -> str:
+    def reason(self, target: Target, tokens: int = 0) -> str:
         return self.why if self._left(target) else ""
 
-    def wait(self, targets: Sequence[Target]) -> float:
+    def wait(self, targets: Sequence[Target], tokens: int = 0) -> float:
         return min(map(self._left, targets))
-
-    def begin(self, target: Target) -> None:
-        self.said.append((target.model, "begin"))
 
     def told(self, target: Target, seconds: float) -> None:
         self.said.append((target.model, "told"))
 
-    def end(self, target: Target, ended: str, *, tokens: int = 0, retry_after: float | None = None) -> None:
+    def end(
+        self,
+        target: Target,
+        ended: str,
+        *,
+        tokens: int = 0,
+        retry_after: float | None = None,
+        estimate: int = 0,
+        begun: float | None = None,
+    ) -> None:
         self.said.append((target.model, ended))
         self.tokens += tokens
 
@@ -128,7 +140,7 @@ def routing(
             raise NotFound(f"no model {name}")
         return known[name]
 
-    return route({"": providers[0]}, RouterSettings(**settings), lookup, balance or Balance(), backoff=backoff)
+    return route({"": providers[0]}, RouterSettings(**settings), lookup, balance or Rests(), backoff=backoff)
 
 
 async def events(handler: Handler, asked: Call) -> list[Event]:
@@ -189,7 +201,7 @@ async def test_a_request_s_own_fallback_is_asked_after_the_last_attempt() -> Non
 
 async def test_a_provider_of_its_own_name_is_preferred() -> None:
     own, other = Scripted([DONE]), Scripted([DONE])
-    handler = route({"p": own, "": other}, RouterSettings(), lambda name: group(name), Balance())
+    handler = route({"p": own, "": other}, RouterSettings(), lambda name: group(name), Rests())
     await events(handler, call("m"))
     assert (own.asked, other.asked) == (["m"], [])
 

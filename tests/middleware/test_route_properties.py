@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
+from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,7 +16,7 @@ from proxy.errors import UpstreamError
 from proxy.middleware.balance import Balance
 from proxy.middleware.route import RETRIES_ON_REQUEST, route
 from proxy.middleware.series import OF_THE_REQUEST
-from proxy.models import Call, Choice, Chunk, Completion, CompletionRequest, Event, TraceContext, Usage
+from proxy.models import Call, Choice, Chunk, Completion, CompletionRequest, Event, Json, TraceContext, Usage
 from proxy.target import Group, Target
 
 LIMIT = 0.5
@@ -66,23 +67,35 @@ class Upstreams:
         finally:
             self.open -= 1
 
+    async def explain(self, call: Call, target: Target) -> dict[str, Json]:
+        return {}
+
     def start(self) -> None: ...
     async def ready(self) -> str | None: ...
     async def close(self) -> None: ...
 
 
 class Books(Balance):
-    """The balance in order, with an account of what it is told."""
+    """The balance in the file's order, with an account of what it is told."""
 
     def __init__(self) -> None:
         self.under_way = 0
         self.begun = 0
 
-    def begin(self, target: Target) -> None:
+    def choose(self, group: Group, targets: Sequence[Target], tokens: int = 0) -> Target | None:
         self.under_way += 1
         self.begun += 1
+        return targets[0]
 
-    def end(self, target: Target, ended: str, *, tokens: int = 0, retry_after: float | None = None) -> None:
+    def reason(self, target: Target, tokens: int = 0) -> str:
+        return ""
+
+    def wait(self, targets: Sequence[Target], tokens: int = 0) -> float:
+        return 0.0
+
+    def told(self, target: Target, seconds: float) -> None: ...
+
+    def end(self, target: Target, ended: str, **_: Any) -> None:
         self.under_way -= 1
         assert ended
 

@@ -16,9 +16,22 @@ from proxy.errors import BadRequest, UpstreamError
 from proxy.middleware.balance import Balance
 from proxy.middleware.route import route
 from proxy.middleware.samples import MOST, merged, ranked, rate, sampled, summed
-from proxy.models import Call, Choice, Chunk, Completion, CompletionRequest, Event, Kind, ToolCall, TraceContext, Usage
+from proxy.models import (
+    Call,
+    Choice,
+    Chunk,
+    Completion,
+    CompletionRequest,
+    Event,
+    Json,
+    Kind,
+    ToolCall,
+    TraceContext,
+    Usage,
+)
 from proxy.providers.litellm import LiteLLM
 from proxy.providers.parameters import NEVER
+from proxy.stores.board import Board
 from proxy.target import Group, Target
 from proxy.vendors import VENDORS
 from tests.middleware.calls import settle
@@ -60,6 +73,9 @@ class Fake:
                     yield event
         finally:
             self.closed.append(place)
+
+    async def explain(self, call: Call, target: Target) -> dict[str, Json]:
+        return {}
 
     def start(self) -> None: ...
     async def ready(self) -> str | None: ...
@@ -410,7 +426,8 @@ async def test_all_is_repeated_before_the_first_event_and_nothing_after_it(begun
     provider = Fake(first, said("x", "x"), said("a", "a"), said("b", "b"))
     call = asking(stream=True, n=2)
     call.groups = (Group(name="m", targets=(ALONE,), num_retries=1),)
-    handler = route({"": provider}, RouterSettings(), lambda name: call.groups[0], Balance(), backoff=0.001)
+    balance = Balance(Board(), RouterSettings(), lambda target: None)
+    handler = route({"": provider}, RouterSettings(), lambda name: call.groups[0], balance, backoff=0.001)
     events: list[Event] = []
     try:
         async with aclosing(handler(call)) as running:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from proxy.errors import BadRequest, UpstreamError
 from proxy.middleware.samples import MOST, sampled
-from proxy.models import Call, Choice, Chunk, Completion, CompletionRequest, Event, Kind, TraceContext, Usage
+from proxy.models import Call, Choice, Chunk, Completion, CompletionRequest, Event, Json, Kind, TraceContext, Usage
 from proxy.target import Target
 from tests.middleware.calls import settle
 
@@ -61,6 +61,9 @@ class Teller:
             yield Completion(choices, Usage(3, 2), target.model, target.provider, cost=0.5, system_fingerprint=said)
         finally:
             self.under_way -= 1
+
+    async def explain(self, call: Call, target: Target) -> dict[str, Json]:
+        return {}
 
     def start(self) -> None: ...
     async def ready(self) -> str | None: ...

@@ -56,6 +56,34 @@ def test_it_is_found_by_its_name() -> None:
     assert plugins.load("providers", "litellm", "provider") is LiteLLM
 
 
+# what would be sent
+
+
+@vendors
+async def test_it_tells_what_it_would_send(fleet: Fleet, provider: LiteLLM, name: str) -> None:
+    asked: dict[str, Json] = {
+        "temperature": 0.3,
+        "seed": 7,
+        "max_tokens": 50,
+        "logit_bias": {"5": 1},
+        "stop": ["x"],
+        "min_p": 0.5,
+    }
+    told = a_call(**asked)
+    parameters = await provider.explain(told, fleet.target(name))
+    assert fleet[name].requests == []
+    sent = a_call(**asked)
+    await ask(provider, fleet.target(name), sent)
+    assert told.dropped == sent.dropped
+    assert "min_p" in told.dropped, "nobody's parameter here"
+    body = json.loads(fleet[name].requests[-1].body)
+    assert parameters["temperature"] == 0.3
+    assert "0.3" in json.dumps(body)
+    assert asked.keys() & body.keys() <= parameters.keys()
+    if name == "openai":
+        assert asked.keys() & body.keys() == parameters.keys() & asked.keys()
+
+
 # keys
 
 
@@ -575,6 +603,37 @@ async def test_a_provider_that_is_closed_while_loading_says_so(fleet: Fleet) -> 
     if await provider.ready():
         with pytest.raises(NotReady):
             await ask(provider, fleet.target("openai"))
+
+
+AGAIN = """
+import asyncio, sys
+from proxy.providers.engine import Engine
+
+async def interrupted(name):
+    engine = Engine()
+    engine.start()
+    while name not in sys.modules:
+        await asyncio.sleep(0)
+    await engine.close()
+
+async def loaded():
+    engine = Engine()
+    litellm = await engine.loaded()
+    print(litellm.__name__, engine.reason())
+    await engine.close()
+
+for name in sys.argv[1:]:
+    asyncio.run(interrupted(name))
+asyncio.run(loaded())
+"""
+
+
+@pytest.mark.parametrize("name", ["aiohttp.client_exceptions", "openai.types", "litellm.types.utils", "litellm.utils"])
+def test_a_load_that_was_given_up_does_not_spoil_the_next(name: str) -> None:
+    """One gateway after the other in one process: the first ends while a package is half there."""
+    command = [sys.executable, "-c", AGAIN, name]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=50, check=False)
+    assert done.stdout == "litellm None\n", done.stderr[-2000:]
 
 
 def test_importing_the_module_does_not_import_litellm() -> None:
