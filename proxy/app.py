@@ -5,7 +5,7 @@
 
 The pipeline of a completion, outermost first:
 
-    place -> trace -> assign -> resolve -> render -> cache -> route -> provider
+    place -> trace -> enroll -> assign -> resolve -> render -> admit -> cache -> route -> provider
 
 The port opens before FastAPI and LiteLLM are imported; both are loaded in slices between requests, and only who needs
 them waits.
@@ -31,8 +31,9 @@ from proxy.door import Door, Limits, room
 from proxy.endpoint import Endpoint
 from proxy.errors import ConfigError
 from proxy.front import Front
-from proxy.guard import LOOPBACK, Guard, check_key, is_loopback
+from proxy.guard import LOOPBACK, Guard, check_key, fenced, is_loopback
 from proxy.loader import load as load_module
+from proxy.middleware.admit import admit, enroll
 from proxy.middleware.assign import assign
 from proxy.middleware.balance import Balance
 from proxy.middleware.cache import cache
@@ -47,7 +48,7 @@ from proxy.middleware.session import Sessions
 from proxy.middleware.steps import steps
 from proxy.middleware.trace import trace
 from proxy.models import ALL, Json, LogPolicy
-from proxy.protocols import CacheStore, Handler, Middleware, Provider, Surface, TraceLog, refusal
+from proxy.protocols import CacheStore, Handler, Middleware, Provider, Step, Surface, TraceLog, refusal
 from proxy.providers.pricelist import PriceList
 from proxy.record import Record
 from proxy.routes.status import about, health, ready
@@ -107,7 +108,8 @@ class Gateway:
             route(self.providers, config.router, names.group, self.balance),
             place(self.log),
             trace(self.write),
-            steps(restrict(self.policy), assign(config), resolve(config, names), render),
+            steps(restrict(self.policy), *self._enrolled(), assign(config), resolve(config, names), render),
+            *self._admitted(names),
             cache(self.cache, any_key(data / "cache.key")),
         )
         self.surfaces: list[Surface] = [
@@ -127,7 +129,15 @@ class Gateway:
             key=config.master_key,
             max_body=config.server.max_body,
             refuse=self.refuse,
+            callers=config.keys,
         )
+
+    def _enrolled(self) -> list[Step]:
+        """Without keys nothing is to be looked at."""
+        return [enroll(self.config)] if self.config.keys else []
+
+    def _admitted(self, names: Names) -> list[Middleware]:
+        return [admit(self.config, names, self.log, self.board)] if self.config.keys else []
 
     def write(self, record: Record) -> asyncio.Future[bool]:
         """Take a finished record through the processors to the log."""
@@ -173,13 +183,14 @@ class Gateway:
             routers.append((HUMANLOOP, humanloop.router(self.config, self.log, self.write, self.update)))
         if "scale" in self.config.server.dialects:
             routers.append(("/v5", scale.router(self.config)))
-        return web.build(
+        app = web.build(
             routers,
             prefix=PAREA,
             refuse=self.refuse,
             surfaces=self.surfaces,
             max_depth=self.config.server.max_depth,
         )
+        return fenced(app, self.refuse) if self.config.keys else app
 
     async def _start(self) -> None:
         for provider in self.providers.values():
@@ -218,7 +229,7 @@ def serve(
     SIGTERM and SIGINT let running answers finish for `GRACE` seconds; a second one does not. Raises `ConfigError` when
     `host` is not loopback and no key is configured.
     """
-    check_key(host, config.master_key)
+    check_key(host, config.closed)
     prepare()
     server = config.server
     connections = room(server.max_connections)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import orjson
 from pydantic import BaseModel
@@ -216,6 +216,21 @@ class ProjectUse:
     last_used: str | None
     calls: int
     uuid: str | None = None
+
+
+@runtime_checkable
+class Ledger(Protocol):
+    """What a `TraceLog` also is that can hold keys to their budgets: it counts `Record.spent`, exactly, for all
+    processes that share it.
+    """
+
+    def spent(self, key: str, since: str) -> int:
+        """Nanodollars that the key called `key` has spent from the day `since` on, by all records whose future has told
+        that they are committed, and perhaps some more. Answers at once.
+
+        Raises `NotReady` where that cannot be told, or what is spent from now on could not be counted.
+        """
+        ...
 
 
 class TraceLog(Protocol):

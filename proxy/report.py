@@ -53,6 +53,7 @@ def summary(config: Config) -> dict[str, Any]:
         },
         "projects": {name: _project(one) for name, one in config.projects.items()},
         "master_key": config.master_key is not None,
+        "keys": [caller.name for caller in config.keys.values()],
         "warnings": [dataclasses.asdict(warning) for warning in config.warnings],
     }
 
@@ -81,8 +82,8 @@ def show(config: Config) -> None:
         if warning.kind == "key":
             where = _clean(f"{warning.file}{', ' * bool(warning.file)}line {warning.line}")
             console.print(Text(f"warning: {where}: {warning.key} {warning.message}", style="yellow"))
-    if config.master_key is None:
-        console.print(Text("No master_key: only this machine is served.", style="dim"))
+    if not config.closed:
+        console.print(Text("No master_key and no keys: only this machine is served.", style="dim"))
 
 
 def _targets(config: Config) -> Table:

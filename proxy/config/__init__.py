@@ -17,7 +17,8 @@ from types import MappingProxyType
 
 from pydantic import SecretStr
 
-from proxy.config import routing
+from proxy.caller import Caller
+from proxy.config import keys, prices, routing
 from proxy.config.caching import cache
 from proxy.config.deployment import Deployment, Versions, find, versions
 from proxy.config.document import Document, Place, read
@@ -59,7 +60,8 @@ class Config:
     `providers` has every provider, with or without a key. `routes` has each entry of `model_list` and `sources` says
     where each provider's credential comes from. `deployments` has of each the version that its bare name means, of
     several the heaviest; `versions` has all. `files` are the files and folders that all of it was read from.
-    `wildcards` are the names with a `*`, the more exact ones first; `groups` has what names say for themselves.
+    `wildcards` are the names with a `*`, the more exact ones first; `groups` has what names say for themselves. `keys`
+    are who may call, by the SHA-256 of their keys.
     """
 
     name: str = "config"
@@ -80,6 +82,12 @@ class Config:
     files: tuple[Path, ...] = ()
     wildcards: tuple[Wildcard, ...] = ()
     groups: dict[str, GroupSettings] = field(default_factory=dict)
+    keys: dict[bytes, Caller] = field(default_factory=dict, repr=False)
+
+    @property
+    def closed(self) -> bool:
+        """Whether a request must bring a key."""
+        return self.master_key is not None or bool(self.keys)
 
 
 def load(path: Path | None, environ: Mapping[str, str], texts: Mapping[Path, str] = MappingProxyType({})) -> Config:
@@ -108,6 +116,7 @@ def load(path: Path | None, environ: Mapping[str, str], texts: Mapping[Path, str
         _check_prompts(one, names)
     for place, message in problems(file.projects, partial(_undeployed, deployed)):
         document.problem(place, message)
+    _check_keys(document, file, found, deployed)
     if wrong := [one for one in (document, *folder.documents) if one.problems]:
         raise ConfigError("\n".join(one.error().message for one in wrong))
     warnings += folder.warnings
@@ -137,6 +146,7 @@ def load(path: Path | None, environ: Mapping[str, str], texts: Mapping[Path, str
         files=(*files, *folder.files),
         wildcards=wildcards(found),
         groups=groups,
+        keys=keys.callers(file.keys),
     )
 
 
@@ -181,6 +191,14 @@ def _check_prompt(document: Document, place: Place, prompt: Prompt, names: routi
     elif prompt.model is not None and prompt.provider is None and not names.has(prompt.model):
         hint = names.hint(prompt.model)
         document.problem((*place, "model"), f"{routing.UNKNOWN}{hint}")
+
+
+def _check_keys(document: Document, file: File, found: list[Route], deployed: Mapping[str, Versions]) -> None:
+    asked = {name: {one.model for one in kept.versions.values()} for name, kept in deployed.items()}
+    for place, message in keys.problems(file.keys, file.server.dialects):
+        document.problem(place, message)
+    for place, message in prices.problems(file.keys, models(found), asked):
+        document.problem(place, message)
 
 
 def _check_modules(document: Document, file: File) -> None:

@@ -15,7 +15,7 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag
 from proxy.config.block import Block
 from proxy.config.fields import Name, Weight
 from proxy.config.hint import nearest
-from proxy.ids import derived_id
+from proxy.ids import derived_id, project_uuid
 
 
 def _some(value: object) -> object:
@@ -79,6 +79,15 @@ class Project:
     id: str
     default: str
     environments: dict[str, Environment]
+
+
+DEFAULT = "default"
+"""The project of what names none: Parea's API gives it where its client says nothing."""
+
+
+def ids_of(name: str) -> tuple[str, ...]:
+    """The ids by which clients may know the project called `name`, besides one of its own: Humanloop's and Parea's."""
+    return derived_id("pr", name), project_uuid(name)
 
 
 def projects(blocks: Mapping[str, ProjectKeys]) -> dict[str, Project]:

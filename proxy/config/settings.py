@@ -26,6 +26,7 @@ from proxy.config.fields import (
     Text,
     Url,
 )
+from proxy.config.keys import KeyBlock
 from proxy.config.project import ProjectKeys
 from proxy.config.prompt import Params
 from proxy.config.reliability import GroupKeys, Limit, LiteLLMKeys, RouterKeys
@@ -201,6 +202,7 @@ class File(Block):
     deployments: dict[Name, Entry] = {}
     deployments_folder: str | None = None
     projects: dict[Name, ProjectKeys] = {}
+    keys: dict[Name, KeyBlock] = {}
     cache: CacheSettings = CacheSettings()
     log: LogSettings = LogSettings()
     server: ServerSettings = ServerSettings()

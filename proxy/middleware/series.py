@@ -12,7 +12,7 @@ import random
 from collections.abc import Sequence
 
 from proxy.errors import UpstreamError
-from proxy.estimate import estimate
+from proxy.estimate import expected
 from proxy.middleware.balance import Balance
 from proxy.models import Call
 from proxy.target import Attempt, Group, Target
@@ -143,4 +143,4 @@ class Series:
 
 def _thought(call: Call) -> int:
     """The tokens of what is sent. Those of the answer are known when it has ended."""
-    return estimate(call.request.messages or [], call.request.params)
+    return expected(call.request.messages or [], call.request.params)

@@ -16,6 +16,7 @@ from typing import Any
 import orjson
 
 from proxy import timestamps
+from proxy.caller import nanodollars
 from proxy.draft import Draft
 from proxy.errors import GatewayError, UpstreamError
 from proxy.middleware.veil import veiled
@@ -93,6 +94,8 @@ def _record(
     provider = completion.provider if completion else target.provider if target else request.provider
     answered = completion.choices if completion else choices or []
     usage = completion.usage if completion else None
+    cost = completion.cost if completion else call.estimated_cost
+    hit = bool(completion and completion.cache_hit)
     return Record(
         trace_id=place.trace_id,
         root_trace_id=place.root_trace_id,
@@ -117,18 +120,20 @@ def _record(
         input_tokens=usage.prompt_tokens if usage else None,
         output_tokens=usage.completion_tokens if usage else None,
         total_tokens=usage.total_tokens if usage else None,
-        cost=completion.cost if completion else None,
+        cost=cost,
         latency=latency,
         time_to_first_token=first if request.stream else None,
         start_timestamp=timestamps.at(call.started_at),
         end_timestamp=timestamps.at(call.started_at + latency),
         status=status,
         error=_message(error),
-        cache_hit=bool(completion and completion.cache_hit),
+        cache_hit=hit,
         notes=_notes(call, completion, answered, error),
         sample_rate=request.policy.rate,
         extra=place.extra,
         policy=request.policy,
+        key=call.caller.name if call.caller else None,
+        spent=nanodollars(cost) if call.caller and not hit else 0,
     )
 
 
@@ -163,6 +168,8 @@ def _notes(
         notes["unfilled"] = list(call.unfilled)
     if completion and completion.usage.estimated:
         notes["usage_estimated"] = True
+    if call.estimated_cost is not None:
+        notes["cost_estimated"] = True
     if completion and completion.choices:
         notes["finish_reason"] = completion.choices[0].finish_reason
     if len(answered) > 1 or (answered and answered[0].index != 0):

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from proxy.errors import NotReady
+from proxy.estimate import estimate
 from proxy.models import Call, Completion, Event, Json
 from proxy.providers import (
     answers,
@@ -101,7 +102,7 @@ class LiteLLM:
                     yield chunk
             counted = reader.usage if source.counted else None
             choices = reader.finish(source.reason, counted=counted is not None)
-            usage = usages.tokens(counted) or usages.estimate(plan.messages, choices)
+            usage = usages.tokens(counted) or estimate(plan.messages, choices)
             tier = reader.tier or plan.wanted.get("service_tier")
             cost = await self._prices.cost(routed, counted, usage, reader.model, tier)
             self._plans.served(call, plan, routed, reader.model)
@@ -143,7 +144,7 @@ class LiteLLM:
             )
         self._plans.missed()
         vectors, counted, model = await embeddings.ask(send, plan)
-        usage = usages.tokens(counted) or usages.estimate(plan.messages, [])
+        usage = usages.tokens(counted) or estimate(plan.messages, [])
         cost = await self._prices.cost(routed, counted, usage, model)
         return Completion([], usage, target.model, target.provider, cost=cost, embeddings=vectors)
 

@@ -103,6 +103,13 @@ class Reader:
             ).fetchone()
         return found
 
+    def spent(self, key: str, since: str) -> int:
+        """Nanodollars that a key has spent since a day."""
+        with self._connection() as connection:
+            query = "SELECT coalesce(sum(nanodollars), 0) FROM spend WHERE key = ? AND day >= ?"
+            (nanodollars,) = connection.execute(query, (key, since)).fetchone()
+        return int(nanodollars)
+
     def projects(self) -> list[ProjectUse]:
         """Every project that was made or that a row names, by name."""
         with self._connection() as connection:

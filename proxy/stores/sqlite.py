@@ -6,6 +6,8 @@ What must stay true:
   is full).
 * Nothing here ever raises into an answer: a full, locked, read-only or damaged database costs rows, which are counted
   as dropped and reported by `health`, and it is used again as soon as it can be.
+* What calls cost their keys is counted in the transaction of their rows. What could not be written is owed, and while
+  something is, nobody is told what was spent.
 * The order in which rows, edits and lost draws arrive does not change what is stored, nor the totals.
 """
 
@@ -14,7 +16,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
-import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -25,12 +26,14 @@ import orjson
 
 from proxy import timestamps
 from proxy.config.settings import LogSettings
-from proxy.errors import ConfigError, GatewayError
+from proxy.errors import ConfigError, GatewayError, NotReady
+from proxy.ids import project_uuid
 from proxy.protocols import ProjectUse, TracePage, TraceQuery
 from proxy.record import Record
 from proxy.stores.database import BUSY_TIMEOUT, DAMAGE, TROUBLE, code, open_writer
+from proxy.stores.debts import Debt, Debts, charge
 from proxy.stores.reader import Reader, open_readonly
-from proxy.stores.rows import APPEND, APPLY_EDITS, EDIT, STAND_IN, Row, batch, encode, encode_edit
+from proxy.stores.rows import APPEND, APPLY_EDITS, EDIT, STAND_IN, Row, batch, charge_of, encode, encode_edit
 from proxy.stores.sampling import belongs, fold, lost_roots
 from proxy.stores.shortcut import Shortcut
 from proxy.stores.writer import Writer
@@ -38,9 +41,6 @@ from proxy.stores.writer import Writer
 __all__ = ["SQLiteLog", "open_readonly"]
 
 logger = logging.getLogger(__name__)
-
-PROJECTS = uuid.UUID("8f7f2a4e-0d0e-5c53-9d0b-6f0f3f1f8a11")
-"""The namespace of project uuids: made from the name, they are the same in every process, stored or not."""
 
 ORPHANED = "-7 days"
 """How long an edit waits for its row."""
@@ -53,6 +53,9 @@ class _Project:
     name: str
     uuid: str
     created_at: str
+
+
+_Item = Row | _Project | Debt
 
 
 class SQLiteLog:
@@ -86,20 +89,27 @@ class SQLiteLog:
             self._trouble(error)
         # A commit that syncs is the thread's in any case.
         self._shortcut = Shortcut(path) if synchronous == "normal" else None
-        self._writer: Writer[Row | _Project] = Writer(
+        self._writer: Writer[_Item] = Writer(
             self._commit,
             shortcut=self._commit_here if self._shortcut else None,
             max_items=max_rows,
             max_bytes=max_bytes,
         )
+        self._debts = Debts(lambda debt: self._writer.put(debt, len(debt.charges)))
 
     def append(self, record: Record) -> asyncio.Future[bool]:
         try:
             row = encode(record)
+            committed = self._writer.put(row, row.size)
         except (TypeError, ValueError, RecursionError):
             logger.exception("a row of the trace log cannot be written as JSON")
-            return self._writer.refuse()
-        return self._writer.put(row, row.size)
+            committed = self._writer.refuse()
+        return self._debts.watch(spent, committed) if (spent := charge_of(record)) is not None else committed
+
+    def spent(self, key: str, since: str) -> int:
+        if not self._debts.paid() or self._reason is not None:
+            raise NotReady(f"what is spent cannot be counted: the log cannot be written ({self._reason or 'just now'})")
+        return self._reader.spent(key, since)
 
     def update(self, trace_id: str, fields: Mapping[str, Any]) -> asyncio.Future[bool]:
         edit = encode_edit(trace_id, fields)
@@ -122,7 +132,7 @@ class SQLiteLog:
         found = await self._readable(lambda: self._reader.project(name))
         if found is not None:
             return *found, False
-        made = _Project(name, str(uuid.uuid5(PROJECTS, name)), timestamps.text(self._now()))
+        made = _Project(name, project_uuid(name), timestamps.text(self._now()))
         await self._writer.put(made, len(name))
         stored = await self._readable(lambda: self._reader.project(name))
         uuid_, created_at = stored or (made.uuid, made.created_at)
@@ -142,6 +152,7 @@ class SQLiteLog:
         }
 
     async def close(self) -> None:
+        self._debts.paid()
         await self._writer.close()
         if self._shortcut is not None:
             await asyncio.to_thread(self._shortcut.close)
@@ -157,13 +168,13 @@ class SQLiteLog:
         except GatewayError:
             return None
 
-    def _commit_here(self, items: list[Row | _Project]) -> bool | None:
+    def _commit_here(self, items: list[_Item]) -> bool | None:
         """On the event loop; as long as there is trouble, the thread alone tries."""
         return self._reason is None and self._shortcut is not None and self._shortcut.commit(items)
 
     # What follows runs in the writer's thread.
 
-    def _commit(self, items: list[Row | _Project]) -> list[bool]:
+    def _commit(self, items: list[_Item]) -> list[bool]:
         try:
             self._transact(items)
         except ConfigError as error:
@@ -176,7 +187,7 @@ class SQLiteLog:
             self._reason = None
         return [True] * len(items)
 
-    def _recover(self, items: list[Row | _Project], error: sqlite3.Error) -> list[bool]:
+    def _recover(self, items: list[_Item], error: sqlite3.Error) -> list[bool]:
         if code(error) in DAMAGE and not self._suspect:
             # Once more on a file that is checked from end to end first, and moved aside if it fails.
             self._suspect = True
@@ -193,7 +204,7 @@ class SQLiteLog:
         self._trouble(error)
         return [False] * len(items)
 
-    def _transact(self, items: list[Row | _Project]) -> None:
+    def _transact(self, items: list[_Item]) -> None:
         connection = self._open()
         connection.execute("BEGIN IMMEDIATE")
         try:
@@ -206,6 +217,8 @@ class SQLiteLog:
                         "INSERT INTO projects VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
                         (item.name, item.uuid, item.created_at),
                     )
+                elif isinstance(item, Debt):
+                    charge(connection, item.charges)
             connection.execute("COMMIT")
         except BaseException:
             if connection.in_transaction:
@@ -234,6 +247,7 @@ class SQLiteLog:
 
 
 def _store(connection: sqlite3.Connection, rows: list[Row]) -> None:
+    charge(connection, [row.charge for row in rows if row.charge is not None])
     lost = lost_roots(connection, rows)
     kept = [row for row in rows if not belongs(row, lost)] if lost else rows
     stand_ins = [row.payload for row in kept if row.stand_in]
