@@ -205,8 +205,8 @@ def _remarks(call: Call) -> list[tuple[bytes, bytes]]:
         (b"x-cache-reason", call.cache_reason.encode()),
         (b"server-timing", _timing(call)),
     ]
-    if call.current is not None and call.attempts:
-        tried = sum(attempt.ended not in PASSED_OVER for attempt in call.attempts)
+    if call.current is not None and (attempts := call.attempts):
+        tried = len(attempts) if len(attempts) == 1 else sum(each.ended not in PASSED_OVER for each in attempts)
         remarks += (b"x-target", _header(call.current.label)), (b"x-attempts", b"%d" % tried)
     if call.allowance:
         remarks += call.allowance

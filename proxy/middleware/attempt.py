@@ -57,13 +57,16 @@ class Trial:
         self._attempt = Attempt(target.label, group.name)
         call.attempts.append(self._attempt)
         call.current, call.asked = target, call.asked or time.perf_counter()
-        limit.move(self._end if self._first is None else min(self._end, self._begun + self._first))
+        when = self._end if self._first is None else min(self._end, self._begun + self._first)
+        if when != limit.when:
+            limit.move(when)
 
     def begin(self) -> None:
         """Its first event has come."""
         self.began = True
         self._balance.told(self.target, self._loop.time() - self._begun)
-        self._limit.move(self._end)
+        if self._first is not None:
+            self._limit.move(self._end)
 
     def go_on(self, idle: float) -> None:
         """The next event is waited for from now on: the reader's time for the last one is not the provider's."""

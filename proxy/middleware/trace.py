@@ -27,6 +27,9 @@ from proxy.record import Record
 Write = Callable[[Record], asyncio.Future[bool]]
 """Takes a finished record through the processors to the log; tells later whether its row is on disk."""
 
+ALONE = frozenset({"success", "cancelled", ""})
+"""How an attempt ends of which a row need not tell when it is the only one."""
+
 MODEL_PARAMS = {"temperature": "temp", "max_tokens": "max_length"}
 """The log keeps model parameters by Parea's names, which its readers know."""
 
@@ -153,7 +156,10 @@ def _notes(
     if call.cache_status != "shared" and sum(call.calls.values()) > 1:
         notes["calls"] = dict(call.calls)
     if call.attempts:
-        notes.update(_routed(call))
+        if call.current is not None and call.current.id:
+            notes["target"] = call.current.id
+        if (len(call.attempts) > 1 or call.attempts[0].ended not in ALONE) and call.cache_status != "shared":
+            notes["attempts"] = _attempts(call)
     if call.remarks:
         notes.update(call.remarks)
     if call.dropped:
@@ -177,26 +183,18 @@ def _notes(
     return notes
 
 
-def _routed(call: Call) -> dict[str, Json]:
-    """Which target it came to, and where that took more than one attempt, each of them and why it ended. A call that
-    was shared is told by the row of the caller that it was made for.
-    """
-    notes: dict[str, Json] = {}
-    if call.current is not None and call.current.id:
-        notes["target"] = call.current.id
-    attempts = call.attempts if call.cache_status != "shared" else []
-    if len(attempts) > 1 or any(attempt.ended not in ("success", "cancelled", "") for attempt in attempts):
-        notes["attempts"] = [
-            {
-                "target": attempt.target,
-                "model": attempt.name,
-                "ended": attempt.ended or "cancelled",
-                "status": attempt.status,
-                "seconds": round(attempt.seconds, 3),
-            }
-            for attempt in attempts
-        ]
-    return notes
+def _attempts(call: Call) -> list[dict[str, Json]]:
+    """Each attempt and why it ended. A call that was shared is told by the row of the caller that it was made for."""
+    return [
+        {
+            "target": attempt.target,
+            "model": attempt.name,
+            "ended": attempt.ended or "cancelled",
+            "status": attempt.status,
+            "seconds": round(attempt.seconds, 3),
+        }
+        for attempt in call.attempts
+    ]
 
 
 def _configuration(call: Call) -> dict[str, Json]:
