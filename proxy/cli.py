@@ -136,6 +136,6 @@ def serve(path: Path | None, host: str, port: int, data: Path | None, workers: i
     # Where this goes to a file on a full disk, the gateway serves all the same.
     with contextlib.suppress(OSError):
         click.echo("\n".join(told), err=True, nl=bool(told))
-    from proxy import app
+    from proxy import process
 
-    app.serve(config, path=path, host=host, port=port, data=folder, workers=workers, log_level=log_level)
+    process.serve(config, path=path, host=host, port=port, data=folder, workers=workers, log_level=log_level)

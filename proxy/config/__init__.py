@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 import pkgutil
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -59,9 +60,10 @@ class Config:
     `models` has the targets that can be called, in the file's order; a name with none that can be called is not in it.
     `providers` has every provider, with or without a key. `routes` has each entry of `model_list` and `sources` says
     where each provider's credential comes from. `deployments` has of each the version that its bare name means, of
-    several the heaviest; `versions` has all. `files` are the files and folders that all of it was read from.
-    `wildcards` are the names with a `*`, the more exact ones first; `groups` has what names say for themselves. `keys`
-    are who may call, by the SHA-256 of their keys.
+    several the heaviest; `versions` has all. `wildcards` are the names with a `*`, the more exact ones first; `groups`
+    has what names say for themselves. `keys` are who may call, by the SHA-256 of their keys. `files` are the files and
+    folders that all of it was read from, and `read_at` is when reading them began; a configuration that was read again
+    and says the same is equal.
     """
 
     name: str = "config"
@@ -80,6 +82,7 @@ class Config:
     routes: tuple[Route, ...] = ()
     sources: dict[str, Source] = field(default_factory=dict)
     files: tuple[Path, ...] = ()
+    read_at: float = field(default=0.0, compare=False)
     wildcards: tuple[Wildcard, ...] = ()
     groups: dict[str, GroupSettings] = field(default_factory=dict)
     keys: dict[bytes, Caller] = field(default_factory=dict, repr=False)
@@ -99,6 +102,7 @@ def load(path: Path | None, environ: Mapping[str, str], texts: Mapping[Path, str
     def text(path: Path) -> str:
         return texts[path] if path in texts else text_of(path)
 
+    began = time.time()
     files: tuple[Path, ...] = ()
     if path is None:
         document = read(STARTER.read_text("utf-8"), "built-in config", environ)
@@ -144,6 +148,7 @@ def load(path: Path | None, environ: Mapping[str, str], texts: Mapping[Path, str
         routes=tuple(found),
         sources=known,
         files=(*files, *folder.files),
+        read_at=began,
         wildcards=wildcards(found),
         groups=groups,
         keys=keys.callers(file.keys),

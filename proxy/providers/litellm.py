@@ -10,10 +10,11 @@ What must stay true:
 from __future__ import annotations
 
 import asyncio
+import copy
 from collections.abc import AsyncGenerator
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from proxy.errors import NotReady
 from proxy.estimate import estimate
@@ -60,6 +61,13 @@ class LiteLLM:
         self._plans = Plans(plans, self._preparation, self._lean, self._prices)
         self._plans.load()
         self._closing: set[asyncio.Task[None]] = set()
+
+    def under(self, *, strict_params: bool, max_response: int, timeout: float) -> Self:
+        """This provider under other settings: with the same connections, and all that it has learnt."""
+        other = copy.copy(self)
+        other._limit, other._timeout = max_response, timeout
+        other._preparation = self._preparation.under(strict=strict_params)
+        return other
 
     def start(self) -> asyncio.Future[Any]:
         """Begin to load LiteLLM, unless all that the run before met can be served without it: then whoever needs it
