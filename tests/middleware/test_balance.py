@@ -361,6 +361,19 @@ def test_an_answer_corrects_what_was_thought(clock: Clock) -> None:
     assert chosen(by, of, 20) is None
 
 
+def test_what_is_corrected_is_the_minute_in_which_it_was_taken(clock: Clock) -> None:
+    by, of = balance(), group(target("a", tpm=100))
+    begun = clock.now
+    assert chosen(by, of, 50) == "a"
+    clock.now += 50
+    assert chosen(by, of, 50) == "a"
+    by.end(of.targets[0], "success", tokens=10, estimate=50, begun=begun)
+    assert [chosen(by, of, 41), chosen(by, of, 40)] == [None, "a"]
+    # what was given back is over with what it was given back from
+    clock.now += 20
+    assert [chosen(by, of, 11), chosen(by, of, 10)] == [None, "a"]
+
+
 def test_a_probe_that_the_limit_forbids_is_none(clock: Clock) -> None:
     by, of = balance(), group(target("a", rpm=1))
     fail(by, of, "authentication", times=1)
