@@ -31,6 +31,7 @@ KEYS: dict[str, Any] = {
     "spent": {"budget": {"amount": 0.01, "window": "total"}},
     "tokens": {"tpm": 11},
     "named": {"models": ["gpt-4o-mini", "deployment/d-own", "fast"], "project": "support"},
+    "kept": {"models": ["deployment/d-kept:production", "deployment/d-kept@v2"]},
     "spoken": {"dialects": ["anthropic", "parea"]},
     "silent": {"omit": "all", "dialects": ["openai"], "project": "quiet"},
     "inputs": {"omit": "inputs", "sample_rate": 0},
@@ -54,6 +55,13 @@ def config(fleet: Fleet, keys: dict[str, Any] = KEYS, **rest: Any) -> dict[str, 
         "providers": {"openai": fleet.providers["openai"]},
         "deployments": {
             "d-own": {"model": "echo", "messages": [{"role": "user", "content": "Hello"}]},
+            "d-kept": {
+                "versions": {
+                    "v1": {"model": "echo", "messages": [{"role": "user", "content": "Hello"}]},
+                    "v2": {"model": "free", "messages": [{"role": "user", "content": "Hello"}]},
+                },
+                "environments": {"production": "v1", "staging": "v2"},
+            },
             "d-other": {"model": "echo", "messages": [{"role": "user", "content": "Hello"}]},
         },
         "projects": {"support": {"environments": {"production": "d-own"}}},
@@ -190,6 +198,16 @@ def test_a_name_that_it_may_use_opens_no_other_model(gateway: Local, body: dict[
     assert refused.status_code == status, refused.text
 
 
+def test_a_key_may_have_a_version_or_an_environment(gateway: Local) -> None:
+    asked = {
+        name: ask(gateway, "kept", f"deployment/d-kept{name}").status_code
+        for name in (":production", "@v2", "@v1", "", ":staging")
+    }
+    assert asked == {":production": 200, "@v2": 200, "@v1": 403, "": 403, ":staging": 403}
+    shown = httpx.get(f"{gateway.url}/v1/models", headers={"x-api-key": "kept"}).json()["data"]
+    assert {one["id"] for one in shown} == {"deployment/d-kept:production", "deployment/d-kept@v2"}
+
+
 def test_a_key_uses_its_apis_only(gateway: Local) -> None:
     refused = ask(gateway, "spoken")
     assert (refused.status_code, "it may use anthropic, parea" in refused.text) == (403, True)
@@ -255,7 +273,7 @@ def test_lists_of_models_show_a_key_its_own(gateway: Local) -> None:
     ]
     assert listed("/v5/models", "named", "id") == ["gpt-4o-mini"]
     assert listed("/v5/chat/completions/models", "named", "model_name") == ["gpt-4o-mini"]
-    assert len(listed("/v1/models", "open", "id")) == len(listed("/v1/models", "the-master-key", "id")) == 5
+    assert listed("/v1/models", "open", "id") == listed("/v1/models", "the-master-key", "id")
     one = {key: httpx.get(f"{gateway.url}/v1/models/echo", headers={"x-api-key": key}) for key in ("named", "open")}
     assert (one["named"].status_code, one["open"].status_code) == (404, 200)
     assert "free" not in one["named"].text
