@@ -107,7 +107,7 @@ class Guard:
             raise Forbidden("requests from other origins are refused")
         if headers.get(b"sec-fetch-site", b"none") not in (b"none", b"same-origin"):
             raise Forbidden("requests from other sites are refused")
-        if self.digest is not None and scope["path"] not in OPEN:
+        if self.closed and scope["path"] not in OPEN:
             self._authorize(scope, headers)
         length = self._length(scope, headers)
         if scope["method"] in ("POST", "PUT", "PATCH"):

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import shlex
 import sqlite3
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,10 +18,14 @@ from typing import Any
 
 import httpx
 import pytest
+import yaml
+from click.testing import CliRunner
 
 from proxy.app import Gateway
+from proxy.cli import main
 from proxy.config import load
 from proxy.errors import ConfigError
+from proxy.stores.migrations import migrate
 from tests.gateway import Local, Process, rows, written
 from tests.spoken import SPOKEN, Spoken
 from tests.upstreams.fleet import Fleet
@@ -31,6 +40,7 @@ KEYS: dict[str, Any] = {
     "spent": {"budget": {"amount": 0.01, "window": "total"}},
     "tokens": {"tpm": 11},
     "named": {"models": ["gpt-4o-mini", "deployment/d-own", "fast"], "project": "support"},
+    "kept": {"models": ["deployment/d-kept:production", "deployment/d-kept@v2"]},
     "spoken": {"dialects": ["anthropic", "parea"]},
     "silent": {"omit": "all", "dialects": ["openai"], "project": "quiet"},
     "inputs": {"omit": "inputs", "sample_rate": 0},
@@ -54,6 +64,13 @@ def config(fleet: Fleet, keys: dict[str, Any] = KEYS, **rest: Any) -> dict[str, 
         "providers": {"openai": fleet.providers["openai"]},
         "deployments": {
             "d-own": {"model": "echo", "messages": [{"role": "user", "content": "Hello"}]},
+            "d-kept": {
+                "versions": {
+                    "v1": {"model": "echo", "messages": [{"role": "user", "content": "Hello"}]},
+                    "v2": {"model": "free", "messages": [{"role": "user", "content": "Hello"}]},
+                },
+                "environments": {"production": "v1", "staging": "v2"},
+            },
             "d-other": {"model": "echo", "messages": [{"role": "user", "content": "Hello"}]},
         },
         "projects": {"support": {"environments": {"production": "d-own"}}},
@@ -190,6 +207,16 @@ def test_a_name_that_it_may_use_opens_no_other_model(gateway: Local, body: dict[
     assert refused.status_code == status, refused.text
 
 
+def test_a_key_may_have_a_version_or_an_environment(gateway: Local) -> None:
+    asked = {
+        name: ask(gateway, "kept", f"deployment/d-kept{name}").status_code
+        for name in (":production", "@v2", "@v1", "", ":staging")
+    }
+    assert asked == {":production": 200, "@v2": 200, "@v1": 403, "": 403, ":staging": 403}
+    shown = httpx.get(f"{gateway.url}/v1/models", headers={"x-api-key": "kept"}).json()["data"]
+    assert {one["id"] for one in shown} == {"deployment/d-kept:production", "deployment/d-kept@v2"}
+
+
 def test_a_key_uses_its_apis_only(gateway: Local) -> None:
     refused = ask(gateway, "spoken")
     assert (refused.status_code, "it may use anthropic, parea" in refused.text) == (403, True)
@@ -255,7 +282,7 @@ def test_lists_of_models_show_a_key_its_own(gateway: Local) -> None:
     ]
     assert listed("/v5/models", "named", "id") == ["gpt-4o-mini"]
     assert listed("/v5/chat/completions/models", "named", "model_name") == ["gpt-4o-mini"]
-    assert len(listed("/v1/models", "open", "id")) == len(listed("/v1/models", "the-master-key", "id")) == 5
+    assert listed("/v1/models", "open", "id") == listed("/v1/models", "the-master-key", "id")
     one = {key: httpx.get(f"{gateway.url}/v1/models/echo", headers={"x-api-key": key}) for key in ("named", "open")}
     assert (one["named"].status_code, one["open"].status_code) == (404, 200)
     assert "free" not in one["named"].text
@@ -371,3 +398,76 @@ def test_two_workers_and_200_calls_at_once(fleet: Fleet, tmp_path: Path) -> None
     assert spend(gateway.data) == {"team": statuses[200] * COST}
     assert len(fleet["openai"].requests) == statuses[200]
     assert sum(row["cost"] or 0 for row in rows(gateway.data)) == pytest.approx(statuses[200] * COST / 10**9)
+
+
+PAGE = (Path(__file__).parents[1] / "docs" / "keys.md").read_text("utf-8")
+BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", PAGE, re.M | re.S)
+
+
+def said(language: str) -> list[str]:
+    return [text for kind, text in BLOCKS if kind == language]
+
+
+def cli(folder: Path, command: str) -> str:
+    """What a command of the page prints, run beside a config."""
+    arguments = shlex.split(command.removeprefix("parea-proxy"))
+    environ = {"PATH": os.environ["PATH"], "HOME": str(folder), "PYTHONPATH": str(Path(__file__).parents[1])}
+    done = subprocess.run(
+        [sys.executable, "-m", "proxy", *arguments], cwd=folder, env=environ, capture_output=True, text=True, timeout=30
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_commands_of_the_page_and_what_they_print_work(tmp_path: Path) -> None:
+    """A key that is made so opens a gateway with the block that was printed beside it, and nowhere else is it seen."""
+    new, listing = said("sh")
+    printed = cli(tmp_path, new)
+    key, block = printed.splitlines()[1], yaml.safe_load(printed.partition("# For the config:")[2])
+    assert block["keys"]["team-a"].keys() == {"hash", "models", "budget", "rpm"}
+    models = [{"model_name": "default", "litellm_params": {"model": "echo/echo"}}]
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump({"model_list": models, **block}))
+    assert "team-a  default, openai/*  60 rpm  10.00/30d  0.00   10.00" in cli(tmp_path, listing)
+    with Process(tmp_path, {"model_list": models, **block}) as gateway:
+        assert [ask(gateway, one, "default").status_code for one in (key, key[:-1])] == [200, 401]
+        assert ask(gateway, key, "default").headers["x-budget-remaining"] == "10.00"
+    (told,) = json.loads(cli(tmp_path, f"{listing.strip()} --json"))
+    assert (told["name"], told["spent"], told["left"], told["window"]) == ("team-a", "0.00", "10.00", "30d")
+    secrets = [key, block["keys"]["team-a"]["hash"].removeprefix("sha256:")]
+    outputs = [
+        cli(tmp_path, f"parea-proxy {more}") for more in ("keys list --json", "keys list", "check", "check --json")
+    ]
+    for text in [*outputs, gateway.output.read_text()]:
+        assert not any(secret in text for secret in secrets)
+    for path in (tmp_path / "data").rglob("*"):
+        assert not (path.is_file() and any(secret.encode() in path.read_bytes() for secret in secrets))
+
+
+def test_the_block_and_the_queries_of_the_page_work(tmp_path: Path) -> None:
+    (block,), (queries,) = said("yaml"), said("sql")
+    (tmp_path / "config.yaml").write_text(block)
+    (caller,) = load(tmp_path / "config.yaml", {}).keys.values()
+    assert (caller.name, caller.inputs, caller.sample_rate) == ("team-a", False, 0.5)
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    migrate(connection)
+    connection.execute("INSERT INTO spend VALUES ('team-a', date('now'), 1500000000, 2)")
+    month, kept, anew = [connection.execute(one).fetchall() for one in queries.split(";") if one.strip()]
+    assert (month[0][2:], kept, anew) == ((1.5, 2), [], [])
+    assert connection.execute("SELECT count(*) FROM spend").fetchone() == (0,)
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ("--budget 10/3d", "--budget: Input should be '1d'"),
+        ("--budget much/1d", "--budget: should be USD and a window, such as 10/30d"),
+        ("--rpm 0", "--rpm: Input should be greater than or equal to 1"),
+        ("--expires soon", "--expires: should be a day like 2027-01-31"),
+        ("--sample-rate 2", "--sample-rate: Input should be less than or equal to 1"),
+    ],
+)
+def test_a_key_that_the_config_would_refuse_is_not_made(given: str, told: str) -> None:
+    done = CliRunner().invoke(main, ["keys", "new", "team-a", *given.split()])
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert told in done.stderr

@@ -22,6 +22,7 @@ from contextlib import aclosing
 from proxy.board import Board
 from proxy.caller import Caller
 from proxy.config import Config
+from proxy.config.deployment import find
 from proxy.config.prices import UNPRICED, price, priced
 from proxy.config.project import DEFAULT, ids_of
 from proxy.config.router import RouterSettings
@@ -29,6 +30,7 @@ from proxy.errors import ConfigError, Forbidden
 from proxy.estimate import expected
 from proxy.middleware.allowance import Allowance
 from proxy.middleware.names import Names
+from proxy.middleware.resolve import DEPLOYMENT
 from proxy.models import Call, Chunk, Event, LogPolicy
 from proxy.protocols import Handler, Ledger, Middleware, Step, TraceLog
 from proxy.target import Group, Target
@@ -177,13 +179,25 @@ def _listed(config: Config, model: str, provider: str | None) -> bool:
     return any(provider in (None, target.provider) for target in config.models.get(model, ()))
 
 
+def listed(config: Config, name: str) -> list[str]:
+    """By which names a key may have what the lists of models call `name`."""
+    if not name.startswith(DEPLOYMENT) or name in config.models:
+        return called(config, name)
+    versions, environment = find(config.versions, name.removeprefix(DEPLOYMENT))
+    model = versions.heaviest(environment).model
+    return [name, DEPLOYMENT + versions.id, *(called(config, model) if model else [])]
+
+
 def _deployed(config: Config, call: Call) -> list[str]:
-    """A deployment's own name, unless the request has put another model in its place."""
+    """A deployment's own names, unless the request has put another model in its place."""
     request = call.request
-    kept = config.versions.get(request.deployment_id or "")
-    asked = (request.model, request.provider)
-    own = kept is not None and any((one.model, one.provider) == asked for one in kept.versions.values())
-    return [f"deployment/{request.deployment_id}"] if own and request.model else []
+    versions = config.versions.get(request.deployment_id or "")
+    kept = versions.versions.values() if versions is not None else ()
+    used = next((one for one in kept if one.config_id == call.config_id), None)
+    if used is None or not used.model or (used.model, used.provider) != (request.model, request.provider):
+        return []
+    asked = (call.remarks.get("deployment") or {}).get("asked", used.id)
+    return [DEPLOYMENT + used.id, DEPLOYMENT + asked]
 
 
 def _length(chunk: Chunk) -> int:

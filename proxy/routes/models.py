@@ -17,6 +17,7 @@ from fastapi import APIRouter, Header, Query, Request
 from proxy.caller import Caller
 from proxy.config import Config
 from proxy.errors import BadRequest, NotFound
+from proxy.middleware.admit import listed
 from proxy.middleware.resolve import DEPLOYMENT
 from proxy.routes.strict import StrictRoute
 
@@ -56,8 +57,7 @@ def router(config: Config) -> APIRouter:
 def callable_by(request: Request, config: Config, name: str) -> bool:
     """Whether who asks may call what is listed as `name`."""
     caller: Caller | None = request.scope.get("caller")
-    deployment = config.deployments.get(name.removeprefix(DEPLOYMENT)) if name.startswith(DEPLOYMENT) else None
-    return caller is None or caller.may_call(name, *([deployment.model] if deployment and deployment.model else []))
+    return caller is None or caller.may_call(*listed(config, name))
 
 
 def _owners(config: Config) -> dict[str, str]:
