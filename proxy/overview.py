@@ -148,6 +148,8 @@ def _group(config: Config, name: str) -> dict[str, Any]:
     for word in words:
         said = getattr(own, word) if own else None
         found[word] = getattr(router, word) if said is None else said
+    if found["num_retries"] is None:
+        found["num_retries"] = max(len(config.models.get(name, ())) - 1, 0)
     for kind in KINDS:
         given = getattr(router, kind)
         found[kind] = [one for one in given.get(name, given.get(EVERY, ())) if router.aliases.get(one, one) != name]

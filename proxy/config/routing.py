@@ -173,18 +173,18 @@ def _first(file: File, key: str, default: _T) -> _T:
     return default
 
 
-def _numbers(policy: RetryPolicy, plain: int) -> set[int]:
+def _numbers(policy: RetryPolicy, plain: int | None) -> set[int | None]:
     """How often the failures that are ever tried again here are to be."""
     default = plain if policy.DefaultRetries is None else policy.DefaultRetries
     given = policy.model_dump(include=set(RetryPolicy.model_fields) - {"DefaultRetries"})
     return {default if number is None else number for number in given.values()}
 
 
-def _simple(policy: RetryPolicy, plain: int) -> bool:
+def _simple(policy: RetryPolicy, plain: int | None) -> bool:
     return len(_numbers(policy, plain)) == 1
 
 
-def _policy(policy: RetryPolicy | None, plain: int) -> int:
+def _policy(policy: RetryPolicy | None, plain: int | None) -> int | None:
     return _numbers(policy, plain).pop() if policy and _simple(policy, plain) else plain
 
 

@@ -78,7 +78,7 @@ class Names:
             timeout=own.timeout or router.timeout,
             first_token_timeout=own.first_token_timeout or router.first_token_timeout,
             idle_timeout=own.idle_timeout or router.idle_timeout,
-            num_retries=router.num_retries if own.num_retries is None else own.num_retries,
+            num_retries=_first(own.num_retries, router.num_retries, len(targets) - 1),
         )
 
     def _targets(self, model: str, provider: str | None) -> tuple[Target, ...]:
@@ -159,6 +159,10 @@ def _filled(model: str, parts: tuple[str, ...]) -> str:
     for part in parts:
         model = model.replace("*", part, 1)
     return model
+
+
+def _first(*numbers: int | None) -> int:
+    return next(number for number in numbers if number is not None)
 
 
 def _named_by_prefix(model: str) -> tuple[str, str]:
