@@ -62,7 +62,7 @@ def test_the_effective_routing_is_told_line_by_line() -> None:
         "row no. 2 cohere/second config - more.yaml:4 called",
         "row groq/none - - more.yaml:5 no api_key: set GROQ_API_KEY, or write it here",
         "model name strategy retries timeouts fallbacks other names",
-        "fast weighted 0 600 s in all row quick, old",
+        "fast weighted 2 600 s in all row quick, old",
         "all/* weighted 0 600 s in all fast -",
         "row ordered 2 600 s in all, 9 s between two pieces fast; too long: all/long -",
         "A target that fails more than 2 times a minute rests for 30 s; a call is repeated after 0.5 s at the earliest;"
@@ -73,7 +73,7 @@ def test_the_effective_routing_is_told_line_by_line() -> None:
 @pytest.mark.usefixtures("folder")
 def test_the_effective_routing_as_json() -> None:
     found = json.loads(check("--json"))
-    assert found["files"] == ["config.yaml", "more.yaml"]
+    assert found["files"] == ["config.yaml", "more.yaml", "deployments"]
     assert [(one["id"], one["order"], one["share"]) for one in found["models"]["fast"]] == [
         ("groq/a", 1, 0.75),
         ("groq/a#2", 1, 0.25),

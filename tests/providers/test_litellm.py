@@ -20,7 +20,7 @@ from proxy import plugins
 from proxy.config.targets import UNCHANGED
 from proxy.errors import NotReady, UpstreamError
 from proxy.models import Call, Chunk, Completion, CompletionRequest, Event, Json, TraceContext
-from proxy.providers import credentials
+from proxy.providers import credentials, modules
 from proxy.providers.lean import BREATH
 from proxy.providers.litellm import LiteLLM
 from proxy.providers.names import route
@@ -619,7 +619,9 @@ async def interrupted(name):
 async def loaded():
     engine = Engine()
     litellm = await engine.loaded()
-    print(litellm.__name__, engine.reason())
+    from litellm.llms.custom_httpx.aiohttp_transport import LiteLLMAiohttpTransport
+    guarded = hasattr(LiteLLMAiohttpTransport.handle_async_request, "__wrapped__")
+    print(litellm.__name__, engine.reason(), guarded)
     await engine.close()
 
 for name in sys.argv[1:]:
@@ -628,12 +630,21 @@ asyncio.run(loaded())
 """
 
 
-@pytest.mark.parametrize("name", ["aiohttp.client_exceptions", "openai.types", "litellm.types.utils", "litellm.utils"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "aiohttp.client_exceptions",
+        "litellm.types.utils",
+        "litellm.utils",
+        modules.LATER[0],
+        "proxy.providers.corrections",  # the first that LiteLLM is set up with
+    ],
+)
 def test_a_load_that_was_given_up_does_not_spoil_the_next(name: str) -> None:
     """One gateway after the other in one process: the first ends while a package is half there."""
     command = [sys.executable, "-c", AGAIN, name]
     done = subprocess.run(command, capture_output=True, text=True, timeout=50, check=False)
-    assert done.stdout == "litellm None\n", done.stderr[-2000:]
+    assert done.stdout == "litellm None True\n", done.stderr[-2000:]
 
 
 def test_importing_the_module_does_not_import_litellm() -> None:
