@@ -9,8 +9,9 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -267,6 +268,56 @@ async def test_the_command_line_reads_without_a_writer(tmp_path: Path) -> None:
     reader.close()
 
 
+READ = """
+import os, sys
+from pathlib import Path
+from proxy.errors import ConfigError
+from proxy.protocols import TraceQuery
+from proxy.stores.sqlite import open_readonly
+if os.geteuid() == 0:
+    os.setegid(65534)
+    os.seteuid(65534)
+try:
+    print([record.trace_id for record in open_readonly(Path(sys.argv[1])).search(TraceQuery()).roots])
+except ConfigError as error:
+    print(error.message)
+"""
+
+
+@pytest.fixture
+def reachable() -> Iterator[Path]:
+    """A folder that others may enter, which pytest's own are not."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder)
+        path.chmod(0o755)
+        yield path
+        path.chmod(0o755)
+
+
+async def test_the_command_line_reads_a_folder_that_may_not_be_written(reachable: Path) -> None:
+    """As anybody but root, whom no mode stops."""
+    path = reachable / "traces.db"
+    async with opened(path) as log:
+        await log.append(FULL)
+
+    def read() -> str:
+        for file in reachable.iterdir():
+            file.chmod(0o444)
+        reachable.chmod(0o555)
+        command = [sys.executable, "-c", READ, str(path)]
+        try:
+            return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+        finally:
+            reachable.chmod(0o755)
+
+    assert read() == "['t']"
+    path.with_name("traces.db-wal").write_bytes(b"rows that are not in the database yet")
+    assert "traces.db-wal holds rows of it" in read()
+    path.with_name("traces.db-wal").unlink()
+    path.write_bytes(b"no database" * 1000)
+    assert read() == f"the trace log {path} cannot be read: file is not a database"
+
+
 async def test_cost_spent_leaves_out_what_the_cache_saved(tmp_path: Path) -> None:
     async with opened(tmp_path / "traces.db") as log:
         await log.append(record("a", cost=1.0, input_tokens=5))
@@ -397,10 +448,10 @@ async def test_what_was_opened_read_only_is_opened_anew(tmp_path: Path) -> None:
     path = tmp_path / "traces.db"
     async with opened(path, synchronous="full") as log:
         assert log._connection is not None
+        readonly = sqlite3.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None, check_same_thread=False)
+        readonly.execute("SELECT 1 FROM traces")
         log._connection.close()
-        log._connection = sqlite3.connect(
-            f"file:{path}?mode=ro", uri=True, isolation_level=None, check_same_thread=False
-        )
+        log._connection = readonly
         assert await log.append(record("during")) is False
         assert (await log.health())["reason"] == "attempt to write a readonly database"
         assert await log.append(record("after")) is True
