@@ -139,7 +139,7 @@ class Reader:
             except IndexError:
                 connection = open_reader(self._path, at_rest=self._at_rest)
             yield connection
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             if connection is not None:
                 connection.close()
             raise NotReady(f"the trace log cannot be read: {error}") from error

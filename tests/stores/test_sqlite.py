@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import os
 import resource
@@ -12,7 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -316,6 +317,42 @@ async def test_the_command_line_reads_a_folder_that_may_not_be_written(reachable
     path.with_name("traces.db-wal").unlink()
     path.write_bytes(b"no database" * 1000)
     assert read() == f"the trace log {path} cannot be read: file is not a database"
+
+
+CLOSED = """
+import asyncio, json, os, sys
+from pathlib import Path
+from proxy.record import Record
+from proxy.stores.sqlite import SQLiteLog
+folder = Path(sys.argv[1])
+if os.geteuid() == 0:
+    os.chown(folder, 65534, 65534)
+    os.setegid(65534)
+    os.seteuid(65534)
+async def main():
+    path = folder / "traces.db"
+    log = SQLiteLog(path)
+    for number, (closed, mode) in enumerate([(path, 0o000), (folder, 0o500), (folder, 0o000), (folder, 0o700)]):
+        closed.chmod(mode)
+        logged = await log.append(Record(str(number), str(number)))
+        health = await log.health()
+        print(json.dumps([logged, health["writable"], health["dropped"]]))
+        if closed == path:
+            path.chmod(0o600)
+    await log.close()
+asyncio.run(main())
+"""
+
+
+@pytest.mark.fault("D6")
+def test_permissions_that_are_taken_away(reachable: Path) -> None:
+    """What is open is written on; a folder that may not be entered may hold another file by now."""
+    done = subprocess.run([sys.executable, "-c", CLOSED, str(reachable)], capture_output=True, text=True, check=True)
+    told = [json.loads(line) for line in done.stdout.splitlines()]
+    assert told == [[True, True, 0], [True, True, 0], [False, False, 1], [True, True, 1]]
+    assert "Permission denied" in done.stderr
+    with closing(sqlite3.connect(reachable / "traces.db")) as connection:
+        assert {("0",), ("1",), ("3",)} <= set(connection.execute("SELECT trace_id FROM traces"))
 
 
 async def test_cost_spent_leaves_out_what_the_cache_saved(tmp_path: Path) -> None:
