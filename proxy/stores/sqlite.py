@@ -88,6 +88,8 @@ class SQLiteLog:
         self._suspect = False
         self._files = Files(path)
         self._reader = Reader(path, now)
+        # A commit that syncs is the thread's in any case.
+        self._shortcut = Shortcut(path, self._files) if synchronous == "normal" else None
         try:
             self._open().execute(
                 "DELETE FROM edits WHERE datetime(edited_at) < datetime('now', ?)"
@@ -96,8 +98,6 @@ class SQLiteLog:
             )
         except sqlite3.Error as error:
             self._trouble(error)
-        # A commit that syncs is the thread's in any case.
-        self._shortcut = Shortcut(path, self._files) if synchronous == "normal" else None
         self._writer: Writer[_Item] = Writer(
             self._commit,
             shortcut=self._commit_here if self._shortcut else None,
