@@ -9,8 +9,10 @@ While a file is open its number is not given to another, so two numbers that are
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 COMPANIONS = ("-wal", "-shm")
@@ -63,11 +65,25 @@ class Files:
         return self._companions_in_place()
 
     def remove_companions(self) -> None:
-        """Remove those that are still ours from beside a database that is not, for which SQLite would take them."""
-        for path, known in self._companions.items():
-            if known is not None and identity(path) == known:
-                with contextlib.suppress(OSError):
-                    os.unlink(path)
+        """Remove those that are still ours from beside a database that is not, for which SQLite would take them.
+
+        One process after the other: what another puts in their place must not be taken for ours.
+        """
+        with contextlib.suppress(OSError), _locked(os.path.dirname(self._path)):
+            for path, known in self._companions.items():
+                if known is not None and identity(path) == known:
+                    with contextlib.suppress(FileNotFoundError):
+                        os.unlink(path)
 
     def _companions_in_place(self) -> bool:
         return all(identity(path) == known for path, known in self._companions.items())
+
+
+@contextlib.contextmanager
+def _locked(folder: str) -> Iterator[None]:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)

@@ -258,8 +258,9 @@ class SQLiteLog:
             error = sqlite3.OperationalError(f"the WAL of {self._path} was deleted while somebody reads it")
             raise coded(error, sqlite3.SQLITE_BUSY)
         logger.warning("the trace log %s was deleted, moved or replaced: going on with what is there", self._path)
-        self._let_go()
+        # Before they are closed: then their numbers may be those of another process's new files.
         self._files.remove_companions()
+        self._let_go()
 
     def _let_go(self) -> None:
         """Close every connection: what is at the path now is opened by whoever comes next."""

@@ -206,7 +206,7 @@ def test_d6_a_folder_that_is_moved_and_put_back(tmp_path: Path) -> None:
 def test_d6_moved_away_again_and_again(tmp_path: Path, full: bool, figure: Figure) -> None:
     """While two gateways write: every row is in one of the files that were the log, and all of those are sound."""
     load = Load(("whole", "posted"))
-    rounds = 100 if full else 4
+    rounds = 100 if full else 20
     with Process(tmp_path, ECHO) as one, Process(tmp_path, ECHO) as other:
         asking = threading.Thread(target=lambda: load.ask(one.port, other.port, seconds=60))
         asking.start()
