@@ -19,7 +19,8 @@ from typing import Any, Literal
 
 from pydantic import SecretStr
 
-from proxy.target import Attempt, Target
+from proxy.caller import Caller
+from proxy.target import Attempt, Group, Target
 
 Json = Any
 """A JSON value: None, bool, int, float, str, list or dict of the same."""
@@ -92,7 +93,8 @@ class CompletionRequest:
     `inputs` fill `{{name}}` in the messages; with `strict_inputs` each name must have one. A request's own messages are
     no templates without any input, unless the client's API was made for them (`templates`). `turns` go on after the
     messages and never are. `environment` asks for what the trace's project has deployed there, `""` being its default
-    environment. `timeout` is in seconds and can only lower the configured one.
+    environment. `timeout` is in seconds and can only lower the configured one. With `resume` an answer that breaks off
+    is gone on with by another target.
     """
 
     dialect: str
@@ -115,26 +117,32 @@ class CompletionRequest:
     retry: bool = False
     fallbacks: list[str] = field(default_factory=list)
     timeout: float | None = None
+    resume: bool = False
 
 
 @dataclass(slots=True)
 class Call:
     """One request on its way through the pipeline: the request, its credentials, and what is noted about it.
 
-    Each call belongs to one task. `resolve` fills `targets` and completes the request, and names in
-    `template_of` the deployment whose messages are used, if they are not the request's own; providers note in
+    Each call belongs to one task. `resolve` fills `groups`, what the asked name stands for and after it what the
+    request's own fallbacks do, with `targets`, all of theirs in the file's order, and completes the request, and names
+    in `template_of` the deployment whose messages are used, if they are not the request's own; providers note in
     `dropped` every parameter they could not send (name -> reason), and refuse to call at all without one that is
     `demanded`; `remarks` are further notes for the row; `config_id` is the deployment's id as a Humanloop model
     configuration; `cache_reason` says why the cache did what it did; `asked` is when the first provider was asked, None
     while none was; `calls` is how often each provider was called, in vain or not; `attempts` are the targets that
-    were asked or passed over, in order; `told` is what the dialect remembers
-    from decoding to the end of its answer; `logged` is None until the row is settled, then whether it is on disk.
+    were asked or passed over, in order, and `current` is the one that was asked last; an answer that is not `lasting`
+    is for those who ask now and not kept; `told` is what the dialect remembers from decoding to the end of its answer;
+    `logged` is None until the row is settled, then whether it is on disk. `caller` is the key that it came with, None
+    for the master's or where none is needed; `allowance` tells a caller what is left to it, as headers;
+    `estimated_cost` is what a call without a `Completion` may have cost, in USD.
     `started` and `asked` are of a monotonic clock, so a latency is never negative; `started_at` is for people, in
     seconds since 1970.
     """
 
     request: CompletionRequest
     api_keys: Mapping[str, SecretStr] = field(default_factory=dict, repr=False)
+    groups: tuple[Group, ...] = ()
     targets: tuple[Target, ...] = ()
     template_of: str | None = None
     deployment_version: str | None = None
@@ -148,10 +156,20 @@ class Call:
     asked: float | None = None
     calls: dict[str, int] = field(default_factory=dict)
     attempts: list[Attempt] = field(default_factory=list)
+    current: Target | None = None
+    lasting: bool = True
     told: dict[str, Json] = field(default_factory=dict, repr=False)
     logged: bool | None = None
+    caller: Caller | None = None
+    allowance: list[tuple[bytes, bytes]] | None = None
+    estimated_cost: float | None = None
     started: float = field(default_factory=time.perf_counter)
     started_at: float = field(default_factory=time.time)
+
+    @property
+    def target(self) -> Target | None:
+        """The target that answers, or that failed last; before one was asked, the first that may be."""
+        return self.current or (self.targets[0] if self.targets else None)
 
     def elapsed(self) -> float:
         """Seconds since the call arrived."""

@@ -84,15 +84,20 @@ class Group:
     num_retries: int = 0
 
 
-@dataclass(slots=True, frozen=True)
+PASSED_OVER = frozenset({"cooled_down", "limited"})
+"""Why a target was not called."""
+
+
+@dataclass(slots=True)
 class Attempt:
     """One call to one target, or why there was none: `name` is the model name that led to it, `ended` is `success`,
-    `cancelled`, or the failure's code (`timeout`, `rate_limited`, ...); a target that was passed over has `cooled_down`
-    or `limited` and took no time. `status` is what the provider answered, `seconds` how long it took.
+    `cancelled`, or the failure's code (`timeout`, `rate_limited`, ...), and empty while it is under way; a target that
+    was passed over has one of `PASSED_OVER` and took no time. `status` is what the provider answered, `seconds` how
+    long it took.
     """
 
     target: str
     name: str
-    ended: str
+    ended: str = ""
     status: int | None = None
     seconds: float = 0.0

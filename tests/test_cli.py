@@ -72,7 +72,18 @@ def record(trace_id: str, **fields: Any) -> Record:
 
 
 @pytest.mark.parametrize(
-    "command", ["--version", "--help", "check", "init", "traces", "traces none", "cache stats", "cache clear"]
+    "command",
+    [
+        "--version",
+        "--help",
+        "check",
+        "init",
+        "traces",
+        "traces none",
+        "cache stats",
+        "cache clear",
+        "deployments list --stats",
+    ],
 )
 def test_no_command_but_serve_imports_what_serving_needs(command: str) -> None:
     stored(Path.home() / ".parea-proxy", record("a"))
@@ -188,13 +199,13 @@ def test_serve_tells_a_broken_config_in_one_message() -> None:
 
 def test_serve_answers_until_it_is_told_to_stop() -> None:
     Path("config.yaml").write_text(
-        "router_settings: {fallbacks: []}\nmodel_list: [{model_name: m, litellm_params: {model: echo/echo}}]"
+        "router_settings: {redis_host: x}\nmodel_list: [{model_name: m, litellm_params: {model: echo/echo}}]"
     )
     Path("data").mkdir(mode=0o755)
     told = served()
     assert stat.S_IMODE(Path("data").stat().st_mode) == 0o700
     assert "Application shutdown complete" in told
-    assert "config.yaml, line 1: router_settings.fallbacks is LiteLLM's; not supported here" in told
+    assert "config.yaml, line 1: router_settings.redis_host is LiteLLM's; not supported here: no Redis" in told
     assert "config: config.yaml | data: data\nm -> echo/echo\n" in told
     assert Path("data/traces.db").exists()
 
@@ -236,7 +247,7 @@ def test_check_prints_where_each_name_leads_and_no_secret() -> None:
     Path("config.yaml").write_text(
         f"""
 model_list:
-  - {{model_name: fast, litellm_params: {{model: groq/llama, api_key: os.environ/TEAM_KEY, weight: 1}}}}
+  - {{model_name: fast, litellm_params: {{model: groq/llama, api_key: os.environ/TEAM_KEY, tags: [x]}}}}
   - {{model_name: fast, litellm_params: {{model: openai/gpt-4o}}}}
   - {{model_name: own, litellm_params: {{model: openai/x, api_key: {SECRET}, api_base: "http://u:{SECRET}@h:1/v1?k={SECRET}"}}}}
 general_settings: {{master_key: {SECRET}}}
@@ -245,27 +256,37 @@ general_settings: {{master_key: {SECRET}}}
     found = run("check", TEAM_KEY=SECRET)
     assert found.exit_code == 0
     rows = [" ".join(line.split()) for line in found.stdout.splitlines()]
-    assert "fast groq/llama TEAM_KEY 3 called" in rows
-    assert "fast openai/gpt-4o - 4 no api_key: set OPENAI_API_KEY, or write it here" in rows
-    assert "own openai/x at http://h:1/v1 config 5 called" in rows
-    assert "warning: line 3: model_list[0].litellm_params.weight is LiteLLM's; not supported here" in found.stdout
+    assert "fast 100% groq/llama TEAM_KEY - 3 called" in rows
+    assert "fast openai/gpt-4o - - 4 no api_key: set OPENAI_API_KEY, or write it here" in rows
+    assert "own 100% openai/x at http://h:1/v1 config - 5 called" in rows
+    assert (
+        "warning: line 3: model_list[0].litellm_params.tags is LiteLLM's; not supported here: no routing"
+        in found.stdout
+    )
     assert SECRET not in found.output
 
 
 def test_check_as_json() -> None:
     Path("config.yaml").write_text(
-        "model_list: [{model_name: a, litellm_params: {model: groq/x}}]\nrouter_settings: {fallbacks: []}"
+        "model_list: [{model_name: a, litellm_params: {model: groq/x}}]\nrouter_settings: {redis_port: 1}"
     )
     found = run("check", "--json", GROQ_API_KEY=SECRET, PAREA_PROXY_KEY=SECRET)
     value = json.loads(found.stdout)
-    assert value["models"] == {
-        "a": [{"target": "groq/x", "key_from": "GROQ_API_KEY", "api_base": None, "used": True, "line": 1}]
-    }
+    target = {"id": "groq/x", "target": "groq/x", "key_from": "GROQ_API_KEY", "api_base": None, "used": True}
+    limits = dict.fromkeys(("rpm", "tpm", "max_parallel", "timeout", "first_token_timeout", "idle_timeout"))
+    assert value["models"] == {"a": [{**target, "order": 0, "share": 1.0, "place": None, **limits, "line": 1}]}
     assert value["providers"]["groq"] == {"key_from": "GROQ_API_KEY", "api_base": None, "missing": []}
     assert value["providers"]["azure"]["missing"] == ["api_key", "api_base"]
     assert (value["valid"], value["config"], value["master_key"]) == (True, "config.yaml", False)
     assert value["warnings"] == [
-        {"key": "router_settings.fallbacks", "message": "is LiteLLM's; not supported here", "line": 2, "kind": "key"}
+        {
+            "key": "router_settings.redis_port",
+            "message": "is LiteLLM's; not supported here"
+            ": no Redis: what is known is shared by the workers of one machine",
+            "line": 2,
+            "kind": "key",
+            "file": "",
+        }
     ]
     assert SECRET not in found.output
 

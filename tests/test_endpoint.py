@@ -16,6 +16,7 @@ from proxy.endpoint import Endpoint
 from proxy.errors import NotFound, UpstreamError
 from proxy.models import Call, Choice, Chunk, Completion, Event, Usage
 from proxy.protocols import Answer
+from proxy.target import Attempt, Target
 from tests.live import Server
 
 CLOSED = threading.Event()
@@ -41,6 +42,11 @@ async def handler(call: Call) -> AsyncGenerator[Event, None]:
         case "early":
             call.asked = call.started
             raise UpstreamError("the model is busy", code="overloaded", provider="openai", retry_after=1.2)
+        case "routed":
+            call.current = Target("openai", "m", id="second\u20ac")
+            passed, failed = Attempt("zeroth", "m", "limited"), Attempt("first", "m", "timeout")
+            call.attempts += passed, failed, Attempt("second", "m")
+            yield done("")
         case "missing":
             raise NotFound("no such deployment")
         case "broken":
@@ -83,6 +89,13 @@ def body(model: str) -> dict[str, Any]:
 
 def pieces(response: httpx.Response) -> list[str]:
     return [json.loads(event.removeprefix("data: "))["chunk"] for event in response.text.split("\r\n\r\n") if event]
+
+
+@pytest.mark.parametrize("path", ["/", "/stream"])
+def test_the_target_and_how_many_were_asked_are_told_where_any_was(url: str, path: str) -> None:
+    told = httpx.post(f"{url}{path}", json=body("routed")).headers
+    assert (told["x-target"], told["x-attempts"]) == ("second", "2")
+    assert not {"x-target", "x-attempts"} & httpx.post(f"{url}{path}", json=body("text")).headers.keys()
 
 
 def test_a_whole_answer(url: str) -> None:

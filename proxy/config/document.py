@@ -1,5 +1,7 @@
 """A YAML file with its lines: every value, where it stands, and which environment variables it came from.
 
+`environment_variables` of the file come before the environment itself, as they do in LiteLLM, for the references of the
+file and for whoever reads on in `Document.environ`; the process's own environment is left as it is.
 What must stay true: values are YAML 1.2's (dates and `yes` stay text), a key that stands twice is a problem, and no
 message built here repeats a value of the file or of the environment, since any of them may be a secret.
 """
@@ -23,6 +25,7 @@ _LITELLM_REFERENCE = re.compile(r"os\.environ/(?P<name>.+)")
 _VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")
 _QUOTED_WORD = re.compile(r"'(?!<)[^']{2,}'|\"[^\"]{2,}\"")
 _MERGE = "tag:yaml.org,2002:merge"
+_ENVIRONMENT = "environment_variables"
 
 
 class _Loader(yaml.SafeLoader):
@@ -61,20 +64,26 @@ _SCALARS: dict[str, Callable[[str], Any]] = {
 
 @dataclass(slots=True, frozen=True)
 class Problem:
-    """Something wrong at one place of the file."""
+    """Something wrong at one place of the file, or of the one that it includes which `file` names."""
 
     place: Place
     line: int
     message: str
+    file: str = ""
 
 
 @dataclass(slots=True)
 class Document:
-    """What a file says. `lines` and `variables` are by place; `variables` has the names that a value was taken from."""
+    """What a file says. `lines` and `variables` are by place; `variables` has the names that a value was taken from.
+
+    `files` has the places that come from another file than `name`. `environ` is what references are taken from.
+    """
 
     name: str
     data: Any = None
+    environ: Mapping[str, str] = field(default_factory=dict, repr=False)
     lines: dict[Place, int] = field(default_factory=dict)
+    files: dict[Place, str] = field(default_factory=dict)
     variables: dict[Place, tuple[str, ...]] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
 
@@ -87,13 +96,18 @@ class Document:
     def line(self, place: Place) -> int:
         return self.lines.get(self.nearest(place), 1)
 
+    def file(self, place: Place) -> str:
+        """The file that `place` stands in, where it is an included one."""
+        return self.files.get(self.nearest(place), "")
+
     def problem(self, place: Place, message: str) -> None:
-        self.problems.append(Problem(place, self.line(place), message))
+        self.problems.append(Problem(place, self.line(place), message, self.file(place)))
 
     def error(self) -> ConfigError:
-        """All problems as one message, in the order of the file."""
-        found = sorted(set(self.problems), key=lambda problem: (problem.line, dotted(problem.place)))
-        lines = [f"  line {p.line}: {dotted(p.place)}: {p.message}" for p in found]
+        """All problems as one message, in the order of the file, and after it of those that it includes."""
+        problems = dict.fromkeys(self.problems)
+        found = sorted(problems, key=lambda problem: (problem.file, problem.line, dotted(problem.place)))
+        lines = [f"  {p.file}{', ' * bool(p.file)}line {p.line}: {dotted(p.place)}: {p.message}" for p in found]
         count = "1 problem" if len(found) == 1 else f"{len(found)} problems"
         return ConfigError("\n".join([f"{self.name}: {count}", *lines]))
 
@@ -111,20 +125,62 @@ def read(text: str, name: str, environ: Mapping[str, str]) -> Document:
 
     Raises `ConfigError` when the text is no YAML; whatever else is wrong is gathered in `problems`.
     """
-    document = Document(name)
+    return built(composed(text, name), name, environ)
+
+
+def composed(text: str, name: str) -> yaml.Node | None:
+    """The nodes of `text`, which know the file's name. Raises `ConfigError` when it is no YAML."""
     try:
-        node = yaml.compose(text, Loader=_Loader)
-        if node is not None:
-            document.data = _Reader(document, environ).value(node, (), ())
+        return compose(text, name)
     except RecursionError:
-        raise ConfigError(f"{name}: 1 problem\n  no valid YAML: it is nested too deeply") from None
+        raise _too_deep(name) from None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f"line {mark.line + 1}: " if mark else ""
         raise ConfigError(f"{name}: 1 problem\n  {where}no valid YAML: {_describe(error)}") from None
     except yaml.YAMLError:
         raise ConfigError(f"{name}: 1 problem\n  no valid YAML: it holds characters that YAML does not allow") from None
+
+
+def built(node: yaml.Node | None, name: str, environ: Mapping[str, str]) -> Document:
+    """The document of `node`, whose parts may come from other files than `name`."""
+    document = Document(name, environ=environ)
+    try:
+        if node is not None:
+            document.environ = {**environ, **_environment(node, name, environ)}
+            document.data = _Reader(document, document.environ).value(node, (), ())
+    except RecursionError:
+        raise _too_deep(name) from None
     return document
+
+
+def _too_deep(name: str) -> ConfigError:
+    return ConfigError(f"{name}: 1 problem\n  no valid YAML: it is nested too deeply")
+
+
+def _environment(node: yaml.Node, name: str, environ: Mapping[str, str]) -> dict[str, str]:
+    """The file's own environment variables. One that is to be another's value is not there where that is not set."""
+    pairs = node.value if isinstance(node, yaml.MappingNode) else []
+    block = next((value for key, value in pairs if key.value == _ENVIRONMENT), None)
+    if not isinstance(block, yaml.MappingNode):
+        return {}
+    apart = Document(name)
+    found = _Reader(apart, environ).value(block, (_ENVIRONMENT,), ())
+    return {
+        key: str(value)
+        for key, value in found.items()
+        if isinstance(value, str | int | float) and (value != "" or (_ENVIRONMENT, key) not in apart.variables)
+    }
+
+
+def compose(text: str, name: str) -> yaml.Node | None:
+    """The nodes of `text`, which know where they begin and end. Raises `yaml.YAMLError` and `RecursionError`."""
+    loader = _Loader(text)
+    loader.name = name
+    try:
+        return loader.get_single_node()
+    finally:
+        loader.dispose()
 
 
 def _describe(error: yaml.MarkedYAMLError) -> str:
@@ -143,6 +199,8 @@ class _Reader:
 
     def value(self, node: yaml.Node, place: Place, above: tuple[yaml.Node, ...]) -> Any:
         self._document.lines[place] = node.start_mark.line + 1
+        if node.start_mark.name != self._document.name:
+            self._document.files[place] = node.start_mark.name
         if any(node is one for one in above):
             self._document.problem(place, "an alias that contains itself")
             return None
@@ -161,17 +219,21 @@ class _Reader:
             if key_node.tag == _MERGE:
                 merged = self._merged(value_node, place, above) | merged
             elif not isinstance(key_node, yaml.ScalarNode):
-                self._document.problems.append(Problem(place, line, "a key must be text; put {{name}} in quotes"))
+                self._add(key_node, place, "a key must be text; put {{name}} in quotes")
             elif key_node.value in first:
                 here = (*place, key_node.value)
-                self._document.problems.append(
-                    Problem(here, line, f"stands twice; the first is on line {first[key_node.value]}")
-                )
+                self._add(key_node, here, f"stands twice; the first is on line {first[key_node.value]}")
             else:
                 first[key_node.value] = line
                 found[key_node.value] = self.value(value_node, (*place, key_node.value), above)
                 self._document.lines[(*place, key_node.value)] = line
         return merged | found
+
+    def _add(self, node: yaml.Node, place: Place, message: str) -> None:
+        """A problem on the line of `node`."""
+        mark = node.start_mark
+        file = mark.name if mark.name != self._document.name else ""
+        self._document.problems.append(Problem(place, mark.line + 1, message, file))
 
     def _merged(self, node: yaml.Node, place: Place, above: tuple[yaml.Node, ...]) -> dict[str, Any]:
         """What `<<` brings in: one mapping, or a list of which the earlier ones win."""
@@ -224,8 +286,8 @@ class _Reader:
         value = self._environ.get(name, "")
         if value:
             return value
-        if default is not None:
-            return default
+        if default is not None or place[0] == _ENVIRONMENT:
+            return default or ""
         state = "is empty" if name in self._environ else "is not set"
         # a reference may hold a key that somebody pasted into it: only what looks like a variable's name is repeated
         if not _VARIABLE.fullmatch(name):

@@ -80,11 +80,18 @@ Integer = Annotated[int, BeforeValidator(_no_boolean)]
 Number = Annotated[float, BeforeValidator(_no_boolean)]
 Price = Annotated[float, BeforeValidator(_no_boolean), Field(ge=0)]
 Weight = Annotated[float, Field(gt=0, le=1e9), BeforeValidator(_no_boolean)]
+Share = Annotated[float, Field(ge=0, le=1e9), BeforeValidator(_no_boolean)]
 Seconds = Annotated[
     float,
     BeforeValidator(_seconds),
     Field(gt=0),
     WithJsonSchema({"type": ["number", "string"], "exclusiveMinimum": 0, "pattern": f"^{_DURATION}$"}),
+]
+Wait = Annotated[
+    float,
+    BeforeValidator(_seconds),
+    Field(ge=0),
+    WithJsonSchema({"type": ["number", "string"], "minimum": 0, "pattern": f"^{_DURATION}$"}),
 ]
 Bytes = Annotated[
     int,

@@ -14,22 +14,28 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from proxy.config import settings
+from proxy.config import reliability, settings
 from proxy.config.document import Document, Place
 from proxy.config.hint import OTHER_WORDS, closest
+from proxy.config.missing import instead
 
 KEYS = Path(__file__).with_name("litellm.keys.json")
 """LiteLLM's keys by block, as `make keys` finds them in the LiteLLM that is installed."""
 
 BLOCKS: dict[str, type[BaseModel]] = {
-    "router_settings": settings.RouterKeys,
-    "litellm_settings": settings.LiteLLMKeys,
+    "router_settings": reliability.RouterKeys,
+    "litellm_settings": reliability.LiteLLMKeys,
     "general_settings": settings.GeneralSettings,
     "model_list": settings.ModelEntry,
     "litellm_params": settings.LiteLLMParams,
     "model_info": settings.ModelInfo,
+    "cache_params": reliability.CacheParams,
+    "credential_values": settings.CredentialValues,
+    "retry_policy": reliability.RetryPolicy,
 }
 
+ANYTHING = frozenset({"cache_params", "model_info"})
+"""Blocks that may hold anything in LiteLLM's format."""
 
 IGNORED = frozenset(
     {
@@ -38,13 +44,10 @@ IGNORED = frozenset(
         "assistant_settings",
         "cache_params",
         "callback_settings",
-        "credential_list",
         "default_vertex_config",
-        "environment_variables",
         "files_settings",
         "finetune_settings",
         "guardrails",
-        "include",
         "mcp_servers",
         "mcp_tools",
         "pass_through_endpoints",
@@ -64,7 +67,8 @@ IGNORED = frozenset(
 @functools.cache
 def known() -> dict[str, frozenset[str]]:
     """LiteLLM's keys, by block."""
-    return {block: frozenset(keys) for block, keys in json.loads(KEYS.read_text("utf-8")).items()}
+    found = {block: frozenset(keys) for block, keys in json.loads(KEYS.read_text("utf-8")).items()}
+    return {**found, "credential_values": found["litellm_params"]}
 
 
 def unused(document: Document) -> dict[Place, str]:
@@ -74,12 +78,14 @@ def unused(document: Document) -> dict[Place, str]:
     if not isinstance(data, dict):
         return found
     for key in sorted(IGNORED & data.keys()):
-        found[(key,)] = "is a block of LiteLLM's that is not supported; ignored"
+        found[(key,)] = f"is a block of LiteLLM's that is not supported; ignored{instead('', key)}"
     mistakes: dict[Place, str] = {}
     for name, place, block in _blocks(data):
-        for key in block.keys() - BLOCKS[name].model_fields.keys() if isinstance(block, dict) else ():
+        own = BLOCKS[name].model_fields
+        for key in (key for key in block if key not in own) if isinstance(block, dict) else ():
             mistake = _mistake(name, key)
-            (found if mistake is None else mistakes)[(*place, key)] = mistake or "is LiteLLM's; not supported here"
+            said = mistake or f"is LiteLLM's; not supported here{instead(name, key)}"
+            (found if mistake is None else mistakes)[(*place, key)] = said
     below = [*found, *mistakes]
     document.problems = [one for one in document.problems if not any(one.place[: len(top)] == top for top in below)]
     for place, text in mistakes.items():
@@ -91,12 +97,35 @@ def _blocks(data: dict[str, Any]) -> Iterator[tuple[str, Place, Any]]:
     """Each block of LiteLLM's format: its name, where it stands, what is in it."""
     for name in ("router_settings", "litellm_settings", "general_settings"):
         yield name, (name,), data.get(name)
-    entries = data.get("model_list")
-    for index, entry in enumerate(entries if isinstance(entries, list) else []):
-        place: Place = ("model_list", index)
-        yield "model_list", place, entry
-        for name in ("litellm_params", "model_info") if isinstance(entry, dict) else ():
-            yield name, (*place, name), entry.get(name)
+    yield from _below(data, "cache_params", ("litellm_settings", "cache_params"))
+    yield from _below(data, "retry_policy", ("router_settings", "retry_policy"))
+    policies = _at(data, ("router_settings", "model_group_retry_policy"))
+    for group in policies if isinstance(policies, dict) else ():
+        yield from _below(data, "retry_policy", ("router_settings", "model_group_retry_policy", group))
+    for index in range(_length(data, "credential_list")):
+        yield from _below(data, "credential_values", ("credential_list", index, "credential_values"))
+    for index in range(_length(data, "model_list")):
+        yield from _below(data, "model_list", ("model_list", index))
+        for name in ("litellm_params", "model_info"):
+            yield from _below(data, name, ("model_list", index, name))
+
+
+def _below(data: dict[str, Any], name: str, place: Place) -> Iterator[tuple[str, Place, Any]]:
+    yield name, place, _at(data, place)
+
+
+def _at(data: Any, place: Place) -> Any:
+    """What stands at `place`, or None."""
+    for part in place:
+        if isinstance(part, int) and isinstance(data, list):
+            data = data[part]
+        else:
+            data = data.get(part) if isinstance(data, dict) else None
+    return data
+
+
+def _length(data: dict[str, Any], key: str) -> int:
+    return len(found) if isinstance(found := data.get(key), list) else 0
 
 
 def _mistake(name: str, key: str) -> str | None:
@@ -107,7 +136,7 @@ def _mistake(name: str, key: str) -> str | None:
     meant = closest(key, BLOCKS[name].model_fields)
     if meant:
         return f'unknown key; did you mean "{meant}"?'
-    if name == "model_info":  # which may hold anything in LiteLLM's format
+    if name in ANYTHING:
         return None
     meant = closest(key, theirs)
     if meant:

@@ -6,18 +6,34 @@ refuse them.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from proxy.config.block import Block, Foreign
-from proxy.config.fields import Bytes, Host, Integer, Name, Number, Plugin, Price, Seconds, Secret, Text, Url
+from proxy.config.deployment import Entry
+from proxy.config.fields import (
+    Bytes,
+    Host,
+    Integer,
+    Name,
+    Number,
+    Plugin,
+    Price,
+    Seconds,
+    Secret,
+    Share,
+    Text,
+    Url,
+)
+from proxy.config.keys import KeyBlock
 from proxy.config.project import ProjectKeys
-from proxy.config.prompt import Params, Prompt
+from proxy.config.prompt import Params
+from proxy.config.reliability import GroupKeys, Limit, LiteLLMKeys, RouterKeys
 from proxy.target import Transport
 
 
-class Endpoint(BaseModel):
+class Access(BaseModel):
     """Where and with which credentials one provider is called."""
 
     api_key: Secret = None
@@ -32,11 +48,20 @@ class Endpoint(BaseModel):
     vertex_project: Text = None
     vertex_location: Text = None
     vertex_credentials: Secret = None
-    timeout: Seconds | None = None
 
 
-SETTINGS = tuple(name for name in Endpoint.model_fields if name not in {"api_key", "api_base", "timeout"})
+SETTINGS = tuple(name for name in Access.model_fields if name not in {"api_key", "api_base"})
 """What goes into a target's `settings`."""
+
+
+class Endpoint(Access):
+    """How one provider is called: `timeout` is for the whole of an answer, `stream_timeout`, which is LiteLLM's word,
+    until its first token, `idle_timeout` between two pieces of it.
+    """
+
+    timeout: Seconds | None = None
+    stream_timeout: Seconds | None = None
+    idle_timeout: Seconds | None = None
 
 
 class Provider(Endpoint, Block):
@@ -67,20 +92,34 @@ class Providers(Block):
 
 
 class LiteLLMParams(Endpoint, Params, Foreign):
-    """`litellm_params`: a model, its credentials, its price and its default parameters."""
+    """`litellm_params`: a model, its credentials, its share, its limits, its price and its default parameters.
+
+    `organization` may be a list of OpenAI's organizations, each of which is a target. `base_url` is `api_base`.
+    """
 
     model_config = ConfigDict(extra="allow")
 
     model: Name
+    custom_llm_provider: Text = None
+    base_url: Url = None
+    organization: Text | list[Name] = None  # type: ignore[assignment] # an entry's own may be several
+    litellm_credential_name: Text = None
+    weight: Share | None = None
+    order: Integer | None = None
+    rpm: Limit | None = None
+    tpm: Limit | None = None
+    max_parallel_requests: Limit | None = None
     input_cost_per_token: Price | None = None
     output_cost_per_token: Price | None = None
 
 
 class ModelInfo(Foreign):
-    """`model_info`: `base_model` is the name under which LiteLLM knows the price of an Azure deployment, `mode` is
-    LiteLLM's word for what the model is made for, `transport` how it is called if not as its provider is.
+    """`model_info`: `id` names the target, `base_model` is the name under which LiteLLM knows the price of an Azure
+    deployment, `mode` is LiteLLM's word for what the model is made for, `transport` how it is called if not as its
+    provider is.
     """
 
+    id: Text = None
     base_model: Text = None
     mode: Text = None
     transport: Transport | None = None
@@ -89,32 +128,31 @@ class ModelInfo(Foreign):
 
 
 class ModelEntry(Foreign):
-    """One target of one model name."""
+    """One target of one model name, which is a pattern where it has a `*`."""
 
     model_name: Name
     litellm_params: LiteLLMParams
     model_info: ModelInfo = ModelInfo()
+    rpm: Limit | None = None
+    tpm: Limit | None = None
+
+
+class CredentialValues(Access, Foreign):
+    """`credential_values`: keys of `litellm_params`, from `api_key` to `vertex_credentials`."""
+
+
+class Credential(Block):
+    """One of `credential_list`, which targets name by `litellm_credential_name`."""
+
+    credential_name: Name
+    credential_values: CredentialValues
+    credential_info: dict[str, Any] = {}
 
 
 class GeneralSettings(Foreign):
     """`master_key`: the key that clients must send; without one only this machine is served."""
 
     master_key: Secret = None
-
-
-class RouterKeys(Foreign):
-    """`router_settings` as the file has them."""
-
-    num_retries: Annotated[Integer, Field(ge=0, le=10)] | None = None
-    timeout: Seconds | None = None
-
-
-class LiteLLMKeys(Foreign):
-    """`litellm_settings` as the file has them; `router_settings` win where both say something."""
-
-    drop_params: bool = True
-    request_timeout: Seconds | None = None
-    num_retries: Annotated[Integer, Field(ge=0, le=10)] | None = None
 
 
 class CacheSettings(Block):
@@ -152,13 +190,19 @@ class ServerSettings(Block):
 class File(Block):
     """The whole file."""
 
+    include: Name | list[Name] = []
+    environment_variables: Annotated[dict[Name, str | bool | int | float | None], Field(repr=False)] = {}
+    credential_list: list[Credential] = []
     model_list: list[ModelEntry] = []
+    groups: dict[Name, GroupKeys] = {}
     router_settings: RouterKeys = RouterKeys()
     litellm_settings: LiteLLMKeys = LiteLLMKeys()
     general_settings: GeneralSettings = GeneralSettings()
     providers: Providers = Providers()
-    deployments: dict[Name, Prompt] = {}
+    deployments: dict[Name, Entry] = {}
+    deployments_folder: str | None = None
     projects: dict[Name, ProjectKeys] = {}
+    keys: dict[Name, KeyBlock] = {}
     cache: CacheSettings = CacheSettings()
     log: LogSettings = LogSettings()
     server: ServerSettings = ServerSettings()

@@ -1,53 +1,29 @@
 """From the lines of `model_list` and `providers` to targets: whose model it is, with which key, at which address.
 
 What must stay true: a provider's key goes to that provider's address only. A target that names an address of its own
-takes no key from elsewhere, and a model of an unknown provider takes nothing from any block.
+takes no key but its own or that of the credential it names, and a model of an unknown provider takes nothing from any
+block.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from pydantic import SecretStr
 
-from proxy.config.document import Document, Place
+from proxy.config.credential import CREDENTIALS, Given, given, unlisted, values_of
+from proxy.config.document import Document, Place, dotted
+from proxy.config.group import Listed, arranged
 from proxy.config.prompt import Params
-from proxy.config.settings import SETTINGS, Endpoint, File, ModelEntry, Provider
+from proxy.config.route import Route, Source
+from proxy.config.settings import Endpoint, File, LiteLLMParams, ModelEntry, Provider
 from proxy.target import Target
 from proxy.vendors import PREFIXES, VENDORS, Vendor, infer
 
-CREDENTIALS = (
-    "api_key",
-    "azure_ad_token",
-    "aws_access_key_id",
-    "aws_secret_access_key",
-    "aws_session_token",
-    "vertex_credentials",
-)
-"""The settings that only make sense together: a block that gives one takes none of the others from elsewhere."""
-
 UNCHANGED = "unchanged"
 """The setting of a target of provider `litellm` whose model is LiteLLM's whole `provider/model`."""
-
-
-@dataclass(slots=True, frozen=True)
-class Source:
-    """A target and where its credential comes from: `config`, the name of an environment variable, or nowhere."""
-
-    target: Target
-    key: str | None
-
-
-@dataclass(slots=True, frozen=True)
-class Route:
-    """One entry of `model_list`. `reason` is None if it is used, else why not."""
-
-    name: str
-    source: Source
-    line: int
-    reason: str | None = None
 
 
 def providers(document: Document, file: File, environ: Mapping[str, str]) -> dict[str, Source]:
@@ -58,8 +34,8 @@ def providers(document: Document, file: File, environ: Mapping[str, str]) -> dic
     found = {}
     for name, vendor in VENDORS.items():
         block: Provider = getattr(file.providers, name) or Provider()
-        values = _values(block)
-        key = _origin(document, ("providers", name), values)
+        said = Given(document, (("providers", name),), values_of(block))
+        values, key = said.values, said.origin
         closed = key is not None or _refers_elsewhere(document, ("providers", name), vendor)
         for setting, variables in _variables(vendor).items():
             variable = next((one for one in variables if environ.get(one)), None)
@@ -72,7 +48,7 @@ def providers(document: Document, file: File, environ: Mapping[str, str]) -> dic
         target = replace(
             _target(name, "", values),
             params=_params(block.params),
-            timeout=block.timeout,
+            **_timeouts(block),
             transport=block.transport or "lean",
         )
         found[name] = Source(target, key)
@@ -80,18 +56,21 @@ def providers(document: Document, file: File, environ: Mapping[str, str]) -> dic
 
 
 def routes(document: Document, file: File, known: Mapping[str, Source]) -> list[Route]:
-    """What becomes of each entry of `model_list`, in the file's order.
-
-    `echo` never stands behind a target that can be called: a made-up answer must not cover up a failing provider.
-    """
-    found: list[Route] = []
+    """What becomes of each entry of `model_list`, in the file's order."""
+    found: list[Listed] = []
     for index, entry in enumerate(file.model_list):
-        route = _route(document, ("model_list", index), entry, known)
-        real = any(other.name == route.name and other.reason is None for other in found)
-        if route.source.target.provider == "echo" and route.reason is None and real:
-            route = replace(route, reason="stands in only while no other target of this name can be used")
-        found.append(route)
-    return found
+        found += [(_route(document, file, index, one, known), one) for one in _each(entry)]
+    return arranged(found)
+
+
+def _each(entry: ModelEntry) -> Iterator[ModelEntry]:
+    """The entry once for each organization that it has."""
+    organizations = entry.litellm_params.organization
+    if not isinstance(organizations, list):
+        yield entry
+        return
+    for one in organizations:
+        yield entry.model_copy(update={"litellm_params": entry.litellm_params.model_copy(update={"organization": one})})
 
 
 def lacking(vendor: Vendor, target: Target) -> list[str]:
@@ -102,17 +81,20 @@ def lacking(vendor: Vendor, target: Target) -> list[str]:
     return [need for need in vendor.requires if need not in has and has.isdisjoint(vendor.instead.get(need, ()))]
 
 
-def _route(document: Document, place: Place, entry: ModelEntry, known: Mapping[str, Source]) -> Route:
+def _route(document: Document, file: File, index: int, entry: ModelEntry, known: Mapping[str, Source]) -> Route:
+    place: Place = ("model_list", index)
     params = entry.litellm_params
-    provider, model = split(params.model)
-    unchanged = provider == "litellm" and model == params.model
-    values: dict[str, Any] = _values(params)
-    key = _origin(document, (*place, "litellm_params"), values)
+    whole = _prefixed(params)
+    provider, model = split(whole)
+    unchanged = provider == "litellm" and model == whole
+    said = given(document, file, (*place, "litellm_params"), params)
+    values, key = said.values, said.origin
     source = Source(Target(provider, ""), None) if unchanged else known[provider]
     if unchanged:
+        key = unlisted(document, model, said) or key
         values[UNCHANGED] = True
     else:
-        inherited = _inherited(document, (*place, "litellm_params"), values, source.target)
+        inherited = _inherited(said, source.target)
         key = source.key if not inherited.keys().isdisjoint(CREDENTIALS) else key
         values = inherited | values
     if entry.model_info.base_model:
@@ -120,14 +102,36 @@ def _route(document: Document, place: Place, entry: ModelEntry, known: Mapping[s
     target = replace(
         _target(provider, model, values),
         params={**source.target.params, **_params(params)},
-        timeout=params.timeout or source.target.timeout,
+        **{name: value or getattr(source.target, name) for name, value in _timeouts(params).items()},
         mode=entry.model_info.mode,
         transport=entry.model_info.transport or source.target.transport,
         input_cost_per_token=_first(params.input_cost_per_token, entry.model_info.input_cost_per_token),
         output_cost_per_token=_first(params.output_cost_per_token, entry.model_info.output_cost_per_token),
+        rpm=params.rpm or entry.rpm,
+        tpm=params.tpm or entry.tpm,
+        max_parallel=params.max_parallel_requests or file.router_settings.default_max_parallel_requests,
     )
-    reason = _reason(document, (*place, "litellm_params"), target, unchanged)
-    return Route(entry.model_name, Source(target, key), document.line(place), reason)
+    reason = _formless(entry) or _reason(said, target, unchanged)
+    return Route(
+        entry.model_name, Source(target, key), document.line(place), reason, document.file(place), dotted(place)
+    )
+
+
+def _prefixed(params: LiteLLMParams) -> str:
+    """The model, with the provider that the entry may name beside it."""
+    prefix = f"{params.custom_llm_provider}/" if params.custom_llm_provider else ""
+    return params.model if params.model.startswith(prefix) else prefix + params.model
+
+
+def _formless(entry: ModelEntry) -> str | None:
+    """Why an entry with a `*` leads nowhere."""
+    if entry.litellm_params.model == "*" and not entry.litellm_params.custom_llm_provider:
+        return (
+            "every provider/model can be asked for as it is; a key, an address or a share is one provider's: openai/*"
+        )
+    if "*" in entry.litellm_params.model and "*" not in entry.model_name:
+        return "its model has a * for which its name gives nothing"
+    return None
 
 
 def split(model: str) -> tuple[str, str]:
@@ -139,13 +143,13 @@ def split(model: str) -> tuple[str, str]:
     return (PREFIXES[prefix], rest) if prefix in PREFIXES and prefix != "gemini" else ("litellm", model)
 
 
-def _inherited(document: Document, place: Place, own: Mapping[str, Any], target: Target) -> dict[str, Any]:
+def _inherited(said: Given, target: Target) -> dict[str, Any]:
     """What an entry takes from its provider and the environment; a key that it names, even an empty one, is its own."""
     found = _plain(target)
-    base = own.get("api_base")
+    base = said.values.get("api_base")
     needed = "api_base" in VENDORS[target.provider].requires
     elsewhere = base and base != found.get("api_base") and ("api_base" in found or not needed)
-    if elsewhere or any((*place, name) in document.lines for name in CREDENTIALS):
+    if elsewhere or any(said.names(name) for name in CREDENTIALS):
         found = {name: value for name, value in found.items() if name not in CREDENTIALS}
     return found
 
@@ -156,15 +160,15 @@ def _refers_elsewhere(document: Document, place: Place, vendor: Vendor) -> bool:
     return any(not set(document.variables.get((*place, name), ())) <= set(usual.get(name, ())) for name in CREDENTIALS)
 
 
-def _reason(document: Document, place: Place, target: Target, unchanged: bool) -> str | None:
-    """Why a target cannot be called, or None: a reference that came out empty, or something that is nowhere given."""
+def _reason(said: Given, target: Target, unchanged: bool) -> str | None:
+    """Why a target cannot be called, or None: a reference that came out empty, or something that is nowhere said."""
     vendor = VENDORS[target.provider]
     needs = lacking(vendor, target)
     if target.provider == "litellm" and not unchanged and target.model.partition("/")[0] not in PREFIXES:
         # without an address `litellm` stands for the provider that its model begins with
         needs += [] if target.api_base else ["api_base"]
     for name in (*needs, "api_base"):
-        variables = document.variables.get((*place, name))
+        variables = said.variables(name)
         if variables and not _plain(target).get(name):
             return f"{name} is empty: set {' or '.join(variables)}"
     if not needs:
@@ -173,7 +177,7 @@ def _reason(document: Document, place: Place, target: Target, unchanged: bool) -
         return "no api_key: write it here; a provider that LiteLLM alone knows has no block to take it from"
     variables = _variables(vendor).get(needs[0], ())
     hint = f": set {variables[0]}, or write it here" if variables else ""
-    if needs[0] in CREDENTIALS and (*place, "api_base") in document.lines:
+    if needs[0] in CREDENTIALS and said.names("api_base"):
         hint = ": a target with an api_base of its own takes no key from elsewhere; any word will do if none is needed"
     return f"no {needs[0]}{hint}"
 
@@ -183,14 +187,12 @@ def _variables(vendor: Vendor) -> dict[str, tuple[str, ...]]:
     return {"api_key": vendor.key, "api_base": vendor.base, **vendor.settings}
 
 
-def _values(endpoint: Endpoint) -> dict[str, Any]:
-    """What a block gives of address and credentials, as plain values."""
-    found: dict[str, Any] = {}
-    for name in ("api_key", "api_base", *SETTINGS):
-        value = getattr(endpoint, name)
-        if value is not None:
-            found[name] = value.get_secret_value() if isinstance(value, SecretStr) else value
-    return found
+def _timeouts(endpoint: Endpoint) -> dict[str, Any]:
+    return {
+        "timeout": endpoint.timeout,
+        "first_token_timeout": endpoint.stream_timeout,
+        "idle_timeout": endpoint.idle_timeout,
+    }
 
 
 def _plain(target: Target) -> dict[str, Any]:
@@ -212,14 +214,6 @@ def _target(provider: str, model: str, values: Mapping[str, Any]) -> Target:
 def _params(block: Params) -> dict[str, Any]:
     """The default parameters that are given."""
     return {name: value for name in Params.model_fields if (value := getattr(block, name)) is not None}
-
-
-def _origin(document: Document, place: Place, values: Mapping[str, Any]) -> str | None:
-    """Where the credential that a block gives comes from: a variable's name, `config`, or None if it gives none."""
-    for name in CREDENTIALS:
-        if name in values:
-            return "+".join(document.variables.get((*place, name), ())) or "config"
-    return None
 
 
 def _first(*values: float | None) -> float | None:

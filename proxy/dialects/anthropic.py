@@ -50,6 +50,7 @@ class Anthropic:
             policy=controls.policy,
             stream=bool(wire.stream),
             cache=controls.cache,
+            resume=controls.resume,
         )
         return Call(request, dropped=unheard(wire))
 

@@ -1,5 +1,5 @@
 """What a client tells the gateway besides its question: where the call stands in the log, what of it may be kept, and
-whether the cache may answer.
+whether the cache may answer and another target may go on with what one has begun.
 
 The APIs that were not made for this gateway have no words for it, so there are three places, of which the earlier
 wins: a header, a field of the body (what clients call `extra_body`), an entry of the body's `metadata`.
@@ -18,6 +18,7 @@ wins: a header, a field of the body (what clients call `extra_body`), an entry o
                            log_omit_inputs, log_omit_outputs         true, false
     x-log-sample-rate      log_sample_rate                           0 to 1
     x-cache                cache                                     true, false
+    x-continue             continue                                  true, false
 
 `traceparent` (W3C Trace Context) gives a parent and a root where nothing else does. What must stay true: a value that
 cannot be meant is refused with its name, and whatever was taken out of the body goes to no provider.
@@ -52,6 +53,7 @@ NAMES: dict[str, bytes] = {
     "log_omit_outputs": b"",
     "log_sample_rate": b"x-log-sample-rate",
     "cache": b"x-cache",
+    "continue": b"x-continue",
 }
 """Each control in a body and its header, if it has one."""
 
@@ -78,11 +80,14 @@ _OMIT = {
 
 @dataclass(slots=True)
 class Controls:
-    """The controls of one request. `inputs` is for templates, taken from the body's field of that name."""
+    """The controls of one request. `inputs` is for templates, taken from the body's field of that name. `resume` is
+    what the client calls `continue`.
+    """
 
     trace: TraceContext
     policy: LogPolicy
     cache: bool
+    resume: bool = False
     inputs: dict[str, Json] = field(default_factory=dict)
 
     @classmethod
@@ -128,6 +133,7 @@ class Controls:
                 rate=_default(found.read("log_sample_rate", _rate), 1.0),
             ),
             cache=bool(found.read("cache", _flag)),
+            resume=bool(found.read("continue", _flag)),
             inputs=_inputs(body.pop("inputs", None)),
         )
 

@@ -167,7 +167,7 @@ def _usage(completion: Completion) -> dict[str, int]:
 
 def _as_text(call: Call) -> bool:
     """Whether the provider was asked to complete a text, and not to go on with a conversation."""
-    return bool(call.targets) and asked(call.targets[0], call.request.kind) == "text"
+    return call.target is not None and asked(call.target, call.request.kind) == "text"
 
 
 def _provider_request(call: Call) -> dict[str, Json]:
@@ -178,7 +178,7 @@ def _provider_request(call: Call) -> dict[str, Json]:
     messages = [*request.history, *(request.messages or ())]
     sent = {name: value for name, value in request.params.items() if name in TELLABLE and name not in call.dropped}
     prompt = {"prompt": messages[-1]["content"]} if _as_text(call) and messages else {"messages": messages}
-    model = call.targets[0].model if call.targets else request.model
+    model = call.target.model if call.target else request.model
     return {"model": model, **prompt, **sent}
 
 

@@ -31,7 +31,7 @@ from proxy.functions import as_tools
 from proxy.ids import datapoint_id, derived_id, new_id, sample_of
 from proxy.models import Call, CompletionRequest, Json, Kind, LogPolicy, Message, TraceContext
 
-HEADERS = (b"x-log-omit", b"x-log-sample-rate", b"x-cache", b"x-tags")
+HEADERS = (b"x-log-omit", b"x-log-sample-rate", b"x-cache", b"x-continue", b"x-tags")
 """The gateway's controls that this API has no word of its own for."""
 
 SAMPLING = ("temperature", "top_p", "stop", "presence_penalty", "frequency_penalty", "seed", "response_format")
@@ -65,6 +65,7 @@ def call_of(wire: Asked, headers: Mapping[bytes, bytes], body: Mapping[str, Json
         policy=controls.policy if wire.save is not False else controls.policy.narrowed(LogPolicy(False, False)),
         stream=bool(wire.stream),
         cache=controls.cache,
+        resume=controls.resume,
     )
     keys, dropped = _keys(wire.provider_api_keys or {})
     request.trace.end_user = request.trace.end_user or params.get("user")

@@ -76,6 +76,7 @@ class OpenAI:
                 inputs=controls.inputs,
                 policy=controls.policy,
                 cache=controls.cache,
+                resume=controls.resume,
             )
         )
         self.read(said, call)

@@ -27,7 +27,7 @@ def head(call: Call, completion: Completion | None, kind: str) -> dict[str, Json
         "created": int(call.started_at),
     }
     if completion is None:
-        return begun | {"model": call.targets[0].model if call.targets else call.request.model or ""}
+        return begun | {"model": call.target.model if call.target else call.request.model or ""}
     if completion.system_fingerprint is not None:
         begun["system_fingerprint"] = completion.system_fingerprint
     return begun | {"model": completion.model}

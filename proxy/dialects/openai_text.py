@@ -71,7 +71,7 @@ def logprobs(found: Json, start: int = 0) -> Json:
 
 def _repeated(call: Call, index: int) -> str:
     """The prompt of choice `index`, if it shall be repeated and the model does not do so itself."""
-    request, target = call.request, call.targets[0] if call.targets else None
+    request, target = call.request, call.target
     if not request.params.get("echo") or not request.messages:
         return ""
     if target is not None and asked(target, request.kind) == "text":

@@ -119,7 +119,7 @@ class Parea:
         if call is not None and not stream and isinstance(error, UpstreamError):
             # What `status` and `error` are for; an HTTP error would make the client repeat the call three times over
             # 8 s.
-            target = call.targets[0] if call.targets else None
+            target = call.target
             return self._answer(
                 call,
                 content="",

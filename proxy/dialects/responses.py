@@ -62,6 +62,7 @@ class Responses:
             policy=controls.policy,
             stream=bool(wire.stream),
             cache=controls.cache,
+            resume=controls.resume,
         )
         dropped = unheard(wire)
         if wire.truncation == "auto":

@@ -101,7 +101,7 @@ class _Stream:
 
     def response(self, status: str, **told: Json) -> dict[str, Json]:
         asked: dict[str, Json] = self.call.told.get("asked", {})
-        targets = self.call.targets
+        target = self.call.target
         response = {
             "id": derived_id("resp", self.call.request.trace.trace_id),
             "object": "response",
@@ -116,7 +116,7 @@ class _Stream:
             "usage": None,
             **told,
         }
-        response["model"] = told.get("model") or (targets[0].model if targets else self.call.request.model or "")
+        response["model"] = told.get("model") or (target.model if target else self.call.request.model or "")
         return response
 
     def step(self, step: Step, choice: Choice | None = None, *, whole: bool = True) -> Iterator[bytes]:

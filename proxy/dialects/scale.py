@@ -118,6 +118,7 @@ class Scale:
             policy=controls.policy,
             stream=bool(wire.stream),
             cache=controls.cache,
+            resume=controls.resume,
             timeout=wire.inference_timeout,
         )
         return Call(request, api_keys=_keys(headers), dropped=_dropped(wire, further), told=_told(wire))

@@ -7,6 +7,7 @@ One entry serves every dialect, streamed or not. What must stay true:
 * Only whole, successful answers are kept: no error, no cancelled or truncated one, nothing a content filter cut.
 * A call that omits its inputs or outputs from the log leaves nothing in the store, and neither does a flight that it
   shares. It may be answered from an entry that another call left.
+* Nor is an answer that is not `lasting`: a fallback's of the configuration's, one that was gone on with after it broke.
 * `cache: false` neither reads nor writes, and shares nothing.
 """
 
@@ -22,6 +23,7 @@ from proxy.middleware.fingerprint import fingerprint
 from proxy.middleware.flight import Flight, pieces
 from proxy.models import Call, Chunk, Completion, Event
 from proxy.protocols import CacheStore, Handler, Middleware
+from proxy.target import Target
 
 logger = logging.getLogger(__name__)
 
@@ -41,8 +43,10 @@ def cache(store: CacheStore, secret: bytes, *, patience: float = 1.0) -> Middlew
 
     `secret` names the keys of requests without telling them; processes that share a store must share it too. An answer
     does not wait for the store: until it is there, whoever asks this process finds it in memory. Only while more than
-    `BEHIND` bytes are on their way it waits, and no longer than `patience` seconds.
+    `BEHIND` bytes are on their way it waits, and no longer than `patience` seconds. All handlers that the middleware is
+    put around share what is under way.
     """
+    flights: dict[bytes, Flight] = {}
     underway: dict[bytes, bytes] = {}
     writes: set[asyncio.Task[None]] = set()
     behind = 0
@@ -69,8 +73,6 @@ def cache(store: CacheStore, secret: bytes, *, patience: float = 1.0) -> Middlew
                 del underway[key]
 
     def middleware(inner: Handler) -> Handler:
-        flights: dict[bytes, Flight] = {}
-
         def handler(call: Call) -> AsyncGenerator[Event, None]:
             key = fingerprint(call, secret) if call.request.cache and call.targets else None
             if key is not None:
@@ -83,6 +85,8 @@ def cache(store: CacheStore, secret: bytes, *, patience: float = 1.0) -> Middlew
                 call.cache_status, call.cache_reason = "hit", HIT
                 call.dropped.update(entry.dropped)
                 call.remarks.update(entry.remarks)
+                if len(call.targets) > 1:
+                    call.current = _teller(call, entry.completion)
                 for chunk in _replay(call, entry):
                     yield chunk
                 entry.completion.cache_hit = True
@@ -95,7 +99,7 @@ def cache(store: CacheStore, secret: bytes, *, patience: float = 1.0) -> Middlew
 
         def take_off(key: bytes, call: Call) -> Flight:
             async def land(flight: Flight, completion: Completion) -> None:
-                if not (flight.writable and _storable(completion)):
+                if not (flight.writable and flight.call.lasting and _storable(completion)):
                     return
                 value = encode(Entry(completion, flight.chunks, flight.call.dropped, flight.call.remarks))
                 if value is not None:
@@ -116,6 +120,12 @@ def cache(store: CacheStore, secret: bytes, *, patience: float = 1.0) -> Middlew
 def _replay(call: Call, entry: Entry) -> Iterable[Chunk]:
     """What was streamed, as it was streamed; an answer that was not is told in one chunk per choice."""
     return (entry.chunks or pieces(entry.completion)) if call.request.stream else ()
+
+
+def _teller(call: Call, completion: Completion) -> Target | None:
+    """The target that an answer is of: the pieces of a stream name its model before the end does."""
+    told = completion.provider, completion.model
+    return next((target for target in call.targets if (target.provider, target.model) == told), None)
 
 
 def _storable(completion: Completion) -> bool:

@@ -40,7 +40,7 @@ class Flight:
     """
 
     def __init__(self, call: Call, inner: Handler, landing: Landing, ended: Callable[[], None]) -> None:
-        self.call = replace(call, dropped={}, unfilled=list(call.unfilled), remarks={}, calls={})
+        self.call = replace(call, dropped={}, unfilled=list(call.unfilled), remarks={}, calls={}, attempts=[])
         self.chunks: list[Chunk] = []
         self.writable = True
         self._completion: Completion | None = None
@@ -63,7 +63,7 @@ class Flight:
         self.writable = self.writable and call.request.policy.inputs and call.request.policy.outputs
         call.cache_status = "miss" if seat == 0 else "shared"
         call.cache_reason = MISSED if seat == 0 else SHARED
-        read = 0
+        read, ended = 0, False
         try:
             while True:
                 while call.request.stream and read < len(self.chunks):
@@ -74,7 +74,9 @@ class Flight:
                     break
                 await self._news()
             self._note(call)
+            ended = True
             if self._error is not None:
+                self._pays(seat, call)
                 # One exception, raised in many tasks: each starts from its origin, or the tracebacks would pile up.
                 raise self._error.with_traceback(self._origin)
             if self._completion is not None:
@@ -83,22 +85,29 @@ class Flight:
                         yield chunk
                 yield self._bill(seat, call, self._completion)
         finally:
+            if not ended and len(self._watchers) > 1:
+                # Whoever stays pays.
+                call.cache_status, call.cache_reason = "shared", SHARED
+            elif not ended:
+                self._pays(seat, call)
             self._leave(seat, call)
 
     def _bill(self, seat: int, call: Call, completion: Completion) -> Completion:
-        """The original for the first watcher that is still here: one that left was written down without a cost."""
-        if not self._paid and seat == next(iter(self._watchers)):
-            self._paid = True
-            call.cache_status, call.cache_reason = "miss", MISSED
-            return completion
-        call.cache_status, call.cache_reason = "shared", SHARED
-        return replace(completion, cache_hit=True)
+        """The original for the one that pays."""
+        return completion if self._pays(seat, call) else replace(completion, cache_hit=True)
+
+    def _pays(self, seat: int, call: Call) -> bool:
+        """Whether a watcher pays: the first that is still here, once. Its call is the miss, all others share it."""
+        pays = not self._paid and seat == next(iter(self._watchers))
+        self._paid = self._paid or pays
+        call.cache_status, call.cache_reason = ("miss", MISSED) if pays else ("shared", SHARED)
+        return pays
 
     def _note(self, call: Call) -> None:
         call.dropped.update(self.call.dropped)
         call.remarks.update(self.call.remarks)
         call.asked = self.call.asked
-        call.calls = self.call.calls
+        call.calls, call.attempts, call.current = self.call.calls, self.call.attempts, self.call.current
 
     def _leave(self, seat: int, call: Call) -> None:
         del self._watchers[seat]
@@ -126,7 +135,7 @@ class Flight:
             self._error, self._origin = error, error.__traceback__
         except BaseException:
             # A watcher must not take the end of this task for its own cancellation.
-            provider = self.call.targets[0].provider
+            provider = self.call.target.provider if self.call.target else ""
             self._error = UpstreamError("the call was broken off by the gateway", code="unavailable", provider=provider)
             raise
         finally:

@@ -15,7 +15,7 @@ from typing import Any
 
 import orjson
 
-from proxy.stores.rows import APPEND, APPLY_EDITS, COLUMNS, EDIT, STAND_IN, Row, batch
+from proxy.stores.rows import COLUMNS, Row
 
 Member = dict[str, Any]
 """What is counted of one trace id; a counter that was never said is absent."""
@@ -109,22 +109,3 @@ def _one(connection: sqlite3.Connection, statement: str, parameter: str) -> Any:
 
 def _texts(values: Iterable[str]) -> str:
     return orjson.dumps(list(values)).decode()
-
-
-def store(connection: sqlite3.Connection, rows: list[Row]) -> None:
-    """Store rows and edits; those of traces that are not kept are counted only."""
-    lost = lost_roots(connection, rows)
-    kept = [row for row in rows if not belongs(row, lost)] if lost else rows
-    stand_ins = [row.payload for row in kept if row.stand_in]
-    appended = [row.payload for row in kept if not (row.edit or row.stand_in)]
-    edits = [row.payload for row in kept if row.edit]
-    if stand_ins:
-        connection.execute(STAND_IN, (batch(stand_ins),))
-    if appended:
-        connection.execute(APPEND, (batch(appended),))
-    if edits:
-        connection.execute(EDIT, (batch(edits),))
-    if edits or connection.execute("SELECT EXISTS (SELECT 1 FROM edits)").fetchone()[0]:
-        connection.execute(APPLY_EDITS, (orjson.dumps([row.trace_id for row in kept]).decode(),))
-    if lost:
-        fold(connection, [row for row in rows if belongs(row, lost)], lost)

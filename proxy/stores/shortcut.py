@@ -24,7 +24,7 @@ import orjson
 
 from proxy.stores.database import WAL_LIMIT, code
 from proxy.stores.files import Files
-from proxy.stores.rows import APPEND_ONE, APPLY_EDITS, STAND_IN_ONE, Row
+from proxy.stores.rows import APPEND_ONE, APPLY_EDITS, CHARGE, STAND_IN_ONE, Row
 from proxy.stores.sampling import lost_roots
 
 logger = logging.getLogger(__name__)
@@ -97,6 +97,8 @@ class Shortcut:
             connection.executemany(APPEND_ONE, [row.cells for row in rows if not row.stand_in])
             if edited:
                 connection.execute(APPLY_EDITS, (orjson.dumps([row.trace_id for row in rows]).decode(),))
+            if charges := [row.charge for row in rows if row.charge is not None]:
+                connection.executemany(CHARGE, charges)
             connection.execute("COMMIT")
         except BaseException:
             if connection.in_transaction:

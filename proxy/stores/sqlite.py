@@ -8,6 +8,8 @@ What must stay true:
   as dropped and reported by `health`, and it is used again as soon as it can be.
 * A row that is said to be on disk is in the file at the path, also when that was deleted, moved or replaced meanwhile:
   what is at the path is used from then on, or made.
+* What calls cost their keys is counted in the transaction of their rows. What could not be written is owed, and while
+  something is, nobody is told what was spent.
 * The order in which rows, edits and lost draws arrive does not change what is stored, nor the totals.
 """
 
@@ -16,32 +18,29 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
-import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
 from proxy import timestamps
 from proxy.config.settings import LogSettings
-from proxy.errors import ConfigError, GatewayError
-from proxy.protocols import ProjectUse, TracePage, TraceQuery
+from proxy.errors import ConfigError, GatewayError, NotReady
+from proxy.ids import project_uuid
+from proxy.protocols import ProjectUse, TracePage, TraceQuery, VersionUse
 from proxy.record import Record
 from proxy.stores.database import BUSY_TIMEOUT, DAMAGE, TROUBLE, code, coded, open_writer, written_back
+from proxy.stores.debts import Debts
 from proxy.stores.files import Files
+from proxy.stores.items import Item, Look, Project, none, store
 from proxy.stores.reader import Reader, open_readonly
-from proxy.stores.rows import Row, encode, encode_edit
-from proxy.stores.sampling import store
+from proxy.stores.rows import charge_of, encode, encode_edit
 from proxy.stores.shortcut import Shortcut
 from proxy.stores.writer import Writer
 
 __all__ = ["SQLiteLog", "open_readonly"]
 
 logger = logging.getLogger(__name__)
-
-PROJECTS = uuid.UUID("8f7f2a4e-0d0e-5c53-9d0b-6f0f3f1f8a11")
-"""The namespace of project uuids: made from the name, they are the same in every process, stored or not."""
 
 ORPHANED = "-7 days"
 """How long an edit waits for its row."""
@@ -50,20 +49,6 @@ FOLLOWED = 2
 """How often a batch goes to another file because the one it went to was replaced meanwhile."""
 
 T = TypeVar("T")
-
-
-@dataclass(slots=True, frozen=True)
-class _Project:
-    name: str
-    uuid: str
-    created_at: str
-
-
-class _Look:
-    """Nothing to write: only see whether the files are where they were."""
-
-
-_Item = Row | _Project | _Look
 
 
 class SQLiteLog:
@@ -98,20 +83,30 @@ class SQLiteLog:
             )
         except sqlite3.Error as error:
             self._trouble(error)
-        self._writer: Writer[_Item] = Writer(
+        self._writer: Writer[Item] = Writer(
             self._commit,
             shortcut=self._commit_here if self._shortcut else None,
             max_items=max_rows,
             max_bytes=max_bytes,
         )
+        self._debts = Debts(lambda debt: self._writer.put(debt, len(debt.charges)))
 
     def append(self, record: Record) -> asyncio.Future[bool]:
         try:
             row = encode(record)
+            committed = self._writer.put(row, row.size)
         except (TypeError, ValueError, RecursionError):
             logger.exception("a row of the trace log cannot be written as JSON")
-            return self._writer.refuse()
-        return self._writer.put(row, row.size)
+            committed = self._writer.refuse()
+        return self._debts.watch(spent, committed) if (spent := charge_of(record)) is not None else committed
+
+    def spent(self, key: str, since: str) -> int:
+        if not self._debts.paid() or self._reason is not None:
+            raise NotReady(f"what is spent cannot be counted: the log cannot be written ({self._reason or 'just now'})")
+        if not self._files.in_place():
+            self._writer.put(Look(), 0)
+            raise NotReady("what is spent cannot be counted: the log was moved just now")
+        return self._reader.spent(key, since)
 
     def update(self, trace_id: str, fields: Mapping[str, Any]) -> asyncio.Future[bool]:
         edit = encode_edit(trace_id, fields)
@@ -134,7 +129,7 @@ class SQLiteLog:
         found = await self._readable(lambda: self._reader.project(name))
         if found is not None:
             return *found, False
-        made = _Project(name, str(uuid.uuid5(PROJECTS, name)), timestamps.text(self._now()))
+        made = Project(name, project_uuid(name), timestamps.text(self._now()))
         await self._writer.put(made, len(name))
         stored = await self._readable(lambda: self._reader.project(name))
         uuid_, created_at = stored or (made.uuid, made.created_at)
@@ -143,6 +138,9 @@ class SQLiteLog:
 
     async def projects(self) -> list[ProjectUse]:
         return await self._read(self._reader.projects)
+
+    async def versions(self, deployment_id: str | None = None) -> list[VersionUse]:
+        return await self._read(lambda: self._reader.versions(deployment_id))
 
     async def health(self) -> dict[str, Any]:
         return {
@@ -154,6 +152,7 @@ class SQLiteLog:
         }
 
     async def close(self) -> None:
+        self._debts.paid()
         await self._writer.close()
         await asyncio.to_thread(self._end)
 
@@ -168,21 +167,21 @@ class SQLiteLog:
         """What `read` finds in the file that is at the path."""
         if self._reason is None and not self._files.in_place():
             # The writer goes first: whoever opens a file beside another one's WAL may end this process.
-            await self._writer.put(_Look(), 0)
+            await self._writer.put(Look(), 0)
         return await asyncio.to_thread(read)
 
-    def _commit_here(self, items: list[_Item]) -> bool | None:
+    def _commit_here(self, items: list[Item]) -> bool | None:
         """On the event loop; as long as there is trouble, the thread alone tries."""
         return self._reason is None and self._shortcut is not None and self._shortcut.commit(items)
 
     # What follows runs in the writer's thread. Meanwhile nothing is committed on the loop.
 
-    def _commit(self, items: list[_Item]) -> list[bool]:
+    def _commit(self, items: list[Item]) -> list[bool]:
         try:
             self._settle(items)
         except ConfigError as error:
             self._trouble(error)
-            return _none(items)
+            return none(items)
         except sqlite3.Error as error:
             return self._recover(items, error)
         if self._reason is not None:
@@ -190,7 +189,7 @@ class SQLiteLog:
             self._reason = None
         return [True] * len(items)
 
-    def _settle(self, items: list[_Item]) -> None:
+    def _settle(self, items: list[Item]) -> None:
         """Commit to the file that is at the path afterwards."""
         for _ in range(FOLLOWED):
             try:
@@ -203,7 +202,7 @@ class SQLiteLog:
                     return
         raise coded(sqlite3.OperationalError(f"{self._path} is replaced again and again"), sqlite3.SQLITE_CANTOPEN)
 
-    def _recover(self, items: list[_Item], error: sqlite3.Error) -> list[bool]:
+    def _recover(self, items: list[Item], error: sqlite3.Error) -> list[bool]:
         if code(error) in DAMAGE and not self._suspect:
             # Once more on a file that is checked from end to end first, and moved aside if it fails.
             self._suspect = True
@@ -215,21 +214,13 @@ class SQLiteLog:
             # One of them is at fault; the others shall not suffer for it.
             return [outcome for item in items for outcome in self._commit([item])]
         self._trouble(error)
-        return _none(items)
+        return none(items)
 
-    def _transact(self, items: list[_Item]) -> None:
+    def _transact(self, items: list[Item]) -> None:
         connection = self._open()
         connection.execute("BEGIN IMMEDIATE")
         try:
-            rows = [item for item in items if isinstance(item, Row)]
-            if rows:
-                store(connection, rows)
-            for item in items:
-                if isinstance(item, _Project):
-                    connection.execute(
-                        "INSERT INTO projects VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
-                        (item.name, item.uuid, item.created_at),
-                    )
+            store(connection, items)
             connection.execute("COMMIT")
         except BaseException:
             if connection.in_transaction:
@@ -288,11 +279,6 @@ class SQLiteLog:
         if self._reason is None:
             logger.warning("the trace log %s cannot be written, rows are dropped: %s", self._path, error)
         self._reason = str(error)
-
-
-def _none(items: list[_Item]) -> list[bool]:
-    """None is on disk; who only looked has lost nothing."""
-    return [isinstance(item, _Look) for item in items]
 
 
 def trace_log(folder: Path, settings: LogSettings) -> SQLiteLog:

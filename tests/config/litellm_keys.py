@@ -13,8 +13,13 @@ from pathlib import Path
 
 DOCUMENTED = {
     "model_list": {"rpm", "tpm"},
-    "litellm_params": {"cache_control_injection_points", "extra_body"},
-    "litellm_settings": {"disable_stop_sequence_limit", "json_logs", "service_callbacks", "set_verbose"},
+    "litellm_params": {"cache_control_injection_points", "extra_body"}
+    | {"dimensions", "input_type", "keep_alive", "num_ctx", "project_id", "repeat_penalty", "safety_settings"}
+    | {"s3_access_key_id", "s3_bucket_name", "s3_region_name", "s3_secret_access_key", "vertex_ai_project"},
+    "litellm_settings": {"disable_stop_sequence_limit", "json_logs", "service_callbacks", "set_verbose", "telemetry"},
+    "general_settings": {"disable_adding_master_key_hash_to_db", "disable_error_logs", "embedding_model"}
+    | {"image_generation_model", "moderation_model", "use_client_credentials_pass_through_routes"},
+    "router_settings": {"enable_pre_call_check"},
 }
 """What LiteLLM's documentation tells of and none of its types has."""
 
@@ -22,6 +27,7 @@ DOCUMENTED = {
 def collected() -> dict[str, list[str]]:
     """LiteLLM's keys by block, sorted."""
     import litellm
+    from litellm.caching.caching import Cache
     from litellm.constants import DEFAULT_CHAT_COMPLETION_PARAM_VALUES
     from litellm.proxy._types import ConfigGeneralSettings
     from litellm.types import router
@@ -35,6 +41,8 @@ def collected() -> dict[str, list[str]]:
         "model_info": {*router.ModelInfo.model_fields, *ModelInfo.__annotations__, *ModelInfoBase.__annotations__},
         "router_settings": {*inspect.signature(litellm.Router.__init__).parameters}
         | {*router.UpdateRouterConfig.model_fields, *router.RouterConfig.model_fields},
+        "retry_policy": set(router.RetryPolicy.model_fields),
+        "cache_params": {*inspect.signature(Cache.__init__).parameters},
         "general_settings": set(ConfigGeneralSettings.model_fields) | _asked_for(folder / "proxy", "general_settings"),
         "litellm_settings": _globals(folder / "__init__.py") | _asked_for(folder / "proxy", "litellm_settings"),
     }

@@ -101,29 +101,34 @@ model_list:
   - model_name: a
     litellm_params:
       model: openai/x
-      weight: 3
+      mock_response: hello
     model_info: {mode: chat, max_tokens: 5, our_own_word: 7}
-    rpm: 1
+    blocked: true
 router_settings:
-  fallbacks: []
+  redis_host: x
 litellm_settings:
   success_callback: [langfuse]
 general_settings:
   database_url: x
-environment_variables: {A: b}
+guardrails: []
 """
     found = warnings(text)
     assert {(one.line, one.key) for one in found} == {
-        (6, "model_list[0].litellm_params.weight"),
+        (6, "model_list[0].litellm_params.mock_response"),
         (7, "model_list[0].model_info.max_tokens"),
         (7, "model_list[0].model_info.our_own_word"),
-        (8, "model_list[0].rpm"),
-        (10, "router_settings.fallbacks"),
+        (8, "model_list[0].blocked"),
+        (10, "router_settings.redis_host"),
         (12, "litellm_settings.success_callback"),
         (14, "general_settings.database_url"),
-        (15, "environment_variables"),
+        (15, "guardrails"),
     }
-    assert {one.message for one in found if one.key != "environment_variables"} == {"is LiteLLM's; not supported here"}
+    said = {one.key: one.message for one in found}
+    assert said["guardrails"] == "is a block of LiteLLM's that is not supported; ignored: no guardrails"
+    assert said["model_list[0].blocked"] == "is LiteLLM's; not supported here"
+    assert said["general_settings.database_url"] == (
+        "is LiteLLM's; not supported here: no database server: the file decides, and the log is SQLite"
+    )
 
 
 def entry(params: str) -> str:
@@ -135,8 +140,8 @@ def entry(params: str) -> str:
     [
         (entry("model: openai/x, api_kye: os.environ/NONE"),
          'model_list[0].litellm_params.api_kye: unknown key; did you mean "api_key"?'),
-        (entry("model: openai/x, base_url: hunter2-secret"),
-         'model_list[0].litellm_params.base_url: unknown key; did you mean "api_base"?'),
+        (entry("model: openai/x, key: hunter2-secret"),
+         'model_list[0].litellm_params.key: unknown key; did you mean "api_key"?'),
         (entry("modle: openai/x"), 'model_list[0].litellm_params.modle: unknown key; did you mean "model"?'),
         (entry("model: openai/x, qwxy: 1"),
          "model_list[0].litellm_params.qwxy: unknown key, also to LiteLLM; a provider's own parameters can stand"
@@ -161,7 +166,7 @@ def test_a_misspelt_key_in_a_block_of_litellm_s_is_an_error(text: str, line: str
 
 
 def test_what_stands_below_an_ignored_key_is_no_problem() -> None:
-    text = "litellm_settings: {cache_params: {password: os.environ/NONE}}\nenvironment_variables: {A: '${NONE}'}\n"
+    text = "litellm_settings: {cache_params: {password: os.environ/NONE}}\nguardrails: [{A: '${NONE}'}]\n"
     assert len(warnings(text)) == 2
 
 

@@ -123,6 +123,7 @@ def test_the_sample_rate(value: Any, rate: float) -> None:
 @pytest.mark.parametrize(("value", "cache"), [("true", True), ("1", True), ("FALSE", False), (True, True)])
 def test_the_cache(value: Any, cache: bool) -> None:
     assert controls(cache=value).cache is cache
+    assert controls({"x-continue": str(value)}).resume is controls(**{"continue": value}).resume is cache
 
 
 @pytest.mark.parametrize(("value", "tags"), [("a, b,,c", ["a", "b", "c"]), (["a", "b"], ["a", "b"])])

@@ -21,7 +21,7 @@ from typing import Any
 import httpx
 import pytest
 
-from proxy.app import GRACE
+from proxy.process import GRACE
 from tests.faults.evidence import intact, missing
 from tests.faults.load import ECHO, Load
 from tests.faults.plugin import Figure

@@ -29,7 +29,7 @@ pytestmark = [
 
 FILES = [
     f"{name}{suffix}" for name in ("traces.db", "cache/cache.db") for suffix in ("", "-wal", "-shm", "-journal")
-] + ["cache.key", "cache.clearings", "plans.json"]
+] + ["cache.key", "cache.clearings", "plans.json", "board"]
 
 INJECTED = {
     "pwrite64": ("ENOSPC", "EIO", "KILL"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +18,7 @@ from proxy.models import Call, Chunk, Completion, Event, LogPolicy, ToolCall
 from proxy.protocols import CacheStore, Handler
 from proxy.stores.diskcache import DiskCache
 from proxy.stores.memory import MemoryCache
+from proxy.target import Target
 from tests.middleware.calls import Upstream, make_call, make_completion, settle
 
 pytestmark = pytest.mark.fault("U7")
@@ -164,6 +165,31 @@ async def test_an_answer_with_one_is(store: CacheStore, reason: str) -> None:
     for _ in range(2):
         await ask(handler, make_call())
     assert len(upstream.calls) == 1
+
+
+async def test_an_answer_that_does_not_last_is_not_kept_though_it_is_shared(store: CacheStore) -> None:
+    upstream = Upstream(gated=True)
+
+    def passing(call: Call) -> AsyncGenerator[Event, None]:
+        call.lasting = False
+        return upstream.handler(call)
+
+    handler = cache(store, b"secret")(passing)
+    both = [asyncio.create_task(ask(handler, make_call())) for _ in range(2)]
+    await settle()
+    upstream.gate.set()
+    assert {last.text for _, last in await asyncio.gather(*both)} == {make_completion().text}
+    assert len(upstream.calls) == 1
+    await kept(store, 0)
+
+
+async def test_a_hit_is_of_the_target_that_gave_the_answer(store: CacheStore) -> None:
+    first, second = Target("azure", "other", id="first"), Target("openai", make_completion().model, id="second")
+    handler = cached(Upstream(), store)
+    for _ in range(2):
+        again = make_call(targets=(first, second))
+        await ask(handler, again)
+    assert (again.cache_status, again.target) == ("hit", second)
 
 
 async def test_an_empty_answer_is_not_kept(store: CacheStore) -> None:

@@ -70,3 +70,22 @@ async def test_a_closed_deadline_disturbs_nobody() -> None:
     limit = until(0.01)
     limit.close()
     assert await limit.next(waits(0.03)) == 0
+
+
+async def test_a_deadline_may_be_moved_either_way() -> None:
+    for first, then in ((FOREVER, 0.02), (0.02, 0.06)):
+        limit = until(first)
+        begun = asyncio.get_running_loop().time()
+        limit.move(begun + then)
+        with pytest.raises(TimeoutError):
+            await limit.next(waits(FOREVER))
+        assert then <= asyncio.get_running_loop().time() - begun < 1
+
+
+async def test_a_deadline_that_is_over_may_be_moved_on() -> None:
+    limit = until(0.01)
+    await asyncio.sleep(0.03)
+    assert limit.over
+    limit.move(asyncio.get_running_loop().time() + FOREVER)
+    assert await limit.next(waits(0.03)) == 0
+    limit.close()

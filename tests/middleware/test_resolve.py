@@ -115,7 +115,8 @@ def test_what_is_missing_is_named(config: Config, missing: str) -> None:
 
 
 def test_a_deployment_that_asks_nothing_is_named(config: Config) -> None:
-    config = replace(config, deployments={"empty": replace(config.deployments["p"], id="empty", messages=[])})
+    empty = replace(config.deployments["p"], id="empty", messages=[])
+    config = replace(config, versions={"empty": replace(config.versions["p"], id="empty", versions={"v1": empty})})
     with pytest.raises(BadRequest, match="^deployment 'empty' has no messages or prompt of its own"):
         resolved(config, deployment_id="empty", messages=None)
 
@@ -216,7 +217,12 @@ def test_a_key_for_another_provider_is_not_sent_to_this_one(config: Config) -> N
 
 def test_fallbacks_follow_in_order(config: Config) -> None:
     call = resolved(config, model="fast", fallbacks=["gpt-4o", "claude-haiku-4-5"])
-    assert [each.provider for each in call.targets] == ["groq", "openai", "anthropic"]
+    assert [[each.provider for each in group.targets] for group in call.groups] == [
+        ["groq", "openai"],
+        ["openai"],
+        ["anthropic"],
+    ]
+    assert call.targets == tuple(target for group in call.groups for target in group.targets)
 
 
 def test_every_prefix_leads_to_a_vendor_and_every_vendor_has_one() -> None:

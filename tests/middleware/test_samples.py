@@ -11,7 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from proxy.config.router import RouterSettings
 from proxy.errors import BadRequest, UpstreamError
+from proxy.middleware.balance import Balance
 from proxy.middleware.route import route
 from proxy.middleware.samples import MOST, merged, ranked, rate, sampled, summed
 from proxy.models import (
@@ -29,7 +31,8 @@ from proxy.models import (
 )
 from proxy.providers.litellm import LiteLLM
 from proxy.providers.parameters import NEVER
-from proxy.target import Target
+from proxy.stores.board import Board
+from proxy.target import Group, Target
 from proxy.vendors import VENDORS
 from tests.middleware.calls import settle
 from tests.upstreams.fleet import MODELS, Fleet
@@ -422,8 +425,9 @@ async def test_all_is_repeated_before_the_first_event_and_nothing_after_it(begun
     first: Script = [Chunk("a"), failure] if begun else [failure]
     provider = Fake(first, said("x", "x"), said("a", "a"), said("b", "b"))
     call = asking(stream=True, n=2)
-    call.targets = (ALONE,)
-    handler = route({"": provider}, timeout=5, num_retries=1, backoff=0.001)
+    call.groups = (Group(name="m", targets=(ALONE,), num_retries=1),)
+    balance = Balance(Board(), RouterSettings(), lambda target: None)
+    handler = route({"": provider}, RouterSettings(), lambda name: call.groups[0], balance, backoff=0.001)
     events: list[Event] = []
     try:
         async with aclosing(handler(call)) as running:

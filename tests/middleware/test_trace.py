@@ -10,6 +10,7 @@ import pytest
 from proxy.errors import BadRequest, UpstreamError
 from proxy.middleware.trace import trace
 from proxy.models import (
+    CacheStatus,
     Call,
     Choice,
     Chunk,
@@ -23,7 +24,7 @@ from proxy.models import (
 )
 from proxy.protocols import Handler
 from proxy.record import Record
-from proxy.target import Target
+from proxy.target import Attempt, Target
 
 DONE = Completion([Choice(text="ab")], Usage(2, 1), model="gpt-4o", provider="openai", cost=0.25)
 
@@ -195,3 +196,45 @@ async def test_notes_tell_what_was_dropped_and_left() -> None:
     assert notes["dropped"] == {"seed": "anthropic has none"}
     assert notes["unfilled"] == ["city"]
     assert notes["cache"] == "bypass"
+
+
+async def noted(attempts: list[Attempt], cache: CacheStatus = "miss") -> dict[str, Any]:
+    journal, asked = Journal(), call()
+    asked.cache_status, asked.attempts, asked.current = cache, attempts, Target("azure", "gpt", id="second")
+    [event async for event in trace(journal)(playing(DONE))(asked)]
+    return journal.records[0].notes
+
+
+async def test_notes_tell_the_target_and_why_the_others_did_not_answer() -> None:
+    failed, answered = Attempt("first", "m", "timeout", None, 0.12345), Attempt("second", "m", "success", 200, 1.0)
+    assert (await noted([failed, answered]))["attempts"] == [
+        {"target": "first", "model": "m", "ended": "timeout", "status": None, "seconds": 0.123},
+        {"target": "second", "model": "m", "ended": "success", "status": 200, "seconds": 1.0},
+    ]
+    assert (await noted([failed]))["attempts"][0]["ended"] == "timeout"
+    assert (await noted([answered]))["target"] == "second"
+    assert "attempts" not in await noted([answered])
+
+
+async def test_who_shared_a_call_has_its_target_and_none_of_its_attempts() -> None:
+    notes = await noted([Attempt("first", "m", "timeout"), Attempt("second", "m", "success")], "shared")
+    assert (notes["target"], "attempts" in notes) == ("second", False)
+    assert not {"target", "attempts"} & (await noted([], "hit")).keys()
+
+
+async def test_an_attempt_under_way_when_the_caller_left_was_cancelled() -> None:
+    notes = await noted([Attempt("first", "m", "timeout"), Attempt("second", "m")])
+    assert [attempt["ended"] for attempt in notes["attempts"]] == ["timeout", "cancelled"]
+
+
+async def test_a_row_tells_also_when_nobody_could_be_asked() -> None:
+    assert (await noted([Attempt("first", "m", "limited")]))["attempts"][0]["ended"] == "limited"
+
+
+async def test_the_row_is_of_the_target_that_failed_last() -> None:
+    journal, asked = Journal(), call()
+    asked.current = Target("azure", "gpt", id="second")
+    error = UpstreamError("no", code="timeout", provider="azure")
+    with pytest.raises(UpstreamError):
+        [event async for event in trace(journal)(playing(error))(asked)]
+    assert (journal.records[0].provider, journal.records[0].model) == ("azure", "gpt")

@@ -605,6 +605,37 @@ async def test_a_provider_that_is_closed_while_loading_says_so(fleet: Fleet) -> 
             await ask(provider, fleet.target("openai"))
 
 
+AGAIN = """
+import asyncio, sys
+from proxy.providers.engine import Engine
+
+async def interrupted(name):
+    engine = Engine()
+    engine.start()
+    while name not in sys.modules:
+        await asyncio.sleep(0)
+    await engine.close()
+
+async def loaded():
+    engine = Engine()
+    litellm = await engine.loaded()
+    print(litellm.__name__, engine.reason())
+    await engine.close()
+
+for name in sys.argv[1:]:
+    asyncio.run(interrupted(name))
+asyncio.run(loaded())
+"""
+
+
+@pytest.mark.parametrize("name", ["aiohttp.client_exceptions", "openai.types", "litellm.types.utils", "litellm.utils"])
+def test_a_load_that_was_given_up_does_not_spoil_the_next(name: str) -> None:
+    """One gateway after the other in one process: the first ends while a package is half there."""
+    command = [sys.executable, "-c", AGAIN, name]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=50, check=False)
+    assert done.stdout == "litellm None\n", done.stderr[-2000:]
+
+
 def test_importing_the_module_does_not_import_litellm() -> None:
     code = "import sys, proxy.providers.litellm; print('litellm' in sys.modules)"
     environment: Mapping[str, str] = dict(os.environ)
