@@ -11,11 +11,11 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from proxy.errors import NotReady
+from proxy.errors import ConfigError, NotReady
 from proxy.protocols import ProjectUse, TracePage, TraceQuery, VersionUse
 from proxy.record import Record
 from proxy.stores import search
-from proxy.stores.database import open_reader
+from proxy.stores.database import code, open_reader
 from proxy.stores.rows import SELECTED, decode, without_nul
 
 _VERSIONS = """WITH used AS (
@@ -37,10 +37,13 @@ FROM used GROUP BY deployment_id, deployment_version ORDER BY deployment_id, max
 
 
 class Reader:
-    """A trace log to read. `now` is asked for the end of a query's time range."""
+    """A trace log to read. `now` is asked for the end of a query's time range; `at_rest` says that nobody writes."""
 
-    def __init__(self, path: Path, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+    def __init__(
+        self, path: Path, now: Callable[[], datetime] = lambda: datetime.now(UTC), *, at_rest: bool = False
+    ) -> None:
         self._path = path
+        self._at_rest = at_rest
         self._now = now
         self._idle: list[sqlite3.Connection] = []
         self._generation = 0
@@ -164,12 +167,14 @@ class Reader:
             try:
                 connection = self._idle.pop()
             except IndexError:
-                connection = open_reader(self._path)
+                connection = open_reader(self._path, at_rest=self._at_rest)
             yield connection
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             if connection is not None:
                 connection.close()
             raise NotReady(f"the trace log cannot be read: {error}") from error
+        except ConfigError as error:
+            raise NotReady(f"the trace log cannot be read: {error.message}") from error
         except BaseException:
             if connection is not None:
                 connection.close()
@@ -181,6 +186,31 @@ class Reader:
 
 
 def open_readonly(path: Path) -> Reader:
-    """The log of a gateway that runs elsewhere, or not at all. Raises `ConfigError` when there is none."""
-    open_reader(path).close()
-    return Reader(path)
+    """The log of a gateway that runs elsewhere, or not at all. Raises `ConfigError` when none can be read.
+
+    Where nothing can be made beside the file, it is read alone, if it is all there is: a WAL would be left out.
+    """
+    try:
+        try:
+            open_reader(path).close()
+            return Reader(path)
+        except sqlite3.OperationalError as error:
+            if code(error) not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
+                raise
+            _complete(path)
+            open_reader(path, at_rest=True).close()
+            return Reader(path, at_rest=True)
+    except sqlite3.Error as error:
+        raise ConfigError(f"the trace log {path} cannot be read: {error}") from error
+    except OSError as error:
+        raise ConfigError(f"the trace log {path} cannot be read: {error.strerror}") from error
+
+
+def _complete(path: Path) -> None:
+    """Raises `ConfigError` when there are rows beside the file."""
+    wal = path.with_name(path.name + "-wal")
+    if wal.exists() and wal.stat().st_size:
+        raise ConfigError(
+            f"the trace log {path} cannot be read: {wal.name} holds rows of it, and its folder may not be written:"
+            f" copy {path.name}* to another folder, and name that with --data"
+        )
