@@ -24,7 +24,6 @@ from proxy.providers import (
     embeddings,
     failures,
     names,
-    remains,
     standins,
     wrapper,
 )
@@ -112,9 +111,7 @@ class LiteLLM:
             raise
         except Exception as error:
             secrets = credentials.secrets(target)
-            translated = failures.translate(error, target.provider, exchange, secrets, began=reader.began)
-            remains.clear(error)
-            raise translated from None
+            raise failures.translate(error, target.provider, exchange, secrets, began=reader.began) from None
         finally:
             if source is not None:
                 source.close()

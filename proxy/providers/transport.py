@@ -51,9 +51,8 @@ def guarded(send: Send) -> Send:
         if why is not None:
             await response.aclose()
             raise _refused(exchange, why, request)
-        assert isinstance(response.stream, httpx.AsyncByteStream)
-        body: httpx.AsyncByteStream = CappedStream(response.stream, exchange, request)
-        if response.headers.get("content-type", "").startswith("text/event-stream"):
+        body: httpx.AsyncByteStream = CappedStream(response, exchange, request)
+        if streams(response):
             body = EventStream(body, exchange, request)
         response.stream = body
         return response
@@ -124,11 +123,21 @@ def _refused(exchange: Exchange, why: Refusal, request: httpx.Request) -> httpx.
     return httpx.ReadError(str(exchange.refuse(why)), request=request)
 
 
-class CappedStream(httpx.AsyncByteStream):
-    """A body that ends in an error once it has grown past the exchange's limit."""
+def streams(response: httpx.Response) -> bool:
+    """Whether it is a stream of events."""
+    return str(response.headers.get("content-type", "")).startswith("text/event-stream")
 
-    def __init__(self, body: httpx.AsyncByteStream, exchange: Exchange, request: httpx.Request) -> None:
-        self._body = body
+
+class CappedStream(httpx.AsyncByteStream):
+    """A response's body that ends in an error once it has grown past the exchange's limit.
+
+    Closed, it leaves the response: httpx has the two hold each other, and with them all that was read would stay.
+    """
+
+    def __init__(self, response: httpx.Response, exchange: Exchange, request: httpx.Request) -> None:
+        assert isinstance(response.stream, httpx.AsyncByteStream)
+        self._response = response
+        self._body = response.stream
         self._exchange = exchange
         self._request = request
 
@@ -141,6 +150,7 @@ class CappedStream(httpx.AsyncByteStream):
             yield piece
 
     async def aclose(self) -> None:
+        self._response.stream = httpx.ByteStream(b"")
         await self._body.aclose()
 
 
