@@ -112,6 +112,9 @@ class LiteLLM:
         except Exception as error:
             secrets = credentials.secrets(target)
             raise failures.translate(error, target.provider, exchange, secrets, began=reader.began) from None
+        except BaseException:  # the caller has gone, or its time is up
+            exchange.leave()
+            raise
         finally:
             if source is not None:
                 source.close()

@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import codecs
 import functools
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
 import httpx
@@ -22,9 +21,6 @@ from proxy.providers.fetching import certify
 
 UNKNOWN_LIMIT = 48 * 2**20
 """Bytes allowed in an answer that belongs to no call."""
-
-TOKEN_LIMIT = 2**20
-"""Bytes allowed in an answer that brings a token."""
 
 Send = Callable[[Any, httpx.Request], Awaitable[httpx.Response]]
 """`handle_async_request` of a transport class."""
@@ -77,45 +73,6 @@ class SyncGuard(httpx.HTTPTransport):
         assert isinstance(response.stream, httpx.SyncByteStream)
         response.stream = CappedSyncStream(response.stream, exchange, request)
         return response
-
-
-def bounded(ask: Callable[..., Any]) -> Callable[..., Any]:
-    """`__call__` of google-auth's client, which buys tokens in a thread, behind the guard: what it sends is signed with
-    the account's key, and lets in whoever has it.
-    """
-    from google.auth.exceptions import TransportError
-    from requests import RequestException
-
-    @functools.wraps(ask)
-    def call(
-        client: Any, url: str, method: str = "GET", body: Any = None, headers: Any = None, *rest: Any, **named: Any
-    ) -> TokenAnswer:
-        came: list[Any] = []
-        named |= {"allow_redirects": False, "stream": True, "hooks": {"response": lambda one, **_: came.append(one)}}
-        ask(client, url, method, body, {**(headers or {}), "accept-encoding": "identity"}, *rest, **named)
-        with came[-1] as response:
-            exchange, read = current() or Exchange(UNKNOWN_LIMIT), bytearray()
-            if (why := refusal(response.status_code, response.headers, TOKEN_LIMIT)) is not None:
-                raise exchange.refuse(why)
-            try:
-                for piece in response.iter_content(2**16):
-                    read += piece
-                    if len(read) > TOKEN_LIMIT:
-                        raise exchange.refuse("size")
-            except RequestException as error:
-                raise TransportError(error) from error
-            return TokenAnswer(response.status_code, response.headers, bytes(read))
-
-    return call
-
-
-@dataclass(slots=True, frozen=True)
-class TokenAnswer:
-    """What google-auth reads of an answer (`google.auth.transport.Response`)."""
-
-    status: int
-    headers: Mapping[str, str]
-    data: bytes
 
 
 def _refused(exchange: Exchange, why: Refusal, request: httpx.Request) -> httpx.HTTPError:
