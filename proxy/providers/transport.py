@@ -18,6 +18,7 @@ import httpx
 from proxy.providers.capture import catch
 from proxy.providers.exchange import FROM_ENVIRONMENT, Exchange, Refusal, current, refusal
 from proxy.providers.fetching import certify
+from proxy.tally import Tally
 
 UNKNOWN_LIMIT = 48 * 2**20
 """Bytes allowed in an answer that belongs to no call."""
@@ -100,10 +101,13 @@ class CappedStream(httpx.AsyncByteStream):
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         left = self._exchange.limit
+        tally = Tally(lines=streams(self._response))
         async for piece in self._body:
             left -= len(piece)
             if left < 0:
                 raise _refused(self._exchange, "size", self._request)
+            if tally.feed(piece):
+                raise _refused(self._exchange, "values", self._request)
             yield piece
 
     async def aclose(self) -> None:

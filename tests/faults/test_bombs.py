@@ -58,6 +58,9 @@ def packed(coding: bytes) -> Bomb:
     return Bomb(JSON + b"content-encoding: " + coding + b"\r\n" + CHUNKED, repeated(chunk(body)))
 
 
+MANY = b"{}," * 4 * MiB
+"""They take 300 MB, parsed."""
+
 BOMBS: dict[str, Bomb] = {
     "600 MiB, announced": Bomb(JSON + b"content-length: %d\r\n\r\n" % (600 * MiB), repeated(bytes(MiB))),
     "600 MiB": Bomb(JSON + CHUNKED, repeated(chunk(b" " * MiB))),
@@ -74,6 +77,8 @@ BOMBS: dict[str, Bomb] = {
     "a comment without end": Bomb(SSE, repeated(chunk(b": x" + b"x" * MiB)), True),
     "an event without end": Bomb(SSE, repeated(chunk(b"data: x\n" * (MiB // 8))), True),
     "a head without end": Bomb(OK, repeated(b"json\r\nx: " + b"y" * MiB)),
+    "objects without number": Bomb(JSON + b"connection: close\r\n\r\n", lambda _: iter([b'{"a":[', MANY, b"0]}"])),
+    "objects without number, in a stream": Bomb(SSE, lambda _: map(chunk, [b'data: {"a":[', MANY, b"0]}\n\n"]), True),
     "a million events": Bomb(SSE, lambda times: (chunk(EVENT * 1000) for _ in range(times)), True),
 }
 
