@@ -7,8 +7,8 @@ whatever its strings hold; to look costs far less than to parse.
 
 from __future__ import annotations
 
-MOST = 2**19
-"""Objects and lists of one text. An answer of 12,000 tokens has as many, if it tells 20 others for each."""
+MOST = 2**18
+"""Objects and lists of one text. An answer of 6,000 tokens has as many, if it tells 20 others for each."""
 
 BLOCK = 2**18
 """Bytes that are looked through at a time."""

@@ -479,8 +479,14 @@ def test_a_request_has_the_seconds_that_are_said_and_no_more(early: float, statu
     with Server(App, http=partial(Connection, door=door)) as server, Line(server.port) as line:
         # the second request has begun when the first one is answered
         line.send(post("/echo", b"x") + b"GET /echo HTTP/1.1\r\n").echoed()
-        when = door.caller.since + 40.0 + door.step - early
-        door.loop.call_soon_threadsafe(door.caller.look, when)
+        looked = threading.Event()
+
+        def look() -> None:
+            door.caller.look(door.caller.since + 40.0 + door.step - early)
+            looked.set()
+
+        door.loop.call_soon_threadsafe(look)
+        assert looked.wait(10)
         assert line.send(HOST + b"\r\n").head()[0] == status
 
 

@@ -99,4 +99,4 @@ def refresh(_: Any, credentials: Any) -> None:
 
 def _sendable(token: Any) -> bool:
     """Whether a header can hold it."""
-    return isinstance(token, str) and token != "" and token.isascii() and token.isprintable()
+    return isinstance(token, str) and bool(token) and token.isascii() and token.isprintable()
