@@ -36,13 +36,14 @@ FROM_ENVIRONMENT = ("openai-organization", "openai-project")
 
 T = TypeVar("T")
 
-Refusal = Literal["redirect", "encoding", "size", "text", "token", "values"]
+Refusal = Literal["redirect", "encoding", "size", "text", "event", "token", "values"]
 
 REFUSALS: Mapping[Refusal, str] = {
     "redirect": "the provider answered with a redirect, which is not followed; set api_base to the final address",
     "encoding": "the provider's answer is compressed although that was not asked for",
     "size": "the provider's answer is larger than allowed (server.max_response)",
     "text": "the provider's stream holds bytes that are no text",
+    "event": "an event of the provider's stream is too large",
     "values": "the provider's answer holds more objects and lists than are allowed in one",
     "token": "what should have brought a token for the provider brought none",
 }

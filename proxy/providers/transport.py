@@ -16,6 +16,7 @@ from typing import Any
 import httpx
 
 from proxy.providers.capture import catch
+from proxy.providers.events import LARGEST
 from proxy.providers.exchange import FROM_ENVIRONMENT, Exchange, Refusal, current, refusal
 from proxy.providers.fetching import certify
 from proxy.tally import Tally
@@ -123,7 +124,8 @@ def _lines(piece: bytes) -> list[bytes]:
 class EventStream(httpx.AsyncByteStream):
     """Server-sent events without their comments: some of LiteLLM's parsers lose the usage, and so the cost, to one.
 
-    It ends in an error at what is no UTF-8, for which most of them would put a sign of their own.
+    It ends in an error at what is no UTF-8, for which most of them would put a sign of their own, and at a line that is
+    longer than any event may be: they would gather it in several copies.
     """
 
     def __init__(self, body: httpx.AsyncByteStream, exchange: Exchange, request: httpx.Request) -> None:
@@ -132,8 +134,12 @@ class EventStream(httpx.AsyncByteStream):
         self._request = request
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        read = codecs.getincrementaldecoder("utf-8")().decode
+        read, line = codecs.getincrementaldecoder("utf-8")().decode, 0
         async for piece in self._uncommented():
+            last = piece.rfind(b"\n")
+            line = len(piece) - last - 1 if last >= 0 else line + len(piece)
+            if line > LARGEST:
+                raise _refused(self._exchange, "event", self._request)
             try:
                 read(piece)
             except UnicodeDecodeError:
