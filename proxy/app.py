@@ -5,7 +5,10 @@
 
 The pipeline of a completion, outermost first:
 
-    place -> trace -> assign -> resolve -> render -> cache -> route -> provider
+    place -> trace -> enroll -> assign -> resolve -> render -> admit -> cache -> route -> provider
+
+What the configuration decides is made anew for each configuration (`Gateway.build`); stores, providers and what the
+middleware remembers are made once and serve all of them (`live.py`).
 
 The port opens before FastAPI and LiteLLM are imported; both are loaded in slices between requests, and only who needs
 them waits.
@@ -14,25 +17,24 @@ them waits.
 from __future__ import annotations
 
 import asyncio
-import gc
-import logging
-import os
-import sys
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 from proxy import plugins
 from proxy.asgi import App
-from proxy.config import Config, load
-from proxy.connection import Connection
-from proxy.door import Door, Limits, room
+from proxy.config import Config
+from proxy.config.prices import price
 from proxy.endpoint import Endpoint
 from proxy.errors import ConfigError
-from proxy.front import Front
-from proxy.guard import LOOPBACK, Guard, check_key, is_loopback
+from proxy.explanation import Explainer
+from proxy.front import Front, Once
+from proxy.guard import LOOPBACK, Guard, check_key, fenced, is_loopback
+from proxy.live import Live
 from proxy.loader import load as load_module
+from proxy.middleware.admit import admit, enroll
 from proxy.middleware.assign import assign
 from proxy.middleware.balance import Balance
 from proxy.middleware.cache import cache
@@ -47,21 +49,19 @@ from proxy.middleware.session import Sessions
 from proxy.middleware.steps import steps
 from proxy.middleware.trace import trace
 from proxy.models import ALL, Json, LogPolicy
-from proxy.protocols import CacheStore, Handler, Middleware, Provider, Surface, TraceLog, refusal
+from proxy.protocols import CacheStore, Handler, Middleware, Provider, Refuse, Surface, TraceLog, refusal
 from proxy.record import Record
 from proxy.routes.status import about, health, ready
-from proxy.server import run
 from proxy.stores.board import Board
 from proxy.stores.keyfile import any_key
+from proxy.target import Target
+
+if TYPE_CHECKING:
+    from fastapi import APIRouter
 
 PAREA = "/api/parea/v1"
 OPENAI = "/v1"
 HUMANLOOP = "/v4"
-GRACE = 30
-"""Seconds that running answers have to finish after a signal."""
-
-BACKLOG = 2048
-"""Connections that may wait to be accepted."""
 
 OMIT = {
     "none": ALL,
@@ -69,8 +69,6 @@ OMIT = {
     "outputs": LogPolicy(outputs=False),
     "all": LogPolicy(inputs=False, outputs=False),
 }
-
-logger = logging.getLogger("proxy")
 
 
 def chain(handler: Handler, *layers: Middleware) -> Handler:
@@ -80,110 +78,166 @@ def chain(handler: Handler, *layers: Middleware) -> Handler:
     return handler
 
 
-class Gateway:
-    """One gateway: its stores, its providers, its pipeline, and the ASGI application around them."""
+class Writer:
+    """Takes what is to be written down to the log, as one configuration says."""
 
-    def __init__(self, config: Config, data: Path, *, host: str = "127.0.0.1") -> None:
-        self.config = config
+    def __init__(self, config: Config, log: TraceLog, sessions: Sessions) -> None:
         self.policy = OMIT[config.log.omit]
-        self.sample_rate = config.log.sample_rate
-        self.sessions = Sessions()
-        data.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.log: TraceLog = plugins.make("stores", config.log.store, "trace_log", data, config.log)
-        self.cache: CacheStore = plugins.make("stores", config.cache.store, "cache_store", data, config.cache)
-        self.board = Board(data / "board")
-        echo = plugins.load("providers", "echo", "provider")()
-        lite = plugins.load("providers", "litellm", "provider")(
-            strict_params=config.litellm.strict_params,
-            max_response=config.server.max_response,
-            timeout=config.router.timeout,
-            plans=data / "plans.json",
-        )
-        self.providers: Mapping[str, Provider] = {"echo": echo, "": lite}
-        names, self.balance = Names(config), Balance()
-        self.handler = chain(
-            route(self.providers, config.router, names.group, self.balance),
-            place(self.log),
-            trace(self.write),
-            steps(restrict(self.policy), assign(config), resolve(config, names), render),
-            cache(self.cache, any_key(data / "cache.key")),
-        )
-        self.surfaces: list[Surface] = [
-            plugins.make("dialects", name, "surface", config.server.max_depth) for name in config.server.dialects
-        ]
-        self.refuse = refusal(self.surfaces)
-        self.app: App = Guard(
-            Front(
-                self._table(),
-                prefix=PAREA,
-                refuse=self.refuse,
-                load=self._load_web,
-                start=self._start,
-                stop=self._stop,
-            ),
-            hosts=_hosts(config, host),
-            key=config.master_key,
-            max_body=config.server.max_body,
-            refuse=self.refuse,
-        )
+        self._sample_rate = config.log.sample_rate
+        self._log = log
+        self._sessions = sessions
 
     def write(self, record: Record) -> asyncio.Future[bool]:
         """Take a finished record through the processors to the log."""
         record.policy = record.policy.narrowed(self.policy)
-        record.sample_rate = min(record.sample_rate, self.sample_rate)
-        if (session := self.sessions.missing(record)) is not None:
-            self.log.append(omit(sample(session))).add_done_callback(partial(self._settle, session.trace_id))
-        return self.log.append(omit(sample(record)))
+        record.sample_rate = min(record.sample_rate, self._sample_rate)
+        if (session := self._sessions.missing(record)) is not None:
+            self._log.append(omit(sample(session))).add_done_callback(partial(self._settle, session.trace_id))
+        return self._log.append(omit(sample(record)))
 
     def _settle(self, session: str, written: asyncio.Future[bool]) -> None:
         if written.cancelled() or not written.result():
-            self.sessions.forget(session)
+            self._sessions.forget(session)
 
     def update(self, trace_id: str, fields: Mapping[str, Json]) -> asyncio.Future[bool]:
         """Take an edit of a record to the log, without what may not be written down."""
-        return self.log.update(trace_id, omit_fields(fields, self.policy))
+        return self._log.update(trace_id, omit_fields(fields, self.policy))
 
-    def _table(self) -> dict[str, dict[str, App]]:
+
+class Gateway:
+    """One gateway: what is made once for all its configurations, and the ASGI application around them.
+
+    `load` reads the configuration anew, `call` is the file by which other workers are told to; without them the gateway
+    keeps `config`.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        data: Path,
+        *,
+        host: str = "127.0.0.1",
+        load: Callable[[], Config] | None = None,
+        call: Path | None = None,
+    ) -> None:
+        self._host = host
+        data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.log: TraceLog = plugins.make("stores", config.log.store, "trace_log", data, config.log)
+        self.cache: CacheStore = plugins.make("stores", config.cache.store, "cache_store", data, config.cache)
+        self.board = Board(data / "board")
+        self._sessions = Sessions()
+        self._echo: Provider = plugins.load("providers", "echo", "provider")()
+        self._lite = plugins.load("providers", "litellm", "provider")(plans=data / "plans.json")
+        self.providers: Mapping[str, Provider] = {"echo": self._echo, "": self._lite}
+        self._placed = place(self.log)
+        self._secret = any_key(data / "cache.key")
+        self._cached = cache(self.cache, self._secret)
+        self._web = Once(partial(load_module, "proxy.routes.web"))
+        self.app = Live(
+            config, build=self._build, load=load or (lambda: config), start=self._start, stop=self._stop, call=call
+        )
+
+    def _build(self, config: Config) -> tuple[App, Callable[[], Awaitable[object]]]:
+        """All that depends on `config`, and how to load what is not needed for completions. Raises `ConfigError`."""
+        check_key(self._host, config.closed)
+        surfaces: list[Surface] = [
+            plugins.make("dialects", name, "surface", config.server.max_depth) for name in config.server.dialects
+        ]
+        refuse = refusal(surfaces)
+        writer = Writer(config, self.log, self._sessions)
+        handler, explainer = self._pipeline(config, writer, surfaces)
+        table = self._table(surfaces, handler)
+        self.explainer = explainer
+        behind = Once(partial(self._behind, config, surfaces, refuse, writer, explainer))
+        guard = Guard(
+            Front(table, prefix=PAREA, refuse=refuse, behind=behind),
+            hosts=_hosts(config, self._host),
+            key=config.master_key,
+            max_body=config.server.max_body,
+            refuse=refuse,
+            callers=config.keys,
+        )
+        return guard, behind.made
+
+    def _pipeline(self, config: Config, writer: Writer, surfaces: list[Surface]) -> tuple[Handler, Explainer]:
+        """What carries a call out, and what tells how."""
+        lite = self._lite.under(
+            strict_params=config.litellm.strict_params,
+            max_response=config.server.max_response,
+            timeout=config.router.timeout,
+        )
+        names = Names(config)
+        balance = Balance(self.board, config.router, _price)
+        # without keys nothing is to be looked at
+        enrolled = [enroll(config)] if config.keys else []
+        admitted = [admit(config, names, self.log, self.board)] if config.keys else []
+        stepped = [restrict(writer.policy), *enrolled, assign(config), resolve(config, names), render]
+        providers: dict[str, Provider] = {"echo": self._echo, "": lite}
+        handler = chain(
+            route(providers, config.router, names.group, balance),
+            self._placed,
+            trace(writer.write),
+            steps(*stepped),
+            *admitted,
+            self._cached,
+        )
+        served = {one.path: one for surface in surfaces for one in surface.operations}
+        return handler, Explainer(config, served, stepped, names, balance, providers, self.cache, self._secret)
+
+    def _table(self, surfaces: list[Surface], handler: Handler) -> dict[str, dict[str, App]]:
         table: dict[str, dict[str, App]] = {
             "/": {"GET": about},
             "/health": {"GET": health(self.log)},
-            "/ready": {"GET": ready(self.log, self.providers)},
+            "/ready": {"GET": ready(self.log, self.providers, lambda: self.app.status())},
         }
-        for one in (operation for surface in self.surfaces for operation in surface.operations):
+        for one in (operation for surface in surfaces for operation in surface.operations):
             if one.path in table:
                 raise ConfigError(f"server.dialects: two of them serve {one.path}")
-            table[one.path] = {"POST": Endpoint(one.dialect, self.handler, stream=one.stream, paced=one.paced)}
+            table[one.path] = {"POST": Endpoint(one.dialect, handler, stream=one.stream, paced=one.paced)}
         return table
 
-    async def _load_web(self) -> App:
-        await load_module("proxy.routes.web")
-        from proxy.routes import anthropic, humanloop, models, prompts, scale, traces, web
+    async def _behind(
+        self, config: Config, surfaces: list[Surface], refuse: Refuse, writer: Writer, explainer: Explainer
+    ) -> App:
+        web = await self._web.made()
+        routers = []
+        for one in self._routers(config, writer, explainer):
+            routers.append(one)
+            await asyncio.sleep(0)  # a router takes some milliseconds, and others wait for the loop
+        app: App = web.build(routers, prefix=PAREA, refuse=refuse, surfaces=surfaces, max_depth=config.server.max_depth)
+        return fenced(app, refuse) if config.keys else app
 
-        routers = [
-            (PAREA, traces.router(self.log, self.write, self.update)),
-            (PAREA, prompts.router(self.config)),
-        ]
-        if "openai" in self.config.server.dialects:
-            routers.append((OPENAI, models.router(self.config)))
-        if "anthropic" in self.config.server.dialects:
-            routers.append(("/v1/messages", anthropic.router()))
-        if "humanloop" in self.config.server.dialects:
-            routers.append((HUMANLOOP, humanloop.router(self.config, self.log, self.write, self.update)))
-        if "scale" in self.config.server.dialects:
-            routers.append(("/v5", scale.router(self.config)))
-        return web.build(
-            routers,
-            prefix=PAREA,
-            refuse=self.refuse,
-            surfaces=self.surfaces,
-            max_depth=self.config.server.max_depth,
-        )
+    def _routers(self, config: Config, writer: Writer, explainer: Explainer) -> Iterator[tuple[str, APIRouter]]:
+        """What is served besides completions, and where."""
+        from proxy.routes import admin, anthropic, humanloop, models, prompts, scale, traces
+
+        yield PAREA, traces.router(self.log, writer.write, writer.update)
+        yield PAREA, prompts.router(config)
+        yield "/admin", admin.router(self._reload, partial(_summary, config), explainer.explain)
+        if "openai" in config.server.dialects:
+            yield OPENAI, models.router(config)
+        if "anthropic" in config.server.dialects:
+            yield "/v1/messages", anthropic.router()
+        if "humanloop" in config.server.dialects:
+            yield HUMANLOOP, humanloop.router(config, self.log, writer.write, writer.update)
+        if "scale" in config.server.dialects:
+            yield "/v5", scale.router(config)
+
+    async def _reload(self) -> Mapping[str, Json]:
+        """Have the configuration read again; how it stands then."""
+        await self.app.demand()
+        return self.app.status()
+
+    async def close(self) -> None:
+        """Let go of all that was made once; where it served, the end of serving does it."""
+        await self._stop()
 
     async def _start(self) -> None:
         for provider in self.providers.values():
             provider.start()
 
     async def _stop(self) -> None:
+        self._web.cancel()
         for provider in self.providers.values():
             await provider.close()
         self.board.close()
@@ -191,88 +245,31 @@ class Gateway:
         await self.log.close()
 
 
+async def explained(config: Config, body: bytes, *, path: str | None, key: str | None) -> dict[str, Json]:
+    """What would become of a request in a gateway that has just been started with `config`. Raises `RequestError`."""
+    with TemporaryDirectory() as folder:
+        gateway = Gateway(config, Path(folder))
+        try:
+            return await gateway.explainer.explain(body, {}, path=path, key=key)
+        finally:
+            await gateway.close()
+
+
+def _price(target: Target) -> float | None:
+    """What a token to `target` and one from it cost together."""
+    found = price(target)
+    return None if found is None else sum(found)
+
+
+def _summary(config: Config) -> Json:
+    """What `check --json` prints. Its module brings a terminal's whole toolbox."""
+    from proxy.report import summary
+
+    return summary(config)
+
+
 def _hosts(config: Config, host: str) -> frozenset[str] | None:
     """The names this server answers to; any, where it is bound to a network and so has a key."""
     if is_loopback(host):
         return LOOPBACK | {host} | {name.lower() for name in config.server.allowed_hosts}
     return None
-
-
-def create() -> App:
-    """The application of one of several workers, which only has the environment to go by; `serve` has filled it."""
-    prepare()
-    path = os.environ.get("PAREA_PROXY_CONFIG")
-    config = load(Path(path) if path else None, os.environ)
-    gateway = Gateway(config, Path(os.environ["PAREA_PROXY_DATA"]), host=os.environ["PAREA_PROXY_HOST"])
-    settle()
-    return gateway.app
-
-
-def serve(
-    config: Config, *, path: Path | None, host: str, port: int, data: Path, workers: int = 1, log_level: str = "info"
-) -> None:
-    """Serve until told to stop; `path` is where `config` was read, None for the built-in one.
-
-    SIGTERM and SIGINT let running answers finish for `GRACE` seconds; a second one does not. Raises `ConfigError` when
-    `host` is not loopback and no key is configured.
-    """
-    check_key(host, config.master_key)
-    prepare()
-    server = config.server
-    connections = room(server.max_connections)
-    door = Door(Limits(connections, receive=server.receive_timeout, send=server.send_timeout))
-    options: dict[str, Any] = {
-        "host": host,
-        "port": port,
-        "loop": "uvloop",
-        "http": partial(Connection, door=door),
-        # what is accepted at one go is open before it can be refused
-        "backlog": min(BACKLOG, connections),
-        "ws": "none",
-        "lifespan": "on",
-        "log_level": log_level,
-        "access_log": False,
-        "server_header": False,
-        # no answer is anything but what it says it is, whatever a browser takes its text for
-        "headers": [("x-content-type-options", "nosniff")],
-        "proxy_headers": False,
-        "timeout_graceful_shutdown": GRACE,
-    }
-    if workers == 1:
-        gateway = Gateway(config, data, host=host)
-        settle()
-        run(gateway.app, **options)
-        return
-    settle()
-    os.environ.update({"PAREA_PROXY_DATA": str(data), "PAREA_PROXY_HOST": host})
-    if path is not None:
-        os.environ["PAREA_PROXY_CONFIG"] = str(path)
-    run("proxy.app:create", factory=True, workers=workers, **options)
-
-
-def prepare() -> None:
-    """What holds for the whole process: files are the owner's alone; a crash leaves no core, which would hold every
-    key; nothing is collected before `settle`.
-    """
-    os.umask(0o077)
-    if sys.platform != "win32":
-        import resource
-
-        resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
-    gc.disable()
-    logging.getLogger("uvicorn.error").addFilter(_expected)
-
-
-def settle() -> None:
-    """All that there is stays: the collector leaves it alone, and looks for cycles in the rest less often."""
-    gc.freeze()
-    # A request makes many objects and few cycles; looking for them every 700 objects costs 2 % of a cached answer.
-    gc.set_threshold(20_000, 50, 100)
-    gc.enable()
-
-
-def _expected(record: logging.LogRecord) -> bool:
-    """A stream that is cut because its provider broke off is told to the client and in the trace, not as a server's
-    fault.
-    """
-    return "without completing response" not in record.getMessage()

@@ -26,15 +26,17 @@ def banner(config: Config, *, host: str, port: int, data: Path) -> list[str]:
 
 def _told(config: Config, name: str) -> str:
     """Where a model name leads."""
-    if name not in config.models:
+    used = [route.source.target for route in config.routes if route.name == name and route.reason is None]
+    if not used:
         reason = next(route.reason for route in config.routes if route.name == name)
         return f"{name} -> nothing ({reason})"
-    target = config.models[name][0]
+    target = used[0]
     made_up = target.provider == "echo" and any(
         route.name == name and route.source.target.provider != "echo" for route in config.routes
     )
     offline = " (offline: no provider's key was found; it repeats what it is told)" if made_up else ""
-    return f"{name} -> {target.provider}/{target.model}{offline}"
+    others = f" and {len(used) - 1} more" if len(used) > 1 else ""
+    return f"{name} -> {target.provider}/{target.model}{others}{offline}"
 
 
 def _clean(text: str) -> str:

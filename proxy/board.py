@@ -49,8 +49,10 @@ class Board(Protocol):
         """What `take` would return; nothing is taken."""
         ...
 
-    def release(self, id: str) -> None:
-        """A call that was taken has ended; once for each `take` that returned 0.0, by the same process."""
+    def release(self, id: str) -> int:
+        """A call that was taken has ended; once for each `take` that returned 0.0, by the same process. Returns how
+        many calls this process still has under way.
+        """
         ...
 
     def spend(self, id: str, tokens: int, taken: float | None = None) -> None:
@@ -84,6 +86,10 @@ class Board(Protocol):
         """Whether the caller may ask it, whose cool-down is over, once: nobody else may for `seconds`, or until
         `recovered`, `cool` or `unprobe`.
         """
+        ...
+
+    def probed(self, id: str) -> float:
+        """Seconds that nobody else may ask it for; 0.0 if anybody may."""
         ...
 
     def unprobe(self, id: str) -> None:

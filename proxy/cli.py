@@ -20,7 +20,7 @@ from proxy.commands import config_option, data_option, load
 from proxy.errors import GatewayError
 from proxy.places import check_port, config_path, data_folder, private
 
-COMMANDS = ("cache", "check", "init", "traces")
+COMMANDS = ("cache", "check", "deployments", "init", "keys", "traces")
 """The commands with a file of their own in `commands/`, which has one of the same name."""
 
 
@@ -65,6 +65,8 @@ def main() -> None:
       parea-proxy traces                      the latest calls
       parea-proxy traces 0190d3f2             one call and everything below it
       parea-proxy cache stats                 what the cache holds
+      parea-proxy deployments list --stats    the deployed prompts, and how each version does
+      parea-proxy keys list                   what each key may spend, and has
     """
 
 
@@ -120,7 +122,7 @@ def serve(path: Path | None, host: str, port: int, data: Path | None, workers: i
     config = load(path)
     from proxy.guard import check_key
 
-    check_key(host, config.master_key)
+    check_key(host, config.closed)
     check_port(host, port)
     folder = private(data_folder(data, path))
     told = [
@@ -135,6 +137,6 @@ def serve(path: Path | None, host: str, port: int, data: Path | None, workers: i
     # Where this goes to a file on a full disk, the gateway serves all the same.
     with contextlib.suppress(OSError):
         click.echo("\n".join(told), err=True, nl=bool(told))
-    from proxy import app
+    from proxy import process
 
-    app.serve(config, path=path, host=host, port=port, data=folder, workers=workers, log_level=log_level)
+    process.serve(config, path=path, host=host, port=port, data=folder, workers=workers, log_level=log_level)

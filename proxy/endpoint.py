@@ -56,6 +56,7 @@ class Endpoint:
             await answer(send, self.dialect.encode_error(None, known, stream=self.stream), advice(known))
             return
         call.request.stream = call.request.stream or self.stream
+        call.caller = scope.get("caller")
         with Watch(self._watches, receive):
             if not call.request.stream:
                 await self._whole(call, send)
@@ -204,9 +205,11 @@ def _remarks(call: Call) -> list[tuple[bytes, bytes]]:
         (b"x-cache-reason", call.cache_reason.encode()),
         (b"server-timing", _timing(call)),
     ]
-    if call.current is not None and call.attempts:
-        tried = sum(attempt.ended not in PASSED_OVER for attempt in call.attempts)
+    if call.current is not None and (attempts := call.attempts):
+        tried = len(attempts) if len(attempts) == 1 else sum(each.ended not in PASSED_OVER for each in attempts)
         remarks += (b"x-target", _header(call.current.label)), (b"x-attempts", b"%d" % tried)
+    if call.allowance:
+        remarks += call.allowance
     if call.logged is False:
         remarks.append((b"x-logged", b"false"))
     return remarks

@@ -10,6 +10,7 @@
         TooLarge           413
         UnsupportedMedia   415
         Unprocessable      422   a list of {loc, msg, type}, never the values
+        Limited            429   OverBudget is one
         NotReady           503
       UpstreamError            the provider failed, refused, or cut its answer short
       ConfigError              the configuration cannot be used; never leaves the command line
@@ -108,6 +109,31 @@ class UnsupportedMedia(RequestError):
 class NotAllowed(RequestError):
     status = 405
     code = "method_not_allowed"
+
+
+class Limited(RequestError):
+    """A key has used up what it may use for now; `retry_after` is in seconds."""
+
+    status = 429
+    code = "rate_limited"
+
+    def __init__(self, message: str, *, retry_after: float | None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+    @property
+    def retryable(self) -> bool:
+        return True
+
+
+class OverBudget(Limited):
+    """A key has spent its budget: nobody shall wait for the next one."""
+
+    code = "over_budget"
+
+    @property
+    def retryable(self) -> bool:
+        return False
 
 
 class NotReady(RequestError):

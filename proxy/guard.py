@@ -9,10 +9,11 @@ A page in the browser of the same machine can reach loopback. It cannot set thes
     Content-Type     JSON for every body: a page may send text/plain and forms anywhere, JSON only after asking;
                      any where there is no body, which clients say of whatever they do not send
 
-With a key configured, every request must bring it: as `x-api-key`, `x-user-id` or `Authorization: Bearer`, compared
-in constant time. `/health` and `/ready` are open. A body larger than the limit is refused, by its announced length or
-by what arrives.
+With a key configured, every request must bring one: as `x-api-key`, `x-user-id` or `Authorization: Bearer`, found by
+its digest. The master's may do everything; one of `keys` is told to the application as `scope["caller"]` and gets
+nowhere below `/admin`, nor behind the fence unless its own block says so. `/health` and `/ready` are open.
 
+A body larger than the limit is refused, by its announced length or by what arrives.
 A body is framed by a length or by chunks, said once; what else may be around chunks is understood by nobody here.
 A refusal ends the connection, unless only the key or the type of the body was wrong.
 
@@ -24,7 +25,8 @@ from __future__ import annotations
 import hmac
 import ipaddress
 import re
-from collections.abc import MutableMapping
+import time
+from collections.abc import Mapping, MutableMapping
 from functools import lru_cache
 from hashlib import sha256
 from typing import Any
@@ -32,12 +34,14 @@ from typing import Any
 from pydantic import SecretStr
 
 from proxy.asgi import App, Receive, Scope, Send, answer
+from proxy.caller import Caller
 from proxy.errors import BadRequest, ConfigError, Forbidden, RequestError, TooLarge, Unauthorized, UnsupportedMedia
 from proxy.protocols import Refuse
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 OPEN = frozenset({"/health", "/ready"})
 JSON = b"application/json"
+ADMIN = "/admin"
 KEY_HEADERS = (b"x-api-key", b"x-user-id")
 ONCE = (b"host", b"transfer-encoding")
 """Headers that mean something else when they stand twice. The parser sees to the length."""
@@ -50,22 +54,29 @@ class Guard:
     """An ASGI layer around the whole gateway.
 
     `hosts` are the names this server answers to, loopback's included; None accepts every name, for a server that is
-    reached over a network, which then must have a `key`. `max_body` is in bytes. `refuse` makes the answers.
+    reached over a network, which then must have a `key`, the master's, or `callers`: those of other keys, by SHA-256.
+    `max_body` is in bytes. `refuse` makes the answers.
     """
 
     def __init__(
-        self, app: App, *, hosts: frozenset[str] | None, key: SecretStr | None, max_body: int, refuse: Refuse
+        self,
+        app: App,
+        *,
+        hosts: frozenset[str] | None,
+        key: SecretStr | None,
+        max_body: int,
+        refuse: Refuse,
+        callers: Mapping[bytes, Caller] | None = None,
     ) -> None:
         self.app = app
         self.refuse = refuse
         self.hosts = hosts
         self.digest = sha256(key.get_secret_value().encode()).digest() if key else None
+        self.callers = callers or {}
+        self.closed = self.digest is not None or bool(self.callers)
         self.max_body = max_body
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
-            await self.app(scope, receive, send)
-            return
         if scope["type"] != "http":
             await send({"type": "websocket.close", "code": 1008})
             return
@@ -96,8 +107,8 @@ class Guard:
             raise Forbidden("requests from other origins are refused")
         if headers.get(b"sec-fetch-site", b"none") not in (b"none", b"same-origin"):
             raise Forbidden("requests from other sites are refused")
-        if self.digest is not None and scope["path"] not in OPEN:
-            self._authorize(headers)
+        if self.closed and scope["path"] not in OPEN:
+            self._authorize(scope, headers)
         length = self._length(scope, headers)
         if scope["method"] in ("POST", "PUT", "PATCH"):
             kind = headers.get(b"content-type", b"")
@@ -105,15 +116,24 @@ class Guard:
                 raise UnsupportedMedia("the body must be JSON: send the header content-type: application/json")
         return length
 
-    def _authorize(self, headers: MutableMapping[bytes, bytes]) -> None:
+    def _authorize(self, scope: Scope, headers: MutableMapping[bytes, bytes]) -> None:
+        """Find out whose key came with a request. Raises `RequestError`."""
         given = [headers[name] for name in KEY_HEADERS if name in headers]
         scheme, _, token = headers.get(b"authorization", b"").partition(b" ")
         if scheme.lower() == b"bearer":
             given.append(token.strip())
-        assert self.digest is not None
-        # Digests of one length are compared, so the time tells nothing of the key.
-        if not any(hmac.compare_digest(sha256(value).digest(), self.digest) for value in given):
+        digests = [sha256(value).digest() for value in given]
+        # Digests are compared, and looked up, so the time tells nothing of a key.
+        if self.digest is not None and any(hmac.compare_digest(digest, self.digest) for digest in digests):
+            return
+        caller = next(filter(None, map(self.callers.get, digests)), None)
+        if caller is None:
             raise Unauthorized("give this gateway's key as x-api-key, x-user-id or Authorization: Bearer")
+        if caller.expired(time.time()):
+            raise Unauthorized(f"the key {caller.name!r} has expired: its owner here can make another")
+        if scope["path"].startswith(ADMIN):
+            raise Forbidden("only general_settings.master_key opens this")
+        scope["caller"] = caller
 
     def _length(self, scope: Scope, headers: MutableMapping[bytes, bytes]) -> int | None:
         announced = headers.get(b"content-length")
@@ -153,6 +173,30 @@ class Guard:
         return TooLarge(f"the body is larger than {self.max_body} bytes (server.max_body)")
 
 
+FREE = (
+    *("/v1/models", "/v1/messages/count_tokens", "/v5/models", "/v5/chat/completions/models"),
+    *("/docs", "/redoc", "/openapi.json", "/static-offline-docs"),
+)
+"""What is no completion and yet open to every key, and all below it: the lists of models show each its own. All else
+tells of the log, which is everybody's, or of the configuration.
+"""
+
+
+def fenced(app: App, refuse: Refuse) -> App:
+    """`app`, which is all that is no completion, for callers who may not see the log as well."""
+
+    async def fence(scope: Scope, receive: Receive, send: Send) -> None:
+        caller: Caller | None = scope.get("caller")
+        path: str = scope["path"]
+        if caller is None or caller.log or any(f"{path}/".startswith(f"{one}/") for one in FREE):
+            await app(scope, receive, send)
+            return
+        error = Forbidden(f"the key {caller.name!r} may not use this: log: true in its block opens the log to it")
+        await answer(send, refuse(path, error), [(b"x-should-retry", b"false")])
+
+    return fence
+
+
 def hostname(host: str) -> str | None:
     """The name in a Host header, without its port and an IPv6 address's brackets; lower case. None if there is more."""
     found = HOST.fullmatch(host)
@@ -171,9 +215,9 @@ def _check_once(names: list[bytes]) -> None:
             raise BadRequest(f"more than one header {name.decode()}")
 
 
-def check_key(host: str, key: SecretStr | None) -> None:
-    """Raises `ConfigError` where a server on `host` would serve a network without a key."""
-    if key is None and not is_loopback(host):
+def check_key(host: str, closed: bool) -> None:
+    """Raises `ConfigError` where a server on `host` would serve a network without asking for a key."""
+    if not closed and not is_loopback(host):
         raise ConfigError(
             f"refusing to listen on {host} without a key, since anybody there could spend yours: set"
             " general_settings.master_key in the config (PAREA_PROXY_KEY, without a config), or use --host 127.0.0.1"

@@ -12,8 +12,12 @@ import random
 import re
 import string
 import time
+import uuid
 
 LETTERS = string.digits + string.ascii_letters
+
+PROJECTS = uuid.UUID("8f7f2a4e-0d0e-5c53-9d0b-6f0f3f1f8a11")
+"""The namespace of project uuids: made from the name, they are the same in every process, stored or not."""
 
 _DATAPOINT = re.compile(r"data_[0-9A-Za-z]{21}")
 
@@ -37,6 +41,11 @@ def derived_id(prefix: str, *parts: str) -> str:
         number, digit = divmod(number, len(LETTERS))
         letters.append(LETTERS[digit])
     return f"{prefix}_{''.join(letters)}"
+
+
+def project_uuid(name: str) -> str:
+    """The uuid of a project, as Parea's API has it."""
+    return str(uuid.uuid5(PROJECTS, name))
 
 
 def datapoint_id(*parts: str) -> str:

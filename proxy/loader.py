@@ -72,10 +72,22 @@ class _Slicer:
         return module
 
     def stop(self) -> None:
-        """Unwind work that is not to be finished; modules half imported leave `sys.modules` on the way out."""
+        """Unwind work that is not to be finished; modules half imported leave `sys.modules` on the way out, and with
+        them all below them: a package that is imported again would not know those that are there already.
+        """
         if not self.finished:
             self._until = float("inf")
+            before = [name for name in sys.modules if not _orphaned(name)]
             self.work.throw(GreenletExit)
+            for name in before:
+                if name in sys.modules and _orphaned(name):
+                    del sys.modules[name]
+
+
+def _orphaned(name: str) -> bool:
+    """Whether a module's package, or one above it, is not there."""
+    parts = name.split(".")
+    return any(".".join(parts[:length]) not in sys.modules for length in range(1, len(parts)))
 
 
 class _Breaks(MetaPathFinder):

@@ -19,6 +19,7 @@ from typing import Any, Literal
 
 from pydantic import SecretStr
 
+from proxy.caller import Caller
 from proxy.target import Attempt, Group, Target
 
 Json = Any
@@ -132,7 +133,9 @@ class Call:
     while none was; `calls` is how often each provider was called, in vain or not; `attempts` are the targets that
     were asked or passed over, in order, and `current` is the one that was asked last; an answer that is not `lasting`
     is for those who ask now and not kept; `told` is what the dialect remembers from decoding to the end of its answer;
-    `logged` is None until the row is settled, then whether it is on disk.
+    `logged` is None until the row is settled, then whether it is on disk. `caller` is the key that it came with, None
+    for the master's or where none is needed; `allowance` tells a caller what is left to it, as headers;
+    `estimated_cost` is what a call without a `Completion` may have cost, in USD.
     `started` and `asked` are of a monotonic clock, so a latency is never negative; `started_at` is for people, in
     seconds since 1970.
     """
@@ -157,6 +160,9 @@ class Call:
     lasting: bool = True
     told: dict[str, Json] = field(default_factory=dict, repr=False)
     logged: bool | None = None
+    caller: Caller | None = None
+    allowance: list[tuple[bytes, bytes]] | None = None
+    estimated_cost: float | None = None
     started: float = field(default_factory=time.perf_counter)
     started_at: float = field(default_factory=time.time)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import orjson
 from pydantic import BaseModel
@@ -218,6 +218,38 @@ class ProjectUse:
     uuid: str | None = None
 
 
+@dataclass(slots=True, frozen=True)
+class VersionUse:
+    """What the rows that are kept say of one version of a deployment; `latency` is the median of what was not cached,
+    in seconds, `score` the mean of all scores and `feedback` that of people's. None where there is nothing to say.
+    """
+
+    deployment_id: str
+    version: str | None
+    calls: int
+    errors: int
+    cost: float
+    latency: float | None
+    score: float | None
+    feedback: float | None
+    last_used: str | None
+
+
+@runtime_checkable
+class Ledger(Protocol):
+    """What a `TraceLog` also is that can hold keys to their budgets: it counts `Record.spent`, exactly, for all
+    processes that share it.
+    """
+
+    def spent(self, key: str, since: str) -> int:
+        """Nanodollars that the key called `key` has spent from the day `since` on, by all records whose future has told
+        that they are committed, and perhaps some more. Answers at once.
+
+        Raises `NotReady` where that cannot be told, or what is spent from now on could not be counted.
+        """
+        ...
+
+
 class TraceLog(Protocol):
     """The trace log: rows by trace id, trees by root id."""
 
@@ -249,6 +281,10 @@ class TraceLog(Protocol):
 
     async def projects(self) -> list[ProjectUse]:
         """Every project that was made or that a row names, by name."""
+        ...
+
+    async def versions(self, deployment_id: str | None = None) -> list[VersionUse]:
+        """The use of every version that rows name, of one deployment or of all."""
         ...
 
     async def health(self) -> dict[str, Any]:

@@ -19,7 +19,9 @@ class Record:
     the gateway remarks about the call: `dropped` parameters, `unfilled` template names, `cache`, `dialect`. `extra`
     keeps what a client logged that has no column. `policy` says what of it may be written down; it is no column
     itself. A record with `counted_only` has lost the draw of its trace: ids and counters, no content. One that is a
-    `stand_in` says only what nobody has said: where its row exists already, it changes nothing.
+    `stand_in` says only what nobody has said: where its row exists already, it changes nothing. `key` is the name of
+    the key that the call came with, and `spent` what it cost that key, in nanodollars: each record is counted once,
+    also where a later one has the same trace id.
     """
 
     trace_id: str
@@ -58,10 +60,12 @@ class Record:
     feedback_score: float | None = None
     notes: dict[str, Json] = field(default_factory=dict)
     extra: dict[str, Json] = field(default_factory=dict)
+    key: str | None = None
     policy: LogPolicy = LogPolicy()
     counted_only: bool = False
     stand_in: bool = False
+    spent: int = 0
 
 
-FLAGS = frozenset({"policy", "counted_only", "stand_in"})
+FLAGS = frozenset({"policy", "counted_only", "stand_in", "spent"})
 """The fields of a `Record` that are no columns."""

@@ -1,23 +1,19 @@
 """What the command line prints about the config and the trace log, for people and as JSON.
 
-Keys are told by where they come from. Text of a trace comes from strangers: no control character reaches the terminal,
-and in a pipe a trace is one line, whatever it holds.
+Keys are told by where they come from, and a trace is one line in a pipe, whatever it holds (see `terminal.py`).
 """
 
 from __future__ import annotations
 
 import dataclasses
-import json
-import re
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
+from proxy import overview
 from proxy.config import Config
 from proxy.config.project import Project
 from proxy.config.route import Source
@@ -25,35 +21,28 @@ from proxy.config.targets import lacking
 from proxy.errors import ConfigError
 from proxy.protocols import TraceQuery
 from proxy.record import FLAGS, Record
+from proxy.terminal import clean as _clean
+from proxy.terminal import console as _console
+from proxy.terminal import table as _table
+from proxy.terminal import text as _text
 from proxy.vendors import VENDORS
 
 if TYPE_CHECKING:
     from proxy.stores.reader import Reader
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 _COLORS = {"success": "green", "error": "red", "cancelled": "yellow"}
 _NEWEST = 100
-_LONGEST = 400
-"""Characters of one text; `--json` has it whole."""
-
-_PIPE = 4096
-"""Columns of a pipe: no row of a table is longer, so that none is folded."""
 
 
 def summary(config: Config) -> dict[str, Any]:
     """The effective configuration, without any secret."""
-    models: dict[str, list[dict[str, Any]]] = {}
-    for route in config.routes:
-        target = route.source.target
-        models.setdefault(route.name, []).append(
-            {"target": f"{target.provider}/{target.model}", **_endpoint(route.source), "used": route.reason is None}
-            | ({"reason": route.reason} if route.reason else {})
-            | {"line": route.line}
-        )
     return {
         "valid": True,
         "config": config.name,
-        "models": models,
+        "files": [str(path) for path in config.files],
+        "models": overview.targets(config),
+        "groups": overview.groups(config),
+        "routing": overview.routing(config),
         "providers": {
             name: {**_endpoint(source), "missing": lacking(VENDORS[name], source.target)}
             for name, source in config.sources.items()
@@ -64,6 +53,7 @@ def summary(config: Config) -> dict[str, Any]:
         },
         "projects": {name: _project(one) for name, one in config.projects.items()},
         "master_key": config.master_key is not None,
+        "keys": [caller.name for caller in config.keys.values()],
         "warnings": [dataclasses.asdict(warning) for warning in config.warnings],
     }
 
@@ -72,20 +62,9 @@ def show(config: Config) -> None:
     """The effective configuration as tables."""
     console = _console()
     console.print(Text(f"{config.name} is valid."))
-    models = _table("model name", "target", "key from", "line", "")
-    for route in config.routes:
-        target = route.source.target
-        first = config.models.get(route.name, (None,))[0] is target
-        models.add_row(
-            _text(route.name),
-            _text(
-                f"{target.provider}/{target.model}" + (f" at {_address(target.api_base)}" if target.api_base else "")
-            ),
-            _text(route.source.key or "-"),
-            str(route.line),
-            Text("called", style="green") if first else Text(route.reason or "stands behind the first", style="dim"),
-        )
-    console.print(models)
+    console.print(_targets(config))
+    console.print(_groups(config))
+    console.print(_text(overview.told(config)))
     providers = _table("provider", "key from", "")
     for name, source in config.sources.items():
         missing = lacking(VENDORS[name], source.target)
@@ -101,9 +80,45 @@ def show(config: Config) -> None:
         console.print(_deployed(config))
     for warning in config.warnings:
         if warning.kind == "key":
-            console.print(Text(f"warning: line {warning.line}: {warning.key} {warning.message}", style="yellow"))
-    if config.master_key is None:
-        console.print(Text("No master_key: only this machine is served.", style="dim"))
+            where = _clean(f"{warning.file}{', ' * bool(warning.file)}line {warning.line}")
+            console.print(Text(f"warning: {where}: {warning.key} {warning.message}", style="yellow"))
+    if not config.closed:
+        console.print(Text("No master_key and no keys: only this machine is served.", style="dim"))
+
+
+def _targets(config: Config) -> Table:
+    """Each entry of `model_list`: when it is asked, whose key it has, what it may take, or why it is not used."""
+    table = _table("model name", "asked", "target", "key from", "limits", "line", "")
+    groups = overview.groups(config)
+    for name, targets in overview.targets(config).items():
+        for one in targets:
+            words = [one["id"], one["target"] if not one["id"].startswith(one["target"]) else ""]
+            words += [f"at {one['api_base']}" if one["api_base"] else ""]
+            table.add_row(
+                _text(name),
+                _text(overview.asked(groups[name], one)),
+                _text(" ".join(word for word in words if word)),
+                _text(one["key_from"] or "-"),
+                _text(overview.limits(one) or "-"),
+                _text(f"{one['file']}:{one['line']}" if "file" in one else str(one["line"])),
+                Text("called", style="green") if one["used"] else Text(_clean(one["reason"]), style="dim"),
+            )
+    return table
+
+
+def _groups(config: Config) -> Table:
+    """What holds for each name: how its targets are chosen, for how long, how often, and what is asked after them."""
+    table = _table("model name", "strategy", "retries", "timeouts", "fallbacks", "other names")
+    for name, group in overview.groups(config).items():
+        table.add_row(
+            _text(name),
+            group["strategy"],
+            str(group["num_retries"]),
+            ", ".join(overview.times(group)),
+            _text(overview.fallen_back(group) or "-"),
+            _text(", ".join(group["aliases"]) or "-"),
+        )
+    return table
 
 
 def _project(project: Project) -> dict[str, Any]:
@@ -155,12 +170,6 @@ def row(record: Record) -> dict[str, Any]:
     """A record as JSON."""
     names = [field.name for field in dataclasses.fields(record) if field.name not in FLAGS]
     return {name: getattr(record, name) for name in names}
-
-
-def written(value: Any) -> str:
-    """JSON for people and programs: whatever would steer a terminal is escaped, as JSON escapes the first of it."""
-    text = json.dumps(value, indent=2, ensure_ascii=False, default=str)
-    return "\n".join(_CONTROL.sub(lambda one: f"\\u{ord(one[0]):04x}", line) for line in text.split("\n"))
 
 
 def show_list(records: list[Record], total: int) -> None:
@@ -240,15 +249,7 @@ def _status(record: Record) -> Text:
 
 
 def _endpoint(source: Source) -> dict[str, Any]:
-    return {"key_from": source.key, "api_base": _address(source.target.api_base)}
-
-
-def _address(base: str | None) -> str | None:
-    """A URL without what may be secret in it: user, password and query."""
-    if base is None:
-        return None
-    parts = urlsplit(base)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+    return {"key_from": source.key, "api_base": overview.address(source.target.api_base)}
 
 
 def _when(timestamp: str) -> str:
@@ -257,32 +258,3 @@ def _when(timestamp: str) -> str:
         return f"{datetime.fromisoformat(timestamp).astimezone():%Y-%m-%d %H:%M:%S}"
     except ValueError:
         return timestamp
-
-
-def _clean(text: str) -> str:
-    shown = text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "\N{HORIZONTAL ELLIPSIS}"
-    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", shown)
-
-
-def _text(text: str) -> Text:
-    return Text(_clean(text))
-
-
-def _table(*columns: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    return table
-
-
-class _Console(Console):
-    """Leaves it to the command line what to do when nobody reads on."""
-
-    def on_broken_pipe(self) -> None:
-        raise BrokenPipeError
-
-
-def _console() -> Console:
-    """On a terminal as wide as that is; in a pipe as wide as it takes."""
-    console = _Console(highlight=False, soft_wrap=False)
-    return console if console.is_terminal else _Console(highlight=False, width=_PIPE)

@@ -1,13 +1,17 @@
 """uvicorn's server, alone or as the parent of several: the first signal lets answers finish, a second ends at once.
 
-uvicorn itself heeds a second signal in one process only, and only if it is SIGINT.
+uvicorn itself heeds a second signal in one process only, and only if it is SIGINT. On SIGHUP it would start other
+workers; here they stay, and read their configuration again.
 """
 
 from __future__ import annotations
 
 import contextlib
+import logging
 import sys
 import time
+from collections.abc import Callable
+from socket import socket
 from types import FrameType
 from typing import Any
 
@@ -15,15 +19,22 @@ import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
+from proxy import hangup
+
 LOOK = 0.05
 """Seconds from one look at workers that are ending to the next."""
 
 
-def run(app: Any, **options: Any) -> None:
-    """Serve `app`, which is the name of a factory where `options` ask for several workers; what uvicorn.run does."""
+logger = logging.getLogger("uvicorn.error")
+
+
+def run(app: Any, *, hup: Callable[[], None] | None = None, **options: Any) -> None:
+    """Serve `app`, which is the name of a factory where `options` ask for several workers; what uvicorn.run does. `hup`
+    tells the workers that SIGHUP has come; it may raise `OSError`.
+    """
     config = uvicorn.Config(app, **options)
     if config.workers > 1:
-        Workers(config, sockets=[config.bind_socket()]).run()
+        Workers(config, [config.bind_socket()], hup).run()
         return
     server = Server(config)
     with contextlib.suppress(KeyboardInterrupt):
@@ -45,6 +56,20 @@ class Workers(Multiprocess):
 
     hurried = False
     """A second signal has come."""
+
+    def __init__(self, config: uvicorn.Config, sockets: list[socket], hup: Callable[[], None] | None = None) -> None:
+        super().__init__(config, sockets)
+        self._hup = hup
+
+    def handle_hup(self) -> None:
+        if hangup.closed():
+            self.handle_term()
+            return
+        try:
+            if self._hup is not None:
+                self._hup()
+        except OSError as error:
+            logger.error("the workers cannot be told to reload: %s", error)
 
     def handle_int(self) -> None:
         self.hurried = self.should_exit.is_set()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -9,6 +10,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import termios
 import time
 from pathlib import Path
 from types import TracebackType
@@ -18,7 +20,7 @@ import httpx
 import yaml
 
 from proxy.app import PAREA, Gateway
-from proxy.config import load
+from proxy.config import Config, load
 from tests.live import Server
 
 
@@ -34,10 +36,14 @@ def written(folder: Path, config: dict[str, Any] | None) -> Path | None:
 class Local:
     """A gateway in a thread. Its environment is empty: what it may use is in the config alone."""
 
-    def __init__(self, folder: Path, config: dict[str, Any] | None = None) -> None:
+    def __init__(self, folder: Path, config: dict[str, Any] | Config | None = None, path: Path | None = None) -> None:
         self.data = folder / "data"
-        self._config = load(written(folder, config), {})
-        self._server = Server(lambda: Gateway(self._config, self.data).app)
+        if isinstance(config, Config):
+            self._config, again = config, lambda: config
+        else:
+            file = path or written(folder, config)
+            self._config, again = load(file, {}), lambda: load(file, {})
+        self._server = Server(lambda: Gateway(self._config, self.data, load=again).app)
 
     def __enter__(self) -> Local:
         self._server.__enter__()
@@ -97,8 +103,16 @@ def _read(cell: Any) -> Any:
     return cell
 
 
+def _controlled() -> None:
+    """Make the terminal on stdin that of the process."""
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+
 class Process:
     """`parea-proxy serve` as a process of its own, in an environment of its own."""
+
+    terminal: int | None = None
+    """What it is started from, if it is set before."""
 
     def __init__(self, folder: Path, config: dict[str, Any] | None = None, **environ: str) -> None:
         self.data = folder / "data"
@@ -116,7 +130,14 @@ class Process:
     def __enter__(self) -> Self:
         with self.output.open("ab") as output:
             self.process = subprocess.Popen(
-                self._command, env=self._environ, stdout=output, stderr=output, cwd=Path(__file__).parents[1]
+                self._command,
+                env=self._environ,
+                stdin=self.terminal,
+                stdout=output,
+                stderr=output,
+                cwd=Path(__file__).parents[1],
+                start_new_session=self.terminal is not None,
+                preexec_fn=_controlled if self.terminal is not None else None,
             )
         self.wait_for("/health")
         return self

@@ -43,6 +43,13 @@ def test_many_names_and_one_that_leads_nowhere(tmp_path: Path) -> None:
     )
 
 
+def test_a_name_of_several_targets_and_a_pattern(tmp_path: Path) -> None:
+    entries = [f"{{model_name: m, litellm_params: {{model: openai/{model}, api_key: {SECRET}}}}}" for model in "xyz"]
+    entries.append(f'{{model_name: "all/*", litellm_params: {{model: "openai/*", api_key: {SECRET}}}}}')
+    told = lines(tmp_path, f"model_list: [{', '.join(entries)}]", {})[1]
+    assert told == "m -> openai/x and 2 more; all/* -> openai/*"
+
+
 def test_an_empty_list_and_control_characters(tmp_path: Path) -> None:
     assert lines(tmp_path, "", {})[1] == "no model_list: requests name a provider and its model"
     told = lines(tmp_path, 'model_list: [{model_name: "a\\e[2J", litellm_params: {model: echo/echo}}]', {})[1]

@@ -72,7 +72,18 @@ def record(trace_id: str, **fields: Any) -> Record:
 
 
 @pytest.mark.parametrize(
-    "command", ["--version", "--help", "check", "init", "traces", "traces none", "cache stats", "cache clear"]
+    "command",
+    [
+        "--version",
+        "--help",
+        "check",
+        "init",
+        "traces",
+        "traces none",
+        "cache stats",
+        "cache clear",
+        "deployments list --stats",
+    ],
 )
 def test_no_command_but_serve_imports_what_serving_needs(command: str) -> None:
     stored(Path.home() / ".parea-proxy", record("a"))
@@ -245,9 +256,9 @@ general_settings: {{master_key: {SECRET}}}
     found = run("check", TEAM_KEY=SECRET)
     assert found.exit_code == 0
     rows = [" ".join(line.split()) for line in found.stdout.splitlines()]
-    assert "fast groq/llama TEAM_KEY 3 called" in rows
-    assert "fast openai/gpt-4o - 4 no api_key: set OPENAI_API_KEY, or write it here" in rows
-    assert "own openai/x at http://h:1/v1 config 5 called" in rows
+    assert "fast 100% groq/llama TEAM_KEY - 3 called" in rows
+    assert "fast openai/gpt-4o - - 4 no api_key: set OPENAI_API_KEY, or write it here" in rows
+    assert "own 100% openai/x at http://h:1/v1 config - 5 called" in rows
     assert (
         "warning: line 3: model_list[0].litellm_params.tags is LiteLLM's; not supported here: no routing"
         in found.stdout
@@ -261,9 +272,9 @@ def test_check_as_json() -> None:
     )
     found = run("check", "--json", GROQ_API_KEY=SECRET, PAREA_PROXY_KEY=SECRET)
     value = json.loads(found.stdout)
-    assert value["models"] == {
-        "a": [{"target": "groq/x", "key_from": "GROQ_API_KEY", "api_base": None, "used": True, "line": 1}]
-    }
+    target = {"id": "groq/x", "target": "groq/x", "key_from": "GROQ_API_KEY", "api_base": None, "used": True}
+    limits = dict.fromkeys(("rpm", "tpm", "max_parallel", "timeout", "first_token_timeout", "idle_timeout"))
+    assert value["models"] == {"a": [{**target, "order": 0, "share": 1.0, "place": None, **limits, "line": 1}]}
     assert value["providers"]["groq"] == {"key_from": "GROQ_API_KEY", "api_base": None, "missing": []}
     assert value["providers"]["azure"]["missing"] == ["api_key", "api_base"]
     assert (value["valid"], value["config"], value["master_key"]) == (True, "config.yaml", False)

@@ -1,14 +1,17 @@
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncGenerator, MutableMapping
+from hashlib import sha256
 from typing import Any
 
 import httpx
 import pytest
 from pydantic import SecretStr
 
-from proxy.asgi import Receive, Scope, Send, answer, read
-from proxy.guard import LOOPBACK, Guard, hostname, is_loopback
+from proxy.asgi import App, Receive, Scope, Send, answer, read
+from proxy.caller import Caller
+from proxy.guard import LOOPBACK, Guard, fenced, hostname, is_loopback
 from proxy.protocols import Answer, refusal
 
 pytestmark = pytest.mark.fault("S3")
@@ -20,6 +23,25 @@ JSON = {"content-type": "application/json"}
 async def told(scope: Scope, receive: Receive, send: Send) -> None:
     body = await read(receive)
     await answer(send, Answer(200, b'{"read": %d}' % len(body or b"")))
+
+
+CALLERS = {
+    sha256(b"one").digest(): Caller(name="one"),
+    sha256(b"old").digest(): Caller(name="old", expires=time.time() - 1),
+    sha256(b"soon").digest(): Caller(name="soon", expires=time.time() + 3600),
+}
+
+
+def keyed(app: App, key: str | None = None) -> httpx.AsyncClient:
+    """A client of `app` behind a guard that knows `CALLERS`."""
+    secret = SecretStr(key) if key else None
+    guard = Guard(app, hosts=LOOPBACK, key=secret, max_body=100, refuse=REFUSE, callers=CALLERS)
+    return httpx.AsyncClient(transport=httpx.ASGITransport(guard), base_url="http://127.0.0.1:4000")
+
+
+async def named(scope: Scope, receive: Receive, send: Send) -> None:
+    caller = scope.get("caller")
+    await answer(send, Answer(200, (caller.name if caller else "nobody").encode()))
 
 
 def client(key: str | None = None, hosts: frozenset[str] | None = LOOPBACK, max_body: int = 100) -> httpx.AsyncClient:
@@ -165,3 +187,57 @@ async def test_a_body_of_unknown_length_needs_its_type() -> None:
         yield b"{}"
 
     assert (await client().post("/x", content=body())).status_code == 415
+
+
+@pytest.mark.parametrize("master", [None, "master"])
+@pytest.mark.parametrize(
+    ("headers", "status", "told"),
+    [
+        ({}, 401, "give this gateway's key"),
+        ({"x-api-key": "two"}, 401, "give this gateway's key"),
+        ({"x-api-key": sha256(b"one").hexdigest()}, 401, "give this gateway's key"),
+        ({"x-api-key": "one"}, 200, "one"),
+        ({"x-user-id": "one"}, 200, "one"),
+        ({"authorization": "bearer one"}, 200, "one"),
+        ({"authorization": "Basic one"}, 401, "give this gateway's key"),
+        ({"x-api-key": "two", "authorization": "Bearer soon"}, 200, "soon"),
+        ({"x-api-key": "old"}, 401, "'old' has expired"),
+    ],
+)
+async def test_a_key_of_the_file_is_told_to_the_application(
+    master: str | None, headers: dict[str, str], status: int, told: str
+) -> None:
+    answered = await keyed(named, master).get("/x", headers=headers)
+    assert (answered.status_code, told in answered.text) == (status, True)
+
+
+async def test_the_masters_key_is_nobodys_among_them() -> None:
+    both = {"x-api-key": "one", "authorization": "Bearer master"}
+    for headers in ({"x-api-key": "master"}, both):
+        assert (await keyed(named, "master").get("/x", headers=headers)).text == "nobody"
+    assert (await keyed(named).get("/x", headers={"x-api-key": "master"})).status_code == 401
+
+
+async def test_no_key_of_the_file_opens_what_is_the_masters() -> None:
+    for path in ("/admin", "/admin/reload"):
+        assert (await keyed(named, "master").get(path, headers={"x-api-key": "one"})).status_code == 403
+        assert (await keyed(named, "master").get(path, headers={"x-api-key": "master"})).status_code == 200
+        assert (await keyed(named).get(path)).status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/v1/models", 200),
+        ("/v1/models/a/b", 200),
+        ("/v1/modelsx", 403),
+        ("/docs", 200),
+        ("/docsx", 403),
+        ("/v4/logs", 403),
+        ("/", 403),
+    ],
+)
+async def test_behind_the_fence_is_what_every_key_may_see(path: str, status: int) -> None:
+    fence = fenced(named, REFUSE)
+    assert (await keyed(fence, "master").get(path, headers={"x-api-key": "one"})).status_code == status
+    assert (await keyed(fence, "master").get(path, headers={"x-api-key": "master"})).status_code == 200

@@ -44,6 +44,6 @@ def load(path: Path | None) -> Config:
 
 
 def print_json(value: Any) -> None:
-    from proxy import report
+    from proxy.terminal import written
 
-    click.echo(report.written(value))
+    click.echo(written(value))

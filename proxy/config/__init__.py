@@ -7,22 +7,26 @@ What must stay true: whatever is wrong is told in one `ConfigError`, and no valu
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
-import json
 import pkgutil
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 
 from pydantic import SecretStr
 
-from proxy.config import routing
+from proxy.caller import Caller
+from proxy.config import keys, prices, routing
 from proxy.config.caching import cache
+from proxy.config.deployment import Deployment, Versions, find, versions
 from proxy.config.document import Document, Place, read
+from proxy.config.folder import Declared, gather
 from proxy.config.group import models, wildcards
 from proxy.config.hint import nearest
-from proxy.config.include import read_file
+from proxy.config.include import read_file, text_of
 from proxy.config.project import Project, problems, projects
 from proxy.config.prompt import Prompt
 from proxy.config.route import Route, Source
@@ -30,9 +34,7 @@ from proxy.config.router import GroupSettings, RouterSettings, Wildcard
 from proxy.config.settings import CacheSettings, File, LogSettings, ServerSettings
 from proxy.config.targets import providers, routes
 from proxy.config.validation import ConfigWarning, validated, warned
-from proxy.functions import as_tools
-from proxy.ids import derived_id
-from proxy.models import Json, Message
+from proxy.errors import ConfigError, NotFound
 from proxy.target import Target
 from proxy.vendors import PREFIXES
 
@@ -52,44 +54,23 @@ class LiteLLMSettings:
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
-class Deployment:
-    """A deployed prompt. `version` is the one given, else 12 hex digits of a hash of its content.
-
-    `prompt` is its text, if it was written as one; `messages` then has it as the user's one message. `config_id` is its
-    id as a Humanloop model configuration, another one for each version.
-    """
-
-    id: str
-    name: str
-    version: str
-    model: str | None = None
-    provider: str | None = None
-    messages: list[Message] = field(default_factory=list)
-    prompt: str | None = None
-    params: dict[str, Json] = field(default_factory=dict)
-    functions: list[dict[str, Json]] = field(default_factory=list)
-    function_call: str | dict[str, Json] | None = None
-    config_id: str = ""
-
-    def request_params(self) -> dict[str, Json]:
-        """The parameters of a request to this prompt: `params`, with the functions as tools."""
-        return {**self.params, **as_tools(self.functions, self.function_call)}
-
-
-@dataclass(slots=True, frozen=True, kw_only=True)
 class Config:
     """Everything that can be configured, resolved.
 
     `models` has the targets that can be called, in the file's order; a name with none that can be called is not in it.
     `providers` has every provider, with or without a key. `routes` has each entry of `model_list` and `sources` says
-    where each provider's credential comes from. `files` are the files and folders that all of it was read from.
-    `wildcards` are the names with a `*`, the more exact ones first; `groups` has what names say for themselves.
+    where each provider's credential comes from. `deployments` has of each the version that its bare name means, of
+    several the heaviest; `versions` has all. `wildcards` are the names with a `*`, the more exact ones first; `groups`
+    has what names say for themselves. `keys` are who may call, by the SHA-256 of their keys. `files` are the files and
+    folders that all of it was read from, or would be if they were there, and `read_at` is when reading them began; a
+    configuration that was read again and says the same is equal.
     """
 
     name: str = "config"
     models: dict[str, tuple[Target, ...]] = field(default_factory=dict)
     providers: dict[str, Target] = field(default_factory=dict)
     deployments: dict[str, Deployment] = field(default_factory=dict)
+    versions: dict[str, Versions] = field(default_factory=dict)
     projects: dict[str, Project] = field(default_factory=dict)
     cache: CacheSettings = CacheSettings()
     log: LogSettings = LogSettings()
@@ -101,30 +82,48 @@ class Config:
     routes: tuple[Route, ...] = ()
     sources: dict[str, Source] = field(default_factory=dict)
     files: tuple[Path, ...] = ()
+    read_at: float = field(default=0.0, compare=False)
     wildcards: tuple[Wildcard, ...] = ()
     groups: dict[str, GroupSettings] = field(default_factory=dict)
+    keys: dict[bytes, Caller] = field(default_factory=dict, repr=False)
+
+    @property
+    def closed(self) -> bool:
+        """Whether a request must bring a key."""
+        return self.master_key is not None or bool(self.keys)
 
 
-def load(path: Path | None, environ: Mapping[str, str]) -> Config:
-    """The configuration in the file at `path`, or the built-in one. Raises `ConfigError` with all that is wrong."""
+def load(path: Path | None, environ: Mapping[str, str], texts: Mapping[Path, str] = MappingProxyType({})) -> Config:
+    """The configuration in the file at `path`, or the built-in one. Raises `ConfigError` with all that is wrong.
+
+    `texts` are files' texts to take instead of what is on the disk, to see what would come of them.
+    """
+
+    def text(path: Path) -> str:
+        return texts[path] if path in texts else text_of(path)
+
+    began = time.time()
     files: tuple[Path, ...] = ()
     if path is None:
         document = read(STARTER.read_text("utf-8"), "built-in config", environ)
     else:
-        document, files = read_file(path, environ)
+        document, files = read_file(path, environ, text)
     file, warnings = validated(document)
     known = providers(document, file, document.environ)
     found = routes(document, file, known)
     names = routing.names(document, file, found)
     router, groups = routing.router(document, file, names), routing.groups(document, file, names)
-    deployments = {name: _deployment(name, prompt) for name, prompt in file.deployments.items()}
+    folder = gather(document, file, path, text, tuple(texts), document.environ)
+    deployed = {one.name: versions(one.name, one.entry, one.path, one.place, one.where) for one in folder.declared}
     _check_modules(document, file)
-    for name, prompt in file.deployments.items():
-        _check_prompt(document, ("deployments", name), prompt, names)
-    for place, message in problems(file.projects, deployments):
+    for one in folder.declared:
+        _check_prompts(one, names)
+    for place, message in problems(file.projects, partial(_undeployed, deployed)):
         document.problem(place, message)
-    if document.problems:
-        raise document.error()
+    _check_keys(document, file, found, deployed)
+    if wrong := [one for one in (document, *folder.documents) if one.problems]:
+        raise ConfigError("\n".join(one.error().message for one in wrong))
+    warnings += folder.warnings
     warnings += [
         ConfigWarning(route.key, f"{_label(route)} is not used: {route.reason}", route.line, "target", route.file)
         for route in found
@@ -136,7 +135,8 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Config:
         name=document.name,
         models=models(found),
         providers={name: source.target for name, source in known.items()},
-        deployments=deployments,
+        deployments={name: one.main for name, one in deployed.items()},
+        versions=deployed,
         projects=projects(file.projects),
         cache=cached,
         log=file.log,
@@ -147,9 +147,11 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Config:
         warnings=tuple(sorted([*warnings, *told], key=lambda warning: (warning.file, warning.line))),
         routes=tuple(found),
         sources=known,
-        files=files,
+        files=(*files, *folder.files),
+        read_at=began,
         wildcards=wildcards(found),
         groups=groups,
+        keys=keys.callers(file.keys),
     )
 
 
@@ -171,16 +173,21 @@ def _label(route: Route) -> str:
     return f"{route.name} -> {route.source.target.provider}/{route.source.target.model}"
 
 
-def _deployment(name: str, prompt: Prompt) -> Deployment:
-    content = prompt.model_dump(exclude_none=True, exclude={"name", "version", "messages", "functions"})
-    content["messages"] = [message.model_dump(exclude_unset=True) for message in prompt.messages]
-    content["functions"] = [function.model_dump(exclude_unset=True) for function in prompt.functions]
-    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    version = prompt.version or hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest()[:12]
-    if prompt.prompt is not None:
-        content["messages"] = [{"role": "user", "content": prompt.prompt}]
-    config_id = derived_id("config", name, version)
-    return Deployment(**content, id=name, name=prompt.name or name, version=version, config_id=config_id)
+def _undeployed(deployed: Mapping[str, Versions], deployment_id: str) -> str | None:
+    """What is wrong with an id that a project gives."""
+    try:
+        find(deployed, deployment_id)
+    except NotFound as error:
+        if any(deployment_id.startswith((f"{name}@", f"{name}:")) for name in deployed):
+            return error.message
+        return f"no such deployment{nearest(deployment_id, deployed)}"
+    return None
+
+
+def _check_prompts(declared: Declared, names: routing.Names) -> None:
+    entry = declared.entry
+    for number, prompt in {"v1": entry}.items() if isinstance(entry, Prompt) else entry.versions.items():
+        _check_prompt(*declared.stands[number], prompt, names)
 
 
 def _check_prompt(document: Document, place: Place, prompt: Prompt, names: routing.Names) -> None:
@@ -189,6 +196,14 @@ def _check_prompt(document: Document, place: Place, prompt: Prompt, names: routi
     elif prompt.model is not None and prompt.provider is None and not names.has(prompt.model):
         hint = names.hint(prompt.model)
         document.problem((*place, "model"), f"{routing.UNKNOWN}{hint}")
+
+
+def _check_keys(document: Document, file: File, found: list[Route], deployed: Mapping[str, Versions]) -> None:
+    asked = {name: {one.model for one in kept.versions.values()} for name, kept in deployed.items()}
+    for place, message in keys.problems(file.keys, file.server.dialects):
+        document.problem(place, message)
+    for place, message in prices.problems(file.keys, models(found), asked):
+        document.problem(place, message)
 
 
 def _check_modules(document: Document, file: File) -> None:

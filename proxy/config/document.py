@@ -105,7 +105,8 @@ class Document:
 
     def error(self) -> ConfigError:
         """All problems as one message, in the order of the file, and after it of those that it includes."""
-        found = sorted(set(self.problems), key=lambda problem: (problem.file, problem.line, dotted(problem.place)))
+        problems = dict.fromkeys(self.problems)
+        found = sorted(problems, key=lambda problem: (problem.file, problem.line, dotted(problem.place)))
         lines = [f"  {p.file}{', ' * bool(p.file)}line {p.line}: {dotted(p.place)}: {p.message}" for p in found]
         count = "1 problem" if len(found) == 1 else f"{len(found)} problems"
         return ConfigError("\n".join([f"{self.name}: {count}", *lines]))
@@ -130,12 +131,7 @@ def read(text: str, name: str, environ: Mapping[str, str]) -> Document:
 def composed(text: str, name: str) -> yaml.Node | None:
     """The nodes of `text`, which know the file's name. Raises `ConfigError` when it is no YAML."""
     try:
-        loader = _Loader(text)
-        loader.name = name
-        try:
-            return loader.get_single_node()
-        finally:
-            loader.dispose()
+        return compose(text, name)
     except RecursionError:
         raise _too_deep(name) from None
     except yaml.MarkedYAMLError as error:
@@ -175,6 +171,16 @@ def _environment(node: yaml.Node, name: str, environ: Mapping[str, str]) -> dict
         for key, value in found.items()
         if isinstance(value, str | int | float) and (value != "" or (_ENVIRONMENT, key) not in apart.variables)
     }
+
+
+def compose(text: str, name: str) -> yaml.Node | None:
+    """The nodes of `text`, which know where they begin and end. Raises `yaml.YAMLError` and `RecursionError`."""
+    loader = _Loader(text)
+    loader.name = name
+    try:
+        return loader.get_single_node()
+    finally:
+        loader.dispose()
 
 
 def _describe(error: yaml.MarkedYAMLError) -> str:

@@ -81,7 +81,8 @@ def unused(document: Document) -> dict[Place, str]:
         found[(key,)] = f"is a block of LiteLLM's that is not supported; ignored{instead('', key)}"
     mistakes: dict[Place, str] = {}
     for name, place, block in _blocks(data):
-        for key in block.keys() - BLOCKS[name].model_fields.keys() if isinstance(block, dict) else ():
+        own = BLOCKS[name].model_fields
+        for key in (key for key in block if key not in own) if isinstance(block, dict) else ():
             mistake = _mistake(name, key)
             said = mistake or f"is LiteLLM's; not supported here{instead(name, key)}"
             (found if mistake is None else mistakes)[(*place, key)] = said

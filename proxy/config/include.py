@@ -9,7 +9,7 @@ What must stay true: every value still knows the file and the line that it stand
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import yaml
@@ -19,13 +19,16 @@ from proxy.errors import ConfigError
 
 _INCLUDE = "include"
 
+Text = Callable[[Path], str]
+"""How a file is read."""
+
 _Above = tuple[Path, ...]
 """The files that led to one: the main file first."""
 
 
-def read_file(path: Path, environ: Mapping[str, str]) -> tuple[Document, tuple[Path, ...]]:
+def read_file(path: Path, environ: Mapping[str, str], text: Text) -> tuple[Document, tuple[Path, ...]]:
     """The document in the file at `path` and all that it includes, and those files. Raises `ConfigError`."""
-    node = composed(text_of(path), str(path))
+    node = composed(text(path), str(path))
     above: _Above = (path,)
     waiting = [(name, above) for name in _included(node)]
     files = {path.resolve(): path}
@@ -37,7 +40,7 @@ def read_file(path: Path, environ: Mapping[str, str]) -> tuple[Document, tuple[P
         if found.resolve() in files:
             continue
         files[found.resolve()] = found
-        more = _composed(found, name, above)
+        more = _composed(found, name, above, text)
         waiting += [(name, (*above, found)) for name in _included(more)]
         node = _merged(node, more)
     return built(_without(node), str(path), environ), tuple(files.values())
@@ -66,12 +69,12 @@ def _found(name: yaml.ScalarNode, above: _Above) -> Path:
     return main if main.is_file() and not beside.is_file() else beside
 
 
-def _composed(path: Path, name: yaml.ScalarNode, above: _Above) -> yaml.Node | None:
+def _composed(path: Path, name: yaml.ScalarNode, above: _Above, text: Text) -> yaml.Node | None:
     try:
-        text = text_of(path)
+        found = text(path)
     except ConfigError as error:
         raise _refused(name, above, error.message.removeprefix(f"{path}: ")) from None
-    node = composed(text, str(path))
+    node = composed(found, str(path))
     if not isinstance(node, yaml.MappingNode | None):
         raise _refused(name, above, "should hold a mapping (key: value)")
     return node

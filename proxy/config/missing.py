@@ -44,8 +44,16 @@ TOPICS = (
         "no callbacks: every call is in the trace log",
     ),
     _topic("alerts", r"alert|email|slack|spend_report", "no alerts"),
-    _topic("tags", r"(^|[._])tags?(_|$)", "no routing by tags"),
-    _topic("budgets", r"budget|spend|priority_reservation|key_generat|custom_key|duration$", "budgets are in `keys`"),
+    _topic(
+        "tags",
+        r"\.tags$|tag_(filtering|routing|regex)|_tag_|_tags$(?<!session_tags)(?<!bedrock_tags)",
+        "no routing by tags",
+    ),
+    _topic(
+        "budgets",
+        r"budget|spend|priority_reservation|key_generat|custom_key|duration$",
+        "keys and budgets are in `keys`",
+    ),
     _topic(
         "a database",
         r"database|prisma|_db$|store_model_in_db|supported_db_objects|proxy_batch|model_info\.db_model",
@@ -71,7 +79,7 @@ TOPICS = (
     _topic("health checks", r"health_check|healthy", "targets are not probed: their calls tell how they are"),
     _topic(
         "checks before a call",
-        r"pre_call_checks|model_group_affinity|deployment_affinity|session_affinity",
+        r"pre_call_check|model_group_affinity|deployment_affinity|session_affinity",
         "no checks before a call: what a provider refuses as too long goes to context_window_fallbacks",
     ),
     _topic(
@@ -90,7 +98,7 @@ TOPICS = (
     ),
     _topic(
         "Azure's other credentials",
-        r"tenant_id|client_id|client_secret|azure_(username|password|scope|ad_token_provider)|enable_azure_ad_token",
+        r"params\.(tenant_id|client_id|client_secret)|azure_(username|password|scope|ad_token_provider)|enable_azure_ad_token",
         "Azure is called with an api_key or an azure_ad_token",
     ),
     _topic(
@@ -100,7 +108,7 @@ TOPICS = (
     ),
     _topic(
         "a request's other fields",
-        r"extra_headers|extra_body|^litellm_params\.(headers|metadata|extra|default_|drop_params|additional_drop)"
+        r"extra_headers|extra_body|keep_alive|num_ctx|safety_settings|dimensions|input_type|repeat_penalty|^litellm_params\.(headers|metadata|extra|default_|drop_params|additional_drop)"
         r"|default_litellm_params|forward_|additional_drop_params|allowed_openai_params",
         "a target has default parameters and no further fields or headers",
     ),

@@ -6,7 +6,7 @@ project that was read is whole: its default is one of its environments, and its 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -15,7 +15,7 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag
 from proxy.config.block import Block
 from proxy.config.fields import Name, Weight
 from proxy.config.hint import nearest
-from proxy.ids import derived_id
+from proxy.ids import derived_id, project_uuid
 
 
 def _some(value: object) -> object:
@@ -81,13 +81,24 @@ class Project:
     environments: dict[str, Environment]
 
 
+DEFAULT = "default"
+"""The project of what names none: Parea's API gives it where its client says nothing."""
+
+
+def ids_of(name: str) -> tuple[str, ...]:
+    """The ids by which clients may know the project called `name`, besides one of its own: Humanloop's and Parea's."""
+    return derived_id("pr", name), project_uuid(name)
+
+
 def projects(blocks: Mapping[str, ProjectKeys]) -> dict[str, Project]:
     """The projects by name."""
     return {name: _project(name, block) for name, block in blocks.items()}
 
 
-def problems(blocks: Mapping[str, ProjectKeys], deployments: Collection[str]) -> list[tuple[tuple[str, ...], str]]:
-    """What only the whole file can tell to be wrong: where it stands, and what it is."""
+def problems(
+    blocks: Mapping[str, ProjectKeys], wrong: Callable[[str], str | None]
+) -> list[tuple[tuple[str, ...], str]]:
+    """What only the whole file can tell to be wrong: where it stands, and what it is. `wrong` judges a deployment."""
     found: list[tuple[tuple[str, ...], str]] = []
     ids: dict[str, str] = {}
     for name, project in projects(blocks).items():
@@ -101,9 +112,8 @@ def problems(blocks: Mapping[str, ProjectKeys], deployments: Collection[str]) ->
         for environment in project.environments.values():
             here = (*place, "environments", environment.name, *(["experiment"] if environment.experiment else []))
             for variant in environment.variants:
-                if variant.deployment not in deployments:
-                    there = (*here, variant.deployment) if environment.experiment else here
-                    found.append((there, f"no such deployment{nearest(variant.deployment, deployments)}"))
+                if message := wrong(variant.deployment):
+                    found.append(((*here, variant.deployment) if environment.experiment else here, message))
     return found
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Discriminator, Field, Tag
 
 from proxy.config.block import Block, Foreign
 from proxy.config.fields import Integer, Name, Seconds, Text, Wait
@@ -19,7 +19,8 @@ Fails = Annotated[Integer, Field(ge=0)]
 
 Fallbacks = list[dict[Name, list[Name]]]
 
-LiteLLMStrategy = Literal[
+RoutingStrategy = Literal[
+    Strategy,
     "simple-shuffle",
     "latency-based-routing",
     "cost-based-routing",
@@ -27,6 +28,7 @@ LiteLLMStrategy = Literal[
     "usage-based-routing-v2",
     "provider-budget-routing",
 ]
+"""Our own words for strategies, and LiteLLM's."""
 
 
 class Alias(Block):
@@ -34,6 +36,13 @@ class Alias(Block):
 
     model: Name
     hidden: bool = False
+
+
+Meant = Annotated[
+    Annotated[Name, Tag("str")] | Annotated[Alias, Tag("Alias")],
+    Discriminator(lambda value: "Alias" if isinstance(value, dict) else "str"),
+]
+"""What an alias stands for: a name, or one with more to say of it."""
 
 
 class RetryPolicy(Foreign):
@@ -62,13 +71,13 @@ class Reliability(Foreign):
 class RouterKeys(Reliability):
     """`router_settings` as the file has them."""
 
-    routing_strategy: Strategy | LiteLLMStrategy | None = None
+    routing_strategy: RoutingStrategy | None = None
     timeout: Seconds | None = None
     stream_timeout: Seconds | None = None
     idle_timeout: Seconds | None = None
     retry_after: Wait | None = None
     disable_cooldowns: bool | None = None
-    model_group_alias: dict[Name, Name | Alias] | None = None
+    model_group_alias: dict[Name, Meant] | None = None
     retry_policy: RetryPolicy | None = None
     model_group_retry_policy: dict[Name, RetryPolicy] | None = None
     default_max_parallel_requests: Limit | None = None

@@ -15,15 +15,17 @@ from proxy.target import Strategy, Target
 class RouterSettings:
     """What holds for every model name that does not say otherwise; times in seconds.
 
-    A target that failed `allowed_fails` times within a minute is not asked for `cooldown_time`, and then once, to see.
-    `retry_after` is the least wait before a repetition. `fallbacks` are the names asked after all targets of one have
-    failed, `context_window_fallbacks` those after a conversation was too long, `content_policy_fallbacks` after it was
-    refused; under `*` those of every other name. `aliases` are other names of names. With `continue_streams` an answer
-    that broke off is gone on with by another target, which is given what there is of it.
+    Without `num_retries` a call is tried once at each target of its name. A target that failed more than
+    `allowed_fails` times within a minute is not asked for `cooldown_time`, and then once, to see; with a
+    `cooldown_time` of 0 none is ever spared. `retry_after` is the least wait before a repetition.
+    `fallbacks` are the names asked after all targets of one have failed, `context_window_fallbacks` those after a
+    conversation was too long, `content_policy_fallbacks` after it was refused; under `*` those of every other name.
+    `aliases` are other names of names. With `continue_streams` an answer that broke off is gone on with by another
+    target, which is given what there is of it.
     """
 
     strategy: Strategy = "weighted"
-    num_retries: int = 0
+    num_retries: int | None = None
     timeout: float = 600.0
     first_token_timeout: float | None = None
     idle_timeout: float | None = None
@@ -35,6 +37,8 @@ class RouterSettings:
     content_policy_fallbacks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     max_fallbacks: int = 5
     aliases: Mapping[str, str] = field(default_factory=dict)
+    hidden: frozenset[str] = frozenset()
+    """The aliases that are not listed among the models."""
     continue_streams: bool = False
 
 

@@ -13,7 +13,7 @@ from typing import TypeVar
 from proxy.config.document import Document, Place
 from proxy.config.group import matches
 from proxy.config.hint import nearest
-from proxy.config.reliability import Fallbacks, RetryPolicy
+from proxy.config.reliability import Alias, Fallbacks, RetryPolicy
 from proxy.config.route import Route
 from proxy.config.router import GroupSettings, RouterSettings
 from proxy.config.settings import File
@@ -115,6 +115,7 @@ def router(document: Document, file: File, known: Names) -> RouterSettings:
         **fallbacks,
         max_fallbacks=_first(file, "max_fallbacks", default.max_fallbacks),
         aliases=known.aliases,
+        hidden=frozenset(alias for alias in known.aliases if _hidden(file, alias)),
         continue_streams=bool(keys.continue_streams or keys.enable_mid_stream_fallback_continuation),
     )
 
@@ -127,7 +128,7 @@ def groups(document: Document, file: File, known: Names) -> dict[str, GroupSetti
             document.problem(("groups", name), f"no model_name of model_list{nearest(name, known.listed)}")
     policies = file.router_settings.model_group_retry_policy or {}
     plain = _first(file, "num_retries", RouterSettings().num_retries)
-    for name in [*file.groups, *(name for name in policies if name not in file.groups)]:
+    for name in dict.fromkeys((*file.groups, *(name for name in policies if name in known.listed))):
         own = file.groups[name].model_dump() if name in file.groups else {}
         if own.get("num_retries") is None and name in policies and _simple(policies[name], plain):
             own["num_retries"] = _policy(policies[name], plain)
@@ -142,6 +143,10 @@ def inexact(document: Document, file: File, known: Names) -> list[ConfigWarning]
     found: dict[Place, str] = {}
     if keys.routing_strategy is not None and keys.routing_strategy in INEXACT:
         found[(*place, "routing_strategy")] = INEXACT[keys.routing_strategy]
+    for alias in known.aliases:
+        if alias in known.listed:
+            said = "is a model_name, too, in whose place it is called, as in LiteLLM"
+            found[(*place, "model_group_alias", alias)] = said
     plain = _first(file, "num_retries", RouterSettings().num_retries)
     several = "says different numbers for failures that are tried again; num_retries holds"
     if keys.retry_policy and not _simple(keys.retry_policy, plain):
@@ -155,6 +160,11 @@ def inexact(document: Document, file: File, known: Names) -> list[ConfigWarning]
     return [warned(document, where, text) for where, text in found.items()]
 
 
+def _hidden(file: File, alias: str) -> bool:
+    given = (file.router_settings.model_group_alias or {})[alias]
+    return isinstance(given, Alias) and given.hidden
+
+
 def _first(file: File, key: str, default: _T) -> _T:
     for block in (file.router_settings, file.litellm_settings):
         value: _T | None = getattr(block, key)
@@ -163,18 +173,18 @@ def _first(file: File, key: str, default: _T) -> _T:
     return default
 
 
-def _numbers(policy: RetryPolicy, plain: int) -> set[int]:
+def _numbers(policy: RetryPolicy, plain: int | None) -> set[int | None]:
     """How often the failures that are ever tried again here are to be."""
     default = plain if policy.DefaultRetries is None else policy.DefaultRetries
     given = policy.model_dump(include=set(RetryPolicy.model_fields) - {"DefaultRetries"})
     return {default if number is None else number for number in given.values()}
 
 
-def _simple(policy: RetryPolicy, plain: int) -> bool:
+def _simple(policy: RetryPolicy, plain: int | None) -> bool:
     return len(_numbers(policy, plain)) == 1
 
 
-def _policy(policy: RetryPolicy | None, plain: int) -> int:
+def _policy(policy: RetryPolicy | None, plain: int | None) -> int | None:
     return _numbers(policy, plain).pop() if policy and _simple(policy, plain) else plain
 
 

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from proxy.config.block import Block, Foreign
+from proxy.config.deployment import Entry
 from proxy.config.fields import (
     Bytes,
     Host,
@@ -25,8 +26,9 @@ from proxy.config.fields import (
     Text,
     Url,
 )
+from proxy.config.keys import KeyBlock
 from proxy.config.project import ProjectKeys
-from proxy.config.prompt import Params, Prompt
+from proxy.config.prompt import Params
 from proxy.config.reliability import GroupKeys, Limit, LiteLLMKeys, RouterKeys
 from proxy.target import Transport
 
@@ -197,8 +199,10 @@ class File(Block):
     litellm_settings: LiteLLMKeys = LiteLLMKeys()
     general_settings: GeneralSettings = GeneralSettings()
     providers: Providers = Providers()
-    deployments: dict[Name, Prompt] = {}
+    deployments: dict[Name, Entry] = {}
+    deployments_folder: str | None = None
     projects: dict[Name, ProjectKeys] = {}
+    keys: dict[Name, KeyBlock] = {}
     cache: CacheSettings = CacheSettings()
     log: LogSettings = LogSettings()
     server: ServerSettings = ServerSettings()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
@@ -16,6 +16,8 @@ from proxy.config.document import Document, Place, dotted
 from proxy.config.foreign import IGNORED, unused
 from proxy.config.hint import closest, nearest
 from proxy.config.settings import File
+
+Model = TypeVar("Model", bound=BaseModel)
 
 _MESSAGES = {
     "string_type": "should be text; put it in quotes",
@@ -56,7 +58,17 @@ def validated(document: Document) -> tuple[File, list[ConfigWarning]]:
     return file, [warned(document, place, text) for place, text in ignored.items()]
 
 
-def _add_problems(document: Document, error: ValidationError) -> None:
+def checked(document: Document, model: type[Model]) -> Model | None:
+    """What a document holds that is all one block; None where it has problems, which are noted in it."""
+    try:
+        found = model.model_validate(document.data)
+    except ValidationError as error:
+        _add_problems(document, error, model)
+        return None
+    return None if document.problems else found
+
+
+def _add_problems(document: Document, error: ValidationError, root: type[BaseModel] = File) -> None:
     """Add pydantic's findings, without the values; a place that has a problem already keeps that one.
 
     A key that is missing is not told beside the misspelt one that was to be it.
@@ -66,7 +78,7 @@ def _add_problems(document: Document, error: ValidationError) -> None:
     unknown = {*known, *(_standing(document, one["loc"]) for one in found if one["type"] == "extra_forbidden")}
     messages: dict[Place, list[str]] = {}
     for one in found:
-        place, message = _finding(document, dict(one))
+        place, message = _finding(document, dict(one), root)
         misspelt = any(key[:-1] == place[:-1] and closest(str(key[-1]), [str(place[-1])]) for key in unknown if key)
         if one["type"] == "missing" and misspelt:
             continue
@@ -78,17 +90,17 @@ def _add_problems(document: Document, error: ValidationError) -> None:
             document.problem(place, " or ".join(said))
 
 
-def _finding(document: Document, found: dict[str, Any]) -> tuple[Place, str]:
+def _finding(document: Document, found: dict[str, Any], root: type[BaseModel]) -> tuple[Place, str]:
     """Where one of pydantic's findings stands, and what to say about it."""
     place = _standing(document, found["loc"])
     if found["type"] == "extra_forbidden":
-        return place, f"unknown key{nearest(str(place[-1]), _keys_at(found['loc'][:-1]))}"
+        return place, f"unknown key{nearest(str(place[-1]), _keys_at(found['loc'][:-1], root))}"
     if found["type"] == "missing":
         return (*place, found["loc"][-1]), "is missing"
     text = found["msg"].removeprefix("Value error, ").removeprefix("Input ")
     message = _MESSAGES.get(found["type"], text[:1].lower() + text[1:])
     if found["type"] == "literal_error" and isinstance(found["input"], str):
-        message += nearest(found["input"], re.findall(r"'(\w+)'", text))
+        message += nearest(found["input"], re.findall(r"'([^']+)'", text))
     return place, message
 
 
@@ -100,9 +112,9 @@ def _standing(document: Document, location: Place) -> Place:
     return place
 
 
-def _keys_at(location: Place) -> list[str]:
-    """The keys that the block at pydantic's `location` may have."""
-    models: list[type[BaseModel]] = [File]
+def _keys_at(location: Place, root: type[BaseModel]) -> list[str]:
+    """The keys that the block at pydantic's `location`, counted from `root`, may have."""
+    models: list[type[BaseModel]] = [root]
     for part in location:
         named = [model for model in models if model.__name__ == part]
         field = next((model.model_fields[str(part)] for model in models if part in model.model_fields), None)

@@ -14,9 +14,9 @@ from collections.abc import Iterator
 
 import orjson
 
-from proxy.dialects.anthropic_count import estimate
 from proxy.dialects.blocks import Block, Blocks, Step, parsed
 from proxy.dialects.sse import named
+from proxy.estimate import expected
 from proxy.ids import derived_id
 from proxy.models import Call, Completion, Event, Json, Usage
 
@@ -55,7 +55,7 @@ def events(call: Call, event: Event) -> Iterator[bytes]:
     if blocks is None:
         blocks = call.told["blocks"] = _blocks(call)
         model = event.model if isinstance(event, Completion) else call.target.model if call.target else ""
-        tokens = estimate(call.request.messages or [], call.request.params)
+        tokens = expected(call.request.messages or [], call.request.params)
         usage = _usage(event.usage if isinstance(event, Completion) else Usage(tokens))
         message = {**_head(call, model), "content": [], "stop_reason": None, "stop_sequence": None}
         yield named("message_start", message={**message, "usage": {**usage, "output_tokens": 0}})

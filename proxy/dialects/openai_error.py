@@ -20,12 +20,14 @@ CODES: dict[str, str | None] = {
     "unauthorized": "invalid_api_key",
     "authentication": "invalid_api_key",
     "payment_required": "insufficient_quota",
+    "over_budget": "insufficient_quota",
     "rate_limited": "rate_limit_exceeded",
 }
 """OpenAI's codes for ours; any other of ours stays as it is."""
 
 TYPES = {
     "payment_required": "insufficient_quota",
+    "over_budget": "insufficient_quota",
     "rate_limited": "rate_limit_error",
     "forbidden": "permission_error",
     "permission": "permission_error",

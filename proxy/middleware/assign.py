@@ -12,7 +12,7 @@ import hashlib
 import math
 
 from proxy.config import Config
-from proxy.config.project import Environment, Project, Variant
+from proxy.config.project import DEFAULT, Environment, Project, Variant, ids_of
 from proxy.errors import BadRequest, NotFound
 from proxy.ids import derived_id
 from proxy.models import Call, TraceContext
@@ -24,7 +24,8 @@ DRAWS = 2**52
 
 def assign(config: Config) -> Step:
     """A step that names the deployment of a call that gives a project and an environment."""
-    ids = {project.id: project for project in config.projects.values()}
+    ids = {one: project for project in config.projects.values() for one in ids_of(project.name)}
+    ids |= {project.id: project for project in config.projects.values()}
 
     def step(call: Call) -> None:
         request, place = call.request, call.request.trace
@@ -33,8 +34,7 @@ def assign(config: Config) -> Step:
             return
         project = _project(config, ids, place)
         environment = _environment(project, request.environment)
-        subject = place.session_id or place.end_user or place.trace_id
-        variant = draw(environment, subject)
+        variant = draw(environment, subject(place))
         request.deployment_id = variant.deployment
         place.project_name, place.project_uuid = project.name, project.id
         call.remarks["environment"] = environment.name
@@ -46,11 +46,16 @@ def assign(config: Config) -> Step:
 
 
 def _complete(config: Config, ids: dict[str, Project], place: TraceContext) -> None:
-    """The id of a project that a call only names, or its name; one that the config does not have is fine as it is."""
+    """Name and id of a project of the config, whichever of its ids it goes by; another is fine as it is."""
     if place.project_uuid is None and (known := config.projects.get(place.project_name or "")) is not None:
         place.project_uuid = known.id
-    elif place.project_name is None and (known := ids.get(place.project_uuid or "")) is not None:
-        place.project_name = known.name
+    elif place.project_name in (None, DEFAULT) and (known := ids.get(place.project_uuid or "")) is not None:
+        place.project_name, place.project_uuid = known.name, known.id
+
+
+def subject(place: TraceContext) -> str:
+    """Who gets the same with every call: a session, else an end user, else the call alone."""
+    return place.session_id or place.end_user or place.trace_id
 
 
 def draw(environment: Environment, subject: str) -> Variant:

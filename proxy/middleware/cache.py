@@ -43,8 +43,10 @@ def cache(store: CacheStore, secret: bytes, *, patience: float = 1.0) -> Middlew
 
     `secret` names the keys of requests without telling them; processes that share a store must share it too. An answer
     does not wait for the store: until it is there, whoever asks this process finds it in memory. Only while more than
-    `BEHIND` bytes are on their way it waits, and no longer than `patience` seconds.
+    `BEHIND` bytes are on their way it waits, and no longer than `patience` seconds. All handlers that the middleware is
+    put around share what is under way.
     """
+    flights: dict[bytes, Flight] = {}
     underway: dict[bytes, bytes] = {}
     writes: set[asyncio.Task[None]] = set()
     behind = 0
@@ -71,8 +73,6 @@ def cache(store: CacheStore, secret: bytes, *, patience: float = 1.0) -> Middlew
                 del underway[key]
 
     def middleware(inner: Handler) -> Handler:
-        flights: dict[bytes, Flight] = {}
-
         def handler(call: Call) -> AsyncGenerator[Event, None]:
             key = fingerprint(call, secret) if call.request.cache and call.targets else None
             if key is not None:

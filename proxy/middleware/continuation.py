@@ -52,17 +52,16 @@ class Continuation:
             return None
         self.breaks += 1
         request = self._call.request
-        messages = [*request.history, *(request.messages or ()), *request.turns]
-        self._spent.prompt_tokens += _tokens(messages) + self._spent.completion_tokens
+        messages = list(request.messages or ())
+        self._spent.prompt_tokens += _tokens([*request.history, *messages]) + self._spent.completion_tokens
         self._spent.completion_tokens = _count(said.text) + _count(said.reasoning)
-        turns: list[Message] = [
-            *request.turns,
+        messages += [
             {"role": "assistant", "content": said.text},
             {"role": "user", "content": INSTRUCTION},
         ]
         self._call.lasting = False
         self._call.remarks["continued"] = self.breaks
-        return replace(self._call, request=replace(request, turns=turns))
+        return replace(self._call, request=replace(request, messages=messages))
 
     def _whole(self, last: Completion) -> Completion:
         """The last attempt's `Completion` as that of all of them."""
@@ -86,12 +85,10 @@ class Continuation:
         )
 
 
-def continuation(call: Call, *, wanted: bool) -> Continuation | None:
+def continuation(call: Call) -> Continuation | None:
     """For a call that may be gone on with: a streamed conversation with one answer of no special form."""
     request = call.request
-    if not (request.stream and (wanted or request.resume)) or request.kind != "chat":
-        return None
-    return Continuation(call) if _free(request.params) else None
+    return Continuation(call) if request.stream and request.kind == "chat" and _free(request.params) else None
 
 
 def _free(params: Mapping[str, Json]) -> bool:

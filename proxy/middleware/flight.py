@@ -63,7 +63,7 @@ class Flight:
         self.writable = self.writable and call.request.policy.inputs and call.request.policy.outputs
         call.cache_status = "miss" if seat == 0 else "shared"
         call.cache_reason = MISSED if seat == 0 else SHARED
-        read = 0
+        read, ended = 0, False
         try:
             while True:
                 while call.request.stream and read < len(self.chunks):
@@ -74,7 +74,9 @@ class Flight:
                     break
                 await self._news()
             self._note(call)
+            ended = True
             if self._error is not None:
+                self._pays(seat, call)
                 # One exception, raised in many tasks: each starts from its origin, or the tracebacks would pile up.
                 raise self._error.with_traceback(self._origin)
             if self._completion is not None:
@@ -83,16 +85,23 @@ class Flight:
                         yield chunk
                 yield self._bill(seat, call, self._completion)
         finally:
+            if not ended and len(self._watchers) > 1:
+                # Whoever stays pays.
+                call.cache_status, call.cache_reason = "shared", SHARED
+            elif not ended:
+                self._pays(seat, call)
             self._leave(seat, call)
 
     def _bill(self, seat: int, call: Call, completion: Completion) -> Completion:
-        """The original for the first watcher that is still here: one that left was written down without a cost."""
-        if not self._paid and seat == next(iter(self._watchers)):
-            self._paid = True
-            call.cache_status, call.cache_reason = "miss", MISSED
-            return completion
-        call.cache_status, call.cache_reason = "shared", SHARED
-        return replace(completion, cache_hit=True)
+        """The original for the one that pays."""
+        return completion if self._pays(seat, call) else replace(completion, cache_hit=True)
+
+    def _pays(self, seat: int, call: Call) -> bool:
+        """Whether a watcher pays: the first that is still here, once. Its call is the miss, all others share it."""
+        pays = not self._paid and seat == next(iter(self._watchers))
+        self._paid = self._paid or pays
+        call.cache_status, call.cache_reason = ("miss", MISSED) if pays else ("shared", SHARED)
+        return pays
 
     def _note(self, call: Call) -> None:
         call.dropped.update(self.call.dropped)

@@ -6,8 +6,8 @@ A name is looked up in this order:
 its model; 2. without one: the targets listed under the name; else `provider/model` or `provider:model`, the listed
 models of that provider first; else the provider that the name's form belongs to.
 
-Listed under a name are those of its `model_name`, else those of the name that it is an alias of, else those of the most
-exact `model_name` with a `*` that it fits.
+Listed under a name are those of the name that it is an alias of, else those of its `model_name`, else those of the most
+exact `model_name` with a `*` that it fits. An alias comes first, as in LiteLLM.
 
 What must stay true: equal names give the same group, whose targets are in the file's order and never none.
 """
@@ -44,7 +44,8 @@ class Names:
     def __init__(self, config: Config) -> None:
         self._config = config
         self._patterns = [(_pattern(each.pattern), each.targets) for each in config.wildcards]
-        self._known = {name: self._group(name, name, targets) for name, targets in config.models.items()}
+        listed = {name: targets for name, targets in config.models.items() if name not in config.router.aliases}
+        self._known = {name: self._group(name, name, targets) for name, targets in listed.items()}
         self._found: dict[tuple[str, str | None], Group] = {}
 
     def group(self, name: str | None, provider: str | None = None) -> Group:
@@ -56,13 +57,25 @@ class Names:
         found = self._found.get((name, provider))
         if found is None:
             # An alias keeps its own name, which is the one that fallbacks and rows know.
-            real = name if name in self._config.models else self._config.router.aliases.get(name, name)
+            real = self._config.router.aliases.get(name, name)
             found = self._group(name, real, self._targets(real, provider))
             if len(self._found) >= REMEMBERED:
                 self._found.clear()
             if len(name) <= LONGEST:
                 self._found[name, provider] = found
         return found
+
+    def why(self, name: str, provider: str | None = None) -> str:
+        """Why a name stands for what it does."""
+        config = self._config
+        real = config.router.aliases.get(name, name)
+        if provider is None and real in config.models:
+            return "a model_name of the config" if real == name else f"an alias of {real}"
+        if any(pattern.fullmatch(real) for pattern, _ in self._patterns if len(real) <= LONGEST):
+            return "fits a model_name with a *"
+        if provider is not None:
+            return f"the request names the provider {provider}"
+        return "named as provider/model" if named(real) is not None else "its provider is told from its form"
 
     def _group(self, name: str, real: str, targets: tuple[Target, ...]) -> Group:
         router, groups = self._config.router, self._config.groups
@@ -77,7 +90,7 @@ class Names:
             timeout=own.timeout or router.timeout,
             first_token_timeout=own.first_token_timeout or router.first_token_timeout,
             idle_timeout=own.idle_timeout or router.idle_timeout,
-            num_retries=router.num_retries if own.num_retries is None else own.num_retries,
+            num_retries=_first(own.num_retries, router.num_retries, len(targets) - 1),
         )
 
     def _targets(self, model: str, provider: str | None) -> tuple[Target, ...]:
@@ -158,6 +171,10 @@ def _filled(model: str, parts: tuple[str, ...]) -> str:
     for part in parts:
         model = model.replace("*", part, 1)
     return model
+
+
+def _first(*numbers: int | None) -> int:
+    return next(number for number in numbers if number is not None)
 
 
 def _named_by_prefix(model: str) -> tuple[str, str]:

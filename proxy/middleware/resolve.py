@@ -1,7 +1,8 @@
 """Resolution: from what a client names to what is called.
 
-A deployment gives whatever the request leaves out; it is named by its id, by `deployment/<id>` as the model, or by its
-id as a Humanloop model configuration. What a model name stands for, `names` knows.
+A deployment gives whatever the request leaves out; it is named by an id (see `config.deployment.find`), or by
+`deployment/<id>` as the model. Where several versions share what is named, each session gets one and keeps it. What a
+model name stands for, `names` knows.
 
 A key that came with the request replaces the configured one for this call, for the provider it was sent for.
 """
@@ -10,8 +11,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from proxy.config import Config, Deployment
-from proxy.errors import BadRequest, NotFound
+from proxy.config import Config
+from proxy.config.deployment import Deployment, Versions, find
+from proxy.config.project import Environment
+from proxy.errors import BadRequest
+from proxy.middleware.assign import draw, subject
 from proxy.middleware.names import Names, keyed, short
 from proxy.models import Call, CompletionRequest
 from proxy.protocols import Step
@@ -27,7 +31,10 @@ def resolve(config: Config, names: Names | None = None) -> Step:
     def step(call: Call) -> None:
         request = call.request = _named(config, call.request)
         if request.deployment_id is not None:
-            deployment = deployment_of(config, request.deployment_id)
+            versions, environment = find(config.versions, request.deployment_id)
+            deployment = drawn(versions, environment, subject(request.trace))
+            if versions.kept:
+                call.remarks["deployment"] = {"version": deployment.number, "asked": request.deployment_id}
             call.template_of = None if request.messages else deployment.id
             call.deployment_version, call.config_id = deployment.version, deployment.config_id
             request = call.request = _merged(request, deployment)
@@ -42,18 +49,9 @@ def resolve(config: Config, names: Names | None = None) -> Step:
     return step
 
 
-def deployment_of(config: Config, deployment_id: str) -> Deployment:
-    """The deployment of that id or `config_id`. Raises `NotFound` that names those there are."""
-    deployments = config.deployments.values()
-    found = config.deployments.get(deployment_id) or next(
-        (one for one in deployments if one.config_id == deployment_id), None
-    )
-    if found is None:
-        known = ", ".join(sorted(config.deployments)) or "none"
-        raise NotFound(
-            f"no deployment {short(deployment_id)} in the config (there are: {known})", param="deployment_id"
-        )
-    return found
+def drawn(versions: Versions, environment: Environment, subject: str) -> Deployment:
+    """The version that `subject` gets of what `find` found."""
+    return versions.versions[draw(environment, subject).deployment]
 
 
 def _nothing_asked(request: CompletionRequest) -> str:

@@ -24,8 +24,8 @@ from proxy.middleware.continuation import continuation
 from proxy.middleware.deadline import Deadline
 from proxy.middleware.fallback import Fallbacks, Lookup
 from proxy.middleware.samples import sampled
-from proxy.middleware.series import PATIENCE, Series
-from proxy.models import Call, Event
+from proxy.middleware.series import MOMENT, PATIENCE, Series
+from proxy.models import Call, Completion, Event
 from proxy.protocols import Handler, Provider
 from proxy.target import Group, Target
 
@@ -65,18 +65,24 @@ class Router:
         begun = asyncio.get_running_loop().time()
         limit = Deadline(end := begun + _seconds(call))
         way = Way(self, call, end)
-        story = continuation(call, wanted=self.settings.continue_streams)
+        story = continuation(call) if self.settings.continue_streams or call.request.resume else None
         asked = call
         try:
             while True:
-                target = await way.next()
-                trial = Trial(self.balance, call, way.series.group, target, limit=limit, end=end)
+                target = way.series.fresh() or await way.next()
+                tokens, group = way.series.tokens, way.series.group
+                trial = Trial(self.balance, call, group, target, limit=limit, end=end, tokens=tokens)
                 provider = self.providers.get(target.provider) or self.providers[""]
                 try:
                     async with aclosing(sampled(provider, asked, target)) as events:
-                        while (event := await trial.wait().next(events)) is not None:
-                            trial.told(event)
+                        while (event := await limit.next(events)) is not None:
+                            if not trial.began:
+                                trial.begin()
+                            if isinstance(event, Completion):
+                                trial.answered(event)
                             yield event if story is None else story.take(event)
+                            if trial.idle is not None:
+                                trial.go_on(trial.idle)
                     return
                 except (UpstreamError, TimeoutError) as error:
                     failure = trial.failed(error)
@@ -126,7 +132,7 @@ class Way:
 
     def _fallback(self, failure: UpstreamError) -> Group | None:
         """The group to go on with, if there is one and time for it."""
-        if asyncio.get_running_loop().time() >= self._end:
+        if asyncio.get_running_loop().time() + MOMENT >= self._end:
             return None
         if self._fallbacks is None:
             self._fallbacks = Fallbacks(self._router.settings, self._router.lookup, self._call)
@@ -155,6 +161,8 @@ class Way:
 def _seconds(call: Call) -> float:
     """How long the whole call may take: as long as its name may, or one of its targets by itself."""
     group = call.groups[0]
-    allowed = max((group.timeout, *(target.timeout for target in group.targets if target.timeout)))
-    asked = call.request.timeout
+    allowed, asked = group.timeout, call.request.timeout
+    for target in group.targets:
+        if target.timeout is not None and target.timeout > allowed:
+            allowed = target.timeout
     return allowed if asked is None else min(allowed, asked)

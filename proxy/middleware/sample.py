@@ -29,6 +29,8 @@ COUNTED = frozenset(
         "status",
         "cache_hit",
         "sample_rate",
+        "key",
+        "spent",
     }
 )
 """What is left of a record whose trace lost the draw."""

@@ -12,6 +12,7 @@ import random
 from collections.abc import Sequence
 
 from proxy.errors import UpstreamError
+from proxy.estimate import expected
 from proxy.middleware.balance import Balance
 from proxy.models import Call
 from proxy.target import Attempt, Group, Target
@@ -23,7 +24,7 @@ PATIENCE = 3.0
 """Seconds that a call waits for a target that rests or is at its limit, where nothing else can be asked."""
 
 MOMENT = 0.02
-"""Seconds before who was turned away looks again, at least: a place may become free at any time."""
+"""Seconds that any wait takes, and any attempt needs, at least."""
 
 
 class Series:
@@ -32,6 +33,11 @@ class Series:
     `end` is when the whole call must be over, `pause` the least wait before a repetition and `backoff` that before the
     first one; all in seconds.
     """
+
+    __slots__ = (
+        "_again", "_backoff", "_balance", "_call", "_end", "_left", "_passed", "_pause", "_repeated", "_untried",
+        "failure", "group", "tokens",
+    )  # fmt: skip
 
     def __init__(
         self, balance: Balance, group: Group, call: Call, *, retries: int, end: float, pause: float, backoff: float
@@ -45,26 +51,34 @@ class Series:
         self._pause = pause
         self._backoff = backoff
         self._repeated = 0
+        self.tokens = _thought(call) if any(target.tpm is not None for target in group.targets) else 0
+        """What the call is thought to take from a target's limit, if one of them has any."""
         self._untried: Sequence[Target] = group.targets
         self._again: list[tuple[float, Target]] = []
         """Those that failed for a moment, each with the time from which on it may be asked again."""
         self._passed: set[int] = set()
+
+    def fresh(self) -> Target | None:
+        """A target that was not asked yet, if there is one that may be asked now."""
+        if not (self._left and self._untried) or (target := self._choose(self._untried)) is None:
+            return None
+        self._untried = [each for each in self._untried if each is not target]
+        self._left -= 1
+        return target
 
     async def next(self, patience: float = 0.0) -> Target | None:
         """The target to ask now; None when no more attempt can be made. Waits for one that may be asked no longer than
         `patience`, besides what a repetition waits for.
         """
         loop = asyncio.get_running_loop()
-        while self._left and loop.time() < self._end:
-            if (target := self._choose(self._untried)) is not None:
-                self._untried = [each for each in self._untried if each is not target]
-                self._left -= 1
+        while self._left:
+            if (target := self.fresh()) is not None:
                 return target
             if (target := await self._repeat()) is not None:
                 self._left -= 1
                 return target
             waiting = [*self._untried, *(each for when, each in self._again if when < self._end)]
-            wait = max(self._balance.wait(waiting), MOMENT) if waiting else patience
+            wait = max(self._balance.wait(waiting, self.tokens), MOMENT) if waiting else patience
             if wait >= patience or loop.time() + wait >= self._end:
                 return None
             patience -= wait
@@ -90,21 +104,22 @@ class Series:
     def failed(self, target: Target, failure: UpstreamError, *, again: bool) -> None:
         """The attempt at `target` has failed; `again`: it may be asked once more."""
         self.failure = failure
-        if failure.code in OF_THE_REQUEST:
+        now = asyncio.get_running_loop().time()
+        if failure.code in OF_THE_REQUEST or now + MOMENT >= self._end:
             self._left = 0
         elif again:
             wait = failure.retry_after
             if wait is None:
                 wait = self._backoff * 2**self._repeated * random.uniform(0.5, 1)
-            self._again.append((asyncio.get_running_loop().time() + max(wait, self._pause), target))
+            self._again.append((now + max(wait, self._pause), target))
 
     def refusal(self) -> UpstreamError:
         """Why no target was asked at all, and when one may be."""
         targets = self.group.targets
-        reasons = [self._balance.reason(target) for target in targets]
+        reasons = [self._balance.reason(target, self.tokens) for target in targets]
         limited = all(reason == "limited" for reason in reasons)
         told = "at the limit of its rate" if limited else "resting after failures, or at the limit of its rate"
-        wait = self._balance.wait(targets)
+        wait = self._balance.wait(targets, self.tokens)
         return UpstreamError(
             f"model {self.group.name!r}: each of its targets ({len(targets)}) is {told}; try again in {wait:.1f} s",
             code="rate_limited" if limited else "unavailable",
@@ -114,13 +129,18 @@ class Series:
 
     def _choose(self, targets: Sequence[Target]) -> Target | None:
         """The balance's choice. Those that it could not make are noted, each once."""
-        if not targets:
-            return None
-        chosen = self._balance.choose(self.group, targets)
+        chosen = self._balance.choose(self.group, targets, self.tokens)
         if chosen is not None and len(targets) == 1:
             return chosen
         for target in targets:
-            if target is not chosen and id(target) not in self._passed and (reason := self._balance.reason(target)):
+            if target is chosen or id(target) in self._passed:
+                continue
+            if reason := self._balance.reason(target, self.tokens):
                 self._passed.add(id(target))
                 self._call.attempts.append(Attempt(target.label, self.group.name, reason))
         return chosen
+
+
+def _thought(call: Call) -> int:
+    """The tokens of what is sent. Those of the answer are known when it has ended."""
+    return expected(call.request.messages or [], call.request.params)

@@ -16,6 +16,7 @@ from typing import Any
 import orjson
 
 from proxy import timestamps
+from proxy.caller import nanodollars
 from proxy.draft import Draft
 from proxy.errors import GatewayError, UpstreamError
 from proxy.middleware.veil import veiled
@@ -25,6 +26,9 @@ from proxy.record import Record
 
 Write = Callable[[Record], asyncio.Future[bool]]
 """Takes a finished record through the processors to the log; tells later whether its row is on disk."""
+
+ALONE = frozenset({"success", "cancelled", ""})
+"""How an attempt ends of which a row need not tell when it is the only one."""
 
 MODEL_PARAMS = {"temperature": "temp", "max_tokens": "max_length"}
 """The log keeps model parameters by Parea's names, which its readers know."""
@@ -90,6 +94,8 @@ def _record(
     provider = completion.provider if completion else target.provider if target else request.provider
     answered = completion.choices if completion else choices or []
     usage = completion.usage if completion else None
+    cost = completion.cost if completion else call.estimated_cost
+    hit = bool(completion and completion.cache_hit)
     return Record(
         trace_id=place.trace_id,
         root_trace_id=place.root_trace_id,
@@ -114,18 +120,20 @@ def _record(
         input_tokens=usage.prompt_tokens if usage else None,
         output_tokens=usage.completion_tokens if usage else None,
         total_tokens=usage.total_tokens if usage else None,
-        cost=completion.cost if completion else None,
+        cost=cost,
         latency=latency,
         time_to_first_token=first if request.stream else None,
         start_timestamp=timestamps.at(call.started_at),
         end_timestamp=timestamps.at(call.started_at + latency),
         status=status,
         error=_message(error),
-        cache_hit=bool(completion and completion.cache_hit),
+        cache_hit=hit,
         notes=_notes(call, completion, answered, error),
         sample_rate=request.policy.rate,
         extra=place.extra,
         policy=request.policy,
+        key=call.caller.name if call.caller else None,
+        spent=nanodollars(cost) if call.caller and not hit else 0,
     )
 
 
@@ -148,7 +156,10 @@ def _notes(
     if call.cache_status != "shared" and sum(call.calls.values()) > 1:
         notes["calls"] = dict(call.calls)
     if call.attempts:
-        notes.update(_routed(call))
+        if call.current is not None and call.current.id:
+            notes["target"] = call.current.id
+        if (len(call.attempts) > 1 or call.attempts[0].ended not in ALONE) and call.cache_status != "shared":
+            notes["attempts"] = _attempts(call)
     if call.remarks:
         notes.update(call.remarks)
     if call.dropped:
@@ -157,6 +168,8 @@ def _notes(
         notes["unfilled"] = list(call.unfilled)
     if completion and completion.usage.estimated:
         notes["usage_estimated"] = True
+    if call.estimated_cost is not None:
+        notes["cost_estimated"] = True
     if completion and completion.choices:
         notes["finish_reason"] = completion.choices[0].finish_reason
     if len(answered) > 1 or (answered and answered[0].index != 0):
@@ -170,26 +183,18 @@ def _notes(
     return notes
 
 
-def _routed(call: Call) -> dict[str, Json]:
-    """Which target it came to, and where that took more than one attempt, each of them and why it ended. A call that
-    was shared is told by the row of the caller that it was made for.
-    """
-    notes: dict[str, Json] = {}
-    if call.current is not None and call.current.id:
-        notes["target"] = call.current.id
-    attempts = call.attempts if call.cache_status != "shared" else []
-    if len(attempts) > 1 or any(attempt.ended not in ("success", "cancelled", "") for attempt in attempts):
-        notes["attempts"] = [
-            {
-                "target": attempt.target,
-                "model": attempt.name,
-                "ended": attempt.ended or "cancelled",
-                "status": attempt.status,
-                "seconds": round(attempt.seconds, 3),
-            }
-            for attempt in attempts
-        ]
-    return notes
+def _attempts(call: Call) -> list[dict[str, Json]]:
+    """Each attempt and why it ended. A call that was shared is told by the row of the caller that it was made for."""
+    return [
+        {
+            "target": attempt.target,
+            "model": attempt.name,
+            "ended": attempt.ended or "cancelled",
+            "status": attempt.status,
+            "seconds": round(attempt.seconds, 3),
+        }
+        for attempt in call.attempts
+    ]
 
 
 def _configuration(call: Call) -> dict[str, Json]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -97,10 +96,16 @@ class Engine:
             await clients.close(self._loading.result())
 
 
+_ready = False
+"""Whether LiteLLM is set up in this process."""
+
+
 async def _import() -> Any:
-    """LiteLLM, ready for calls. What it is set up with belongs to the process: only the first import does it."""
+    """LiteLLM, ready for calls. What it is set up with belongs to the process: only the first import does it, or the
+    first that is not given up.
+    """
     os.environ.update(ENVIRONMENT)
-    if "litellm" in sys.modules:
+    if _ready:
         return await load("litellm", *modules.LATER)
     with bulk.read():
         return await load("litellm", *modules.LATER, then=_set_up)
@@ -110,7 +115,9 @@ def _set_up(litellm: Any) -> None:
     """Silent, without counting tokens or logging by itself, behind the guard, with its readings corrected.
 
     What needs httpx is imported here: its package brings a terminal's whole toolbox, and every start would wait for it.
+    Whatever may give the loop its turn stands before the changes: a load that is given up has made none of them.
     """
+    global _ready
     import httpx
     from google.auth.transport.requests import Request as Google
     from litellm.litellm_core_utils import secret_redaction, url_utils
@@ -125,11 +132,13 @@ def _set_up(litellm: Any) -> None:
     from proxy.providers.fetching import pinned
     from proxy.providers.transport import SyncGuard, guarded
 
+    sync = SyncGuard(verify=get_ssl_configuration())
+    client = httpx.Client(transport=sync)
     silence.install()
     litellm.suppress_debug_info = True
     litellm.disable_hf_tokenizer_download = True
-    litellm.sync_transport = SyncGuard(verify=get_ssl_configuration())
-    litellm.module_level_client.client = httpx.Client(transport=litellm.sync_transport)
+    litellm.sync_transport = sync
+    litellm.module_level_client.client = client
     url_utils.validate_url = pinned(url_utils.validate_url, url_utils.SSRFError)
     transport = aiohttp_transport.LiteLLMAiohttpTransport
     transport.handle_async_request = guarded(transport.handle_async_request)
@@ -157,6 +166,7 @@ def _set_up(litellm: Any) -> None:
     contents.transform_request_body = recorded(contents.transform_request_body)
     corrections.in_parts(litellm.Message, litellm.CustomStreamWrapper)
     gemini.ModelResponseIterator = corrections.gemini(gemini.ModelResponseIterator)
+    _ready = True
 
 
 def _no_count(*_: Any, **__: Any) -> int:

@@ -10,12 +10,14 @@ What must stay true:
 from __future__ import annotations
 
 import asyncio
+import copy
 from collections.abc import AsyncGenerator
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from proxy.errors import NotReady
+from proxy.estimate import estimate
 from proxy.models import Call, Completion, Event, Json
 from proxy.providers import (
     answers,
@@ -59,6 +61,13 @@ class LiteLLM:
         self._plans.load()
         self._closing: set[asyncio.Task[None]] = set()
 
+    def under(self, *, strict_params: bool, max_response: int, timeout: float) -> Self:
+        """This provider under other settings: with the same connections, and all that it has learnt."""
+        other = copy.copy(self)
+        other._limit, other._timeout = max_response, timeout
+        other._preparation = self._preparation.under(strict=strict_params)
+        return other
+
     def start(self) -> asyncio.Future[Any]:
         """Begin to load LiteLLM, unless all that the run before met can be served without it: then whoever needs it
         loads it. The result is there when no more is to be loaded.
@@ -100,7 +109,7 @@ class LiteLLM:
                     yield chunk
             counted = reader.usage if source.counted else None
             choices = reader.finish(source.reason, counted=counted is not None)
-            usage = usages.tokens(counted) or usages.estimate(plan.messages, choices)
+            usage = usages.tokens(counted) or estimate(plan.messages, choices)
             tier = reader.tier or plan.wanted.get("service_tier")
             cost = await self._prices.cost(routed, counted, usage, reader.model, tier)
             self._plans.served(call, plan, routed, reader.model)
@@ -143,7 +152,7 @@ class LiteLLM:
             )
         self._plans.missed()
         vectors, counted, model = await embeddings.ask(send, plan)
-        usage = usages.tokens(counted) or usages.estimate(plan.messages, [])
+        usage = usages.tokens(counted) or estimate(plan.messages, [])
         cost = await self._prices.cost(routed, counted, usage, model)
         return Completion([], usage, target.model, target.provider, cost=cost, embeddings=vectors)
 

@@ -6,10 +6,11 @@ parameters alone. What must stay true: a kept preparation is what the rules woul
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Self
 
 import orjson
 
@@ -54,6 +55,12 @@ class Preparation:
         self._strict = strict
         self.kept: Shelf[Prepared] = Shelf()
         self._accepted: dict[tuple[str, str, str, str], bool] = {}
+
+    def under(self, *, strict: bool) -> Self:
+        """The same, with another answer to what cannot be sent."""
+        other = copy.copy(self)
+        other._strict = strict
+        return other
 
     def start(self, call: Call, target: Target) -> Plan:
         """A plan of which nothing has been chosen yet; what will not be sent is noted in the call."""

@@ -8,9 +8,9 @@ from __future__ import annotations
 from fastapi import APIRouter
 from pydantic import BaseModel
 
-from proxy.dialects.anthropic_count import estimate
 from proxy.dialects.anthropic_messages import messages, tools
 from proxy.dialects.anthropic_schema import CountTokens
+from proxy.estimate import expected
 from proxy.routes.strict import StrictRoute
 
 
@@ -26,6 +26,6 @@ def router() -> APIRouter:
     @routes.post("/count_tokens", response_model=MessageTokensCount, summary="An estimate of a prompt's tokens")
     async def count_tokens(asked: CountTokens) -> MessageTokensCount:
         params = {"tools": tools(asked.tools)} if asked.tools else {}
-        return MessageTokensCount(input_tokens=estimate(messages(asked.system, asked.messages), params))
+        return MessageTokensCount(input_tokens=expected(messages(asked.system, asked.messages), params))
 
     return routes

@@ -1,8 +1,9 @@
 """The models of the config as OpenAI's clients list them, and Anthropic's: one path, told apart by the header
 `anthropic-version`, which only the latter send.
 
-Listed is what can be asked for as it stands: the names of `model_list`, and the deployments as `deployment/<id>`. Any
-`provider/model` can be asked for besides.
+Listed is what can be asked for as it stands: the names of `model_list`, their aliases but for the hidden ones, and the
+deployments as `deployment/<id>`, with their environments and versions where several are kept. Any `provider/model` can
+be asked for besides. Whoever comes with a key of `keys` sees what that may call.
 """
 
 from __future__ import annotations
@@ -11,10 +12,12 @@ import time
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Query
+from fastapi import APIRouter, Header, Query, Request
 
+from proxy.caller import Caller
 from proxy.config import Config
 from proxy.errors import BadRequest, NotFound
+from proxy.middleware.admit import listed
 from proxy.middleware.resolve import DEPLOYMENT
 from proxy.routes.strict import StrictRoute
 
@@ -30,30 +33,46 @@ def router(config: Config) -> APIRouter:
 
     @routes.get("/models", summary="The models and deployments of the config")
     async def models(
+        request: Request,
         anthropic_version: Version = None,
         limit: Annotated[int, Query(ge=1, le=1000, description="Anthropic only.")] = 20,
         after_id: Annotated[str | None, Query(description="Anthropic only.")] = None,
         before_id: Annotated[str | None, Query(description="Anthropic only.")] = None,
     ) -> Object:
+        shown = [name for name in owners if callable_by(request, config, name)]
         if anthropic_version is not None:
-            return _page([_anthropic(name, made) for name in owners], limit, after_id, before_id)
-        return {"object": "list", "data": [_openai(name, owner, made) for name, owner in owners.items()]}
+            return _page([_anthropic(name, made) for name in shown], limit, after_id, before_id)
+        return {"object": "list", "data": [_openai(name, owners[name], made) for name in shown]}
 
     @routes.get("/models/{model:name}", summary="One of them")
-    async def model(model: str, anthropic_version: Version = None) -> Object:
-        if model not in owners:
-            known = ", ".join(owners) or "none"
+    async def model(request: Request, model: str, anthropic_version: Version = None) -> Object:
+        if model not in owners or not callable_by(request, config, model):
+            known = ", ".join(name for name in owners if callable_by(request, config, name)) or "none"
             raise NotFound(f"the model is not in the config (there are: {known})", param="model")
         return _anthropic(model, made) if anthropic_version is not None else _openai(model, owners[model], made)
 
     return routes
 
 
+def callable_by(request: Request, config: Config, name: str) -> bool:
+    """Whether who asks may call what is listed as `name`."""
+    caller: Caller | None = request.scope.get("caller")
+    return caller is None or caller.may_call(*listed(config, name))
+
+
 def _owners(config: Config) -> dict[str, str]:
     """The providers of all names, that of a deployment being its model's."""
     owners = {name: targets[0].provider for name, targets in config.models.items()}
-    for name, deployment in config.deployments.items():
-        owners.setdefault(DEPLOYMENT + name, deployment.provider or owners.get(deployment.model or "") or "config")
+    for alias, name in config.router.aliases.items():
+        if alias not in config.router.hidden:
+            owners.setdefault(alias, owners.get(name) or "config")
+    for name, versions in config.versions.items():
+        asked = {name: versions.main}
+        if versions.kept:
+            asked |= {f"{name}:{one}": versions.heaviest(environment) for one, environment in versions.places().items()}
+            asked |= {f"{name}@{number}": version for number, version in versions.versions.items()}
+        for one, deployment in asked.items():
+            owners.setdefault(DEPLOYMENT + one, deployment.provider or owners.get(deployment.model or "") or "config")
     return owners
 
 

@@ -8,15 +8,17 @@ import orjson
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
-from proxy.config import Config, Deployment
+from proxy.config import Config
+from proxy.config.deployment import Deployment, find
+from proxy.ids import new_id
 from proxy.middleware.render import fill_messages
-from proxy.middleware.resolve import deployment_of
+from proxy.middleware.resolve import drawn
 from proxy.models import Json
 from proxy.routes.strict import StrictRoute
 
 
 class UseDeployedPrompt(BaseModel):
-    deployment_id: str = Field(description="A key of `deployments` in the config.")
+    deployment_id: str = Field(description="A deployment of the config: `name`, `name@version` or `name:environment`.")
     llm_inputs: dict[str, Any] | None = Field(None, description="Inputs for the `{{name}}`s of its messages.")
 
 
@@ -30,7 +32,9 @@ class UseDeployedPromptResponse(BaseModel):
     model_config = ConfigDict(protected_namespaces=())
 
     deployment_id: str
-    version_number: float = Field(description="The version, when that is a number, else one that its text makes.")
+    version_number: float = Field(
+        description="The version's number; where one alone is kept and is no number, one that its text makes."
+    )
     name: str | None = None
     functions: list[str] | None = Field(None, description="Function schemas, each as JSON text.")
     function_call: str | None = None
@@ -46,12 +50,13 @@ def router(config: Config) -> APIRouter:
 
     @routes.post("/deployed-prompt", response_model=UseDeployedPromptResponse, summary="A deployed prompt, filled")
     async def deployed_prompt(asked: UseDeployedPrompt) -> UseDeployedPromptResponse:
-        deployment = deployment_of(config, asked.deployment_id)
+        versions, environment = find(config.versions, asked.deployment_id)
+        deployment = drawn(versions, environment, new_id())
         inputs = asked.llm_inputs or {}
         return UseDeployedPromptResponse(
             deployment_id=deployment.id,
-            version_number=_number(deployment.version),
-            name=deployment.name,
+            version_number=float(deployment.number[1:]) if versions.kept else _number(deployment.version),
+            name=versions.label(deployment),
             functions=[orjson.dumps(function).decode() for function in deployment.functions] or None,
             function_call=_text(deployment.function_call),
             prompt=Prompt(

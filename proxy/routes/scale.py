@@ -9,11 +9,12 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated, Literal, TypeVar
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict
 
 from proxy.config import Config
 from proxy.errors import BadRequest, NotFound
+from proxy.routes.models import callable_by
 from proxy.routes.strict import StrictRoute
 from proxy.target import Target
 from proxy.vendors import asked
@@ -91,19 +92,22 @@ def router(config: Config) -> APIRouter:
         for name, one in definitions.items()
     }
 
+    def shown(request: Request, listed: dict[str, Item]) -> dict[str, Item]:
+        return {name: one for name, one in listed.items() if callable_by(request, config, name)}
+
     @routes.get("/chat/completions/models", summary="Scale: the models that can be asked for")
-    async def chat_models(paging: Annotated[Paging, Query()]) -> ModelDefinitions:
-        items, more = _page(definitions, paging)
+    async def chat_models(request: Request, paging: Annotated[Paging, Query()]) -> ModelDefinitions:
+        items, more = _page(shown(request, definitions), paging)
         return ModelDefinitions(items=items, has_more=more)
 
     @routes.get("/models", summary="Scale: the models of the config")
-    async def list_models(paging: Annotated[Paging, Query()]) -> InferenceModels:
-        items, more = _page(models, paging)
+    async def list_models(request: Request, paging: Annotated[Paging, Query()]) -> InferenceModels:
+        items, more = _page(shown(request, models), paging)
         return InferenceModels(items=items, has_more=more)
 
     @routes.get("/models/{model_id:name}", summary="Scale: one model of the config")
-    async def one_model(model_id: str) -> InferenceModel:
-        if model_id not in models:
+    async def one_model(request: Request, model_id: str) -> InferenceModel:
+        if model_id not in shown(request, models):
             raise NotFound("no such model in the config: GET /v5/models lists those there are", param="model_id")
         return models[model_id]
 

@@ -7,9 +7,11 @@ Bodies are read as strictly here as on the completion routes, and a 422 never re
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import _lru_cache_wrapper
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi.dependencies import models as dependencies
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from fastapi_offline import FastAPIOffline
@@ -41,6 +43,7 @@ def build(
 
     `refuse` makes the answers to what is refused. The document tells of the completion routes of `surfaces` too.
     """
+    _forget()
     app = FastAPIOffline(title="parea-proxy", version=__version__, description=DESCRIPTION)
     for route in app.routes:
         if isinstance(route, APIRoute):
@@ -66,6 +69,15 @@ def build(
 
     app.openapi = documented  # type: ignore[method-assign]
     return app
+
+
+def _forget() -> None:
+    """Let go of applications that are no more: FastAPI remembers what thousands of functions are, and with the
+    functions all that they can reach.
+    """
+    for known in vars(dependencies).values():
+        if isinstance(known, _lru_cache_wrapper):
+            known.cache_clear()
 
 
 async def _refused(request: Request, error: Exception) -> Response:

@@ -111,9 +111,9 @@ class Board:
             return 0.0
         return self._wait(base, time.monotonic(), requests_per_minute, tokens_per_minute, parallel, tokens)
 
-    def release(self, id: str) -> None:
-        if base := self._sheet.find(id):
-            self._sheet.add(base, -1)
+    def release(self, id: str) -> int:
+        base = self._sheet.find(id)
+        return self._sheet.add(base, -1) if base else 0
 
     def spend(self, id: str, tokens: int, taken: float | None = None) -> None:
         with self._sheet:
@@ -189,10 +189,15 @@ class Board:
             if not held or not base or self.cooled(id) >= 0:
                 return False
             now = time.monotonic()
-            if 0 < self._sheet.times[base + LEASE] - now < FARTHEST:
+            if self.probed(id):
                 return False
             self._sheet.times[base + LEASE] = now + min(seconds, FARTHEST / 2)
             return True
+
+    def probed(self, id: str) -> float:
+        base = self._sheet.find(id)
+        left = self._sheet.times[base + LEASE] - time.monotonic() if base else 0.0
+        return left if 0 < left < FARTHEST else 0.0
 
     def unprobe(self, id: str) -> None:
         if base := self._sheet.find(id):

@@ -129,6 +129,22 @@ FROM (
     )
 
 
+@migration
+def m004_keys(connection: sqlite3.Connection) -> None:
+    """Whose key a call came with, and what each key has spent: by days, which every budget's window is made of."""
+    for table in ("traces", "edits"):
+        connection.execute(f"ALTER TABLE {table} ADD COLUMN key TEXT /* of the config's `keys`: who called */")
+    connection.execute(
+        """CREATE TABLE spend ( -- what calls cost, counted with their rows, kept or not, and never uncounted
+    key TEXT NOT NULL,            -- by its name
+    day TEXT NOT NULL,            -- on which the calls ended, ISO 8601, UTC
+    nanodollars INTEGER NOT NULL, -- 10^-9 USD; each call to the nearest, but 1 at least
+    calls INTEGER NOT NULL,       -- that cost something
+    PRIMARY KEY (key, day)
+) WITHOUT ROWID"""
+    )
+
+
 _COLUMNS_001 = """
     trace_id TEXT PRIMARY KEY,        -- one call, or one function that a client logged
     root_trace_id TEXT NOT NULL,      -- the whole tree it belongs to; its own id for the root

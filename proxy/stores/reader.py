@@ -11,19 +11,39 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from proxy.errors import NotReady
-from proxy.protocols import ProjectUse, TracePage, TraceQuery
+from proxy.errors import ConfigError, NotReady
+from proxy.protocols import ProjectUse, TracePage, TraceQuery, VersionUse
 from proxy.record import Record
 from proxy.stores import search
-from proxy.stores.database import open_reader
+from proxy.stores.database import code, open_reader
 from proxy.stores.rows import SELECTED, decode, without_nul
+
+_VERSIONS = """WITH used AS (
+    SELECT deployment_id, deployment_version, status, cost, latency, cache_hit, scores, feedback_score, start_timestamp,
+        row_number() OVER (PARTITION BY deployment_id, deployment_version, cache_hit = 0 AND latency IS NOT NULL
+            ORDER BY latency) AS place,
+        count(*) OVER (PARTITION BY deployment_id, deployment_version, cache_hit = 0 AND latency IS NOT NULL) AS timed
+    FROM traces WHERE deployment_id IS NOT NULL AND (:id IS NULL OR deployment_id = :id)
+)
+SELECT deployment_id, deployment_version, count(*), sum(coalesce(status, '') = 'error'),
+    coalesce(sum(CASE WHEN cache_hit = 0 THEN cost END), 0.0),
+    avg(CASE WHEN cache_hit = 0 AND place IN ((timed + 1) / 2, timed / 2 + 1) THEN latency END),
+    (SELECT avg(one.value ->> 'score') FROM used AS own, json_each(own.scores) AS one
+        WHERE own.deployment_id = used.deployment_id AND own.deployment_version IS used.deployment_version
+        AND json_type(one.value, '$.score') IN ('integer', 'real', 'true', 'false')),
+    avg(feedback_score), max(start_timestamp)
+FROM used GROUP BY deployment_id, deployment_version ORDER BY deployment_id, max(start_timestamp)"""
+"""`VersionUse`, field by field: the median is the mean of the one or two rows in the middle."""
 
 
 class Reader:
-    """A trace log to read. `now` is asked for the end of a query's time range."""
+    """A trace log to read. `now` is asked for the end of a query's time range; `at_rest` says that nobody writes."""
 
-    def __init__(self, path: Path, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+    def __init__(
+        self, path: Path, now: Callable[[], datetime] = lambda: datetime.now(UTC), *, at_rest: bool = False
+    ) -> None:
         self._path = path
+        self._at_rest = at_rest
         self._now = now
         self._idle: list[sqlite3.Connection] = []
         self._generation = 0
@@ -103,6 +123,13 @@ class Reader:
             ).fetchone()
         return found
 
+    def spent(self, key: str, since: str) -> int:
+        """Nanodollars that a key has spent since a day."""
+        with self._connection() as connection:
+            query = "SELECT coalesce(sum(nanodollars), 0) FROM spend WHERE key = ? AND day >= ?"
+            (nanodollars,) = connection.execute(query, (key, since)).fetchone()
+        return int(nanodollars)
+
     def projects(self) -> list[ProjectUse]:
         """Every project that was made or that a row names, by name."""
         with self._connection() as connection:
@@ -115,6 +142,12 @@ class Reader:
                 f" FROM traces AS t WHERE {search.KINDS['calls']} GROUP BY 1) GROUP BY name ORDER BY name"
             ).fetchall()
         return [ProjectUse(*row) for row in rows]
+
+    def versions(self, deployment_id: str | None = None) -> list[VersionUse]:
+        """The use of every version that rows name, of one deployment or of all."""
+        with self._connection() as connection:
+            rows = connection.execute(_VERSIONS, {"id": deployment_id and without_nul(deployment_id)}).fetchall()
+        return [VersionUse(*row) for row in rows]
 
     def forget(self) -> None:
         """Open the file anew from now on: it is another one."""
@@ -134,12 +167,14 @@ class Reader:
             try:
                 connection = self._idle.pop()
             except IndexError:
-                connection = open_reader(self._path)
+                connection = open_reader(self._path, at_rest=self._at_rest)
             yield connection
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             if connection is not None:
                 connection.close()
             raise NotReady(f"the trace log cannot be read: {error}") from error
+        except ConfigError as error:
+            raise NotReady(f"the trace log cannot be read: {error.message}") from error
         except BaseException:
             if connection is not None:
                 connection.close()
@@ -151,6 +186,31 @@ class Reader:
 
 
 def open_readonly(path: Path) -> Reader:
-    """The log of a gateway that runs elsewhere, or not at all. Raises `ConfigError` when there is none."""
-    open_reader(path).close()
-    return Reader(path)
+    """The log of a gateway that runs elsewhere, or not at all. Raises `ConfigError` when none can be read.
+
+    Where nothing can be made beside the file, it is read alone, if it is all there is: a WAL would be left out.
+    """
+    try:
+        try:
+            open_reader(path).close()
+            return Reader(path)
+        except sqlite3.OperationalError as error:
+            if code(error) not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
+                raise
+            _complete(path)
+            open_reader(path, at_rest=True).close()
+            return Reader(path, at_rest=True)
+    except sqlite3.Error as error:
+        raise ConfigError(f"the trace log {path} cannot be read: {error}") from error
+    except OSError as error:
+        raise ConfigError(f"the trace log {path} cannot be read: {error.strerror}") from error
+
+
+def _complete(path: Path) -> None:
+    """Raises `ConfigError` when there are rows beside the file."""
+    wal = path.with_name(path.name + "-wal")
+    if wal.exists() and wal.stat().st_size:
+        raise ConfigError(
+            f"the trace log {path} cannot be read: {wal.name} holds rows of it, and its folder may not be written:"
+            f" copy {path.name}* to another folder, and name that with --data"
+        )

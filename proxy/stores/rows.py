@@ -35,6 +35,10 @@ _UNSAID = frozenset(COLUMNS.index(name) for name in ("tags", "scores", "notes", 
 """Where an empty value is the default, which says nothing."""
 
 
+Charge = tuple[str, str, int, int]
+"""What calls cost a key: the key's name, the day on which they ended, nanodollars, and how many they were."""
+
+
 @dataclass(slots=True)
 class Row:
     """A row on its way: its cells, in the order of `COLUMNS`, and what decides where it goes.
@@ -50,6 +54,7 @@ class Row:
     counted_only: bool = False
     edit: bool = False
     stand_in: bool = False
+    charge: Charge | None = None
 
     @property
     def payload(self) -> bytes:
@@ -70,7 +75,15 @@ def encode(record: Record) -> Row:
         size,
         counted_only=record.counted_only,
         stand_in=record.stand_in,
+        charge=charge_of(record),
     )
+
+
+def charge_of(record: Record) -> Charge | None:
+    """What a record is to count for its key."""
+    if not record.spent or record.key is None:
+        return None
+    return record.key, (record.end_timestamp or record.start_timestamp)[:10], record.spent, 1
 
 
 def encode_edit(trace_id: str, fields: Mapping[str, Any]) -> Row:
@@ -212,6 +225,10 @@ def _insert_one() -> str:
 APPEND_ONE = f"{_insert_one()} ON CONFLICT (trace_id) DO UPDATE SET {_merged('excluded', 'traces')}"
 """One row by its cells; `APPEND` takes many as JSON in one step, for a thread that loses its turn with each."""
 
+CHARGE = (
+    "INSERT INTO spend VALUES (?, ?, ?, ?) ON CONFLICT (key, day)"
+    " DO UPDATE SET nanodollars = nanodollars + excluded.nanodollars, calls = calls + excluded.calls"
+)
 APPEND = _upsert("traces", "0")
 STAND_IN_ONE = f"{_insert_one()} ON CONFLICT (trace_id) DO NOTHING"
 STAND_IN = f"{_insert('traces', '0')} ON CONFLICT (trace_id) DO NOTHING"

@@ -73,7 +73,7 @@ class Field:
 
 
 _TEXTS = """trace_id root_trace_id parent_trace_id session_id name project_uuid deployment_id deployment_version
-    experiment_uuid end_user target provider model output status error"""
+    experiment_uuid end_user target provider model output status error key"""
 _NUMBERS = "input_tokens output_tokens total_tokens cost latency time_to_first_token sample_rate feedback_score"
 _OBJECTS = "metadata inputs configuration notes extra"
 

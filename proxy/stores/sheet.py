@@ -115,10 +115,11 @@ class Sheet:
         start = 4 * (base + COUNTS)
         return sum(self.counts[start : start + LANES])
 
-    def add(self, base: int, count: int) -> None:
-        """Add to this process's lane, which nobody else writes."""
+    def add(self, base: int, count: int) -> int:
+        """Add to this process's lane, which nobody else writes; returns what is there now."""
         at = 4 * (base + COUNTS) + self.lane
-        self.counts[at] = min(max(self.counts[at] + count, 0), LARGEST)
+        self.counts[at] = now = min(max(self.counts[at] + count, 0), LARGEST)
+        return now
 
     def clear(self, word: int) -> None:
         """Zero one word of every record."""

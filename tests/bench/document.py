@@ -74,6 +74,7 @@ def page(found: Report) -> str:
             *_section("Start and memory", table.starts(found), STARTS),
             *_section("Memory over time", table.growth(found), GROWTH),
             *_section("Scale", table.scales(found), SCALE),
+            *_section("Failover", table.failovers(found), FAILOVER),
             *_instructions(found),
             METHOD.format(rounds=found.rounds, seconds=found.seconds, tolerance=TOLERANCE),
         ]
@@ -88,6 +89,11 @@ GROWTH = "One gateway, 16 clients, in turns ten thousand misses and ten thousand
 SCALE = (
     "CPU of a request, and of a piece for streams, when there is little and when there is much of one thing."
     " 16 clients, streams at full speed."
+)
+FAILOVER = (
+    "A name with two targets, of which the first fails and the second does not, by the same file in LiteLLM's format:"
+    " two retries, a cool-down of 5 s after more than 3 failures, half a second until the first token. Eight clients"
+    " ask for streams; the time is that until an answer's end."
 )
 
 

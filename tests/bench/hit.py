@@ -26,10 +26,11 @@ import uvicorn
 import uvloop
 from uvicorn.server import ServerState
 
-from proxy.app import Gateway, prepare
+from proxy.app import Gateway
 from proxy.config import load
 from proxy.connection import Connection
 from proxy.door import Door
+from proxy.process import prepare
 from tests.bench.client import post
 from tests.bench.load import NUMBER
 from tests.bench.subject import parea

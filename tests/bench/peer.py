@@ -90,6 +90,11 @@ def _litellm(folder: Path, upstream_port: int, env: Environment) -> Server:
     config = write(
         folder / "litellm.yaml", {"model_list": [model("bench", upstream_port)], "litellm_settings": settings}
     )
+    return litellm_server(folder, config, env)
+
+
+def litellm_server(folder: Path, config: Path, env: Environment) -> Server:
+    """The LiteLLM proxy with the configuration at `config`."""
     argv = [str(env.bin / "litellm"), "--config", str(config), "--host", HOST, "--port", "{port}"]
     environ = _environ(
         folder,

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.bench.failover import Failover
 from tests.bench.growth import Growth
 from tests.bench.instructions import Instructions
 from tests.bench.measure import Figure
@@ -45,6 +46,7 @@ class Report:
     memory: Mapping[str, Memory] = field(default_factory=dict)
     growth: Growth | None = None
     scale: Sequence[Scale] = ()
+    failover: Sequence[Failover] = ()
     counted: Instructions | None = None
     kept: Instructions | None = None
     skipped: Mapping[str, str] = field(default_factory=dict)
@@ -79,6 +81,7 @@ def read(path: Path) -> Report:
         memory={name: Memory(**one) for name, one in value.pop("memory").items()},
         growth=growth and Growth(growth["ready"], tuple((count, size) for count, size in growth["after"])),
         scale=[Scale(**one) for one in value.pop("scale")],
+        failover=[Failover(**one) for one in value.pop("failover", ())],
         counted=_instructions(value.pop("counted")),
         kept=_instructions(value.pop("kept")),
         **value,

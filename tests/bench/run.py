@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from proxy import __version__
-from tests.bench import growth, instructions, native, scale, start, subject
+from tests.bench import failover, growth, instructions, native, scale, start, subject
 from tests.bench.environment import Environment, Unavailable
 from tests.bench.measure import CASES, Case, Figure, Measurement, say
 from tests.bench.peer import Peer
@@ -22,7 +22,7 @@ from tests.bench.report import ECHO, GATEWAY, OPENAI, OURS, UPSTREAM, WORKERS, M
 from tests.bench.server import BenchError, Server
 from tests.bench.subject import Subject
 
-GROUPS = ("hit", "miss", "stream", "workers", "start", "scale", "instructions")
+GROUPS = ("hit", "miss", "stream", "workers", "start", "scale", "failover", "instructions")
 
 STARTING = 60.0
 """Seconds in which a peer must be up."""
@@ -61,9 +61,9 @@ class Run:
         plan, wanted = self.plan, set(self.plan.groups)
         machine = describe()
         counted = self._count() if "instructions" in wanted else None
-        if wanted & {"hit", "miss", "stream", "start"}:
-            self._install()
-        grown, scales = None, []
+        if wanted & {"hit", "miss", "stream", "start", "failover"}:
+            self._install(only="LiteLLM" if wanted <= {"failover", "scale", "instructions"} else None)
+        grown, scales, failovers = None, [], []
         with subject.upstream(self.folder) as upstream:
             upstream.wait(10)
             if native.compiled("upstream") is None or native.compiled("generator") is None:
@@ -78,12 +78,16 @@ class Run:
                 say("scale")
                 seconds = min(1.0, plan.seconds)
                 scales = scale.measure(self.folder / "scale", upstream, plan.rounds, seconds, plan.many)
+        if "failover" in wanted:
+            say("failover")
+            environment = next((env for peer, env in self.installed if peer.name == "LiteLLM"), None)
+            failovers = failover.measure(self.folder / "failover", environment, 8 * plan.seconds)
         about = {peer.name: peer.remark for peer, _ in self.installed}
         return Report(
             made=f"{datetime.now(UTC):%Y-%m-%d}", machine=machine, rounds=plan.rounds, seconds=plan.seconds,
             versions=self._versions(), about=about, figures=self.figures, starts=self.starts, memory=self.memory,
-            growth=grown, scale=scales, counted=counted, kept=instructions.kept(), skipped=self.skipped,
-            remarks=self.remarks,
+            growth=grown, scale=scales, failover=failovers, counted=counted, kept=instructions.kept(),
+            skipped=self.skipped, remarks=self.remarks,
         )  # fmt: skip
 
     def _wanted(self, case: Case) -> bool:
@@ -98,8 +102,8 @@ class Run:
             self.skipped["instructions"] = str(error)
             return None
 
-    def _install(self) -> None:
-        for peer in self.plan.peers:
+    def _install(self, only: str | None) -> None:
+        for peer in (peer for peer in self.plan.peers if only in (None, peer.name)):
             say(f"{peer.name}: its environment, made once, in .bench")
             try:
                 self.installed.append((peer, peer.install()))

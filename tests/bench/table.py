@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from tests.bench.failover import CASES
 from tests.bench.measure import Figure
 from tests.bench.report import ECHO, GATEWAY, UPSTREAM, WORKERS, Report
 from tests.bench.target import share, targets
@@ -112,6 +113,17 @@ def scales(report: Report) -> Rows:
     return rows
 
 
+def failovers(report: Report) -> Rows:
+    if not report.failover:
+        return []
+    rows = [["the primary", "", "calls", "answered", "p50 ms", "p99 ms", "calls of the primary per answer"]]
+    for one in report.failover:
+        answered = f"{one.answered / one.asked:.1%}"
+        times = [f"{value:,.0f}" for value in (one.p50, one.p99)]
+        rows.append([CASES[one.case], one.subject, f"{one.asked:,}", answered, *times, f"{one.calls:.2f}"])
+    return rows
+
+
 def judged(report: Report) -> Rows:
     return [["", "target", "measured", ""]] + [
         [one.group, one.name, one.measured, one.verdict] for one in targets(report)
@@ -127,7 +139,11 @@ def text(report: Report) -> str:
     for case in TITLES:
         for connections in sorted({figure.connections for figure in report.figures if figure.case == case}):
             parts.append(f"{TITLES[case]}, {connections} clients\n{aligned(figures(report, case, connections))}")
-    parts += [aligned(rows) for rows in (starts(report), growth(report), scales(report), judged(report)) if rows]
+    parts += [
+        aligned(rows)
+        for rows in (starts(report), growth(report), scales(report), failovers(report), judged(report))
+        if rows
+    ]
     return "\n\n".join([*parts, "\n".join([*missing(report), *report.remarks, report.machine])])
 
 

@@ -20,7 +20,7 @@ import pytest
 
 from proxy.config.settings import CacheSettings
 from proxy.stores.diskcache import cache_store
-from tests.bench import native, scale, subject
+from tests.bench import failover, native, scale, subject
 from tests.bench.client import Connection, get, post
 from tests.bench.generator import read
 from tests.bench.load import MODEL, NUMBER, Job, quantile, run
@@ -313,3 +313,12 @@ def test_quantiles_are_nearest_ranks() -> None:
     assert quantile([1.0], 0.99) == 1.0
     assert quantile([float(number) for number in range(100)], 0.5) == 50.0
     assert quantile([float(number) for number in range(100)], 0.99) == 99.0
+
+
+@pytest.mark.parametrize(("behaviour", "statuses"), [("healthy", [200, 200]), ("half", [500, 200]), ("dead", [0, 0])])
+def test_an_upstream_fails_as_it_was_told_and_counts(tmp_path: Path, behaviour: str, statuses: list[int]) -> None:
+    argv = [sys.executable, "-m", "tests.bench.flaky", "{port}", behaviour]
+    with Server("it", argv, log=tmp_path / "log", ready="/") as upstream:
+        upstream.wait(20)
+        assert [upstream.post("/v1/chat/completions", failover.BODY, {})[0] for _ in statuses] == statuses
+        assert upstream.get("/") == (200, b"2")

@@ -11,6 +11,7 @@ import pytest
 
 from tests.bench import document, instructions, plot, report, table
 from tests.bench.__main__ import main
+from tests.bench.failover import Failover
 from tests.bench.growth import Growth
 from tests.bench.instructions import Instructions
 from tests.bench.measure import Figure
@@ -156,8 +157,14 @@ def _full() -> Report:
         starts={GATEWAY: Start(0.1, 0.2, 0.3, cached=0.2, longest=9.0)}, memory={GATEWAY: Memory(50, 90, 1000)},
         growth=Growth(50.0, ((10_000, 80.0), (20_000, 90.0))),
         scale=[Scale("rows", "hit", "few", "1,000,000", 10.0, 10.5)],
+        failover=[Failover("dead", GATEWAY, 200, 199, 4.0, 9.0, 0.25)],
         counted=COUNTED, kept=COUNTED, skipped={"Portkey": "npm: no such <host>"}, remarks=["A remark."],
     )  # fmt: skip
+
+
+def test_the_table_tells_who_answered_beside_a_failing_primary() -> None:
+    (line,) = (line for line in table.text(_full()).splitlines() if "breaks every connection" in line)
+    assert line.split()[-6:] == ["gateway", "200", "99.5%", "4", "9", "0.25"]
 
 
 def test_a_report_is_read_back_as_it_was_written(tmp_path: Path) -> None:

@@ -13,8 +13,13 @@ from pathlib import Path
 
 DOCUMENTED = {
     "model_list": {"rpm", "tpm"},
-    "litellm_params": {"cache_control_injection_points", "extra_body"},
-    "litellm_settings": {"disable_stop_sequence_limit", "json_logs", "service_callbacks", "set_verbose"},
+    "litellm_params": {"cache_control_injection_points", "extra_body"}
+    | {"dimensions", "input_type", "keep_alive", "num_ctx", "project_id", "repeat_penalty", "safety_settings"}
+    | {"s3_access_key_id", "s3_bucket_name", "s3_region_name", "s3_secret_access_key", "vertex_ai_project"},
+    "litellm_settings": {"disable_stop_sequence_limit", "json_logs", "service_callbacks", "set_verbose", "telemetry"},
+    "general_settings": {"disable_adding_master_key_hash_to_db", "disable_error_logs", "embedding_model"}
+    | {"image_generation_model", "moderation_model", "use_client_credentials_pass_through_routes"},
+    "router_settings": {"enable_pre_call_check"},
 }
 """What LiteLLM's documentation tells of and none of its types has."""
 

@@ -132,7 +132,7 @@ def test_an_empty_file_is_all_defaults(written: Path) -> None:
     assert found.cache == CacheSettings(store="diskcache", ttl=30 * 86400, max_size=2 * 2**30)
     assert found.log == LogSettings(store="sqlite", sample_rate=1.0, omit="none", synchronous="normal")
     assert found.server == ServerSettings(max_body=32 * 2**20, max_depth=200, max_response=48 * 2**20, allowed_hosts=[])
-    assert (found.router, found.litellm) == (RouterSettings(num_retries=0, timeout=600.0), LiteLLMSettings())
+    assert (found.router, found.litellm) == (RouterSettings(num_retries=None, timeout=600.0), LiteLLMSettings())
     assert found.warnings == ()
 
 

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
-from proxy.config import STARTER, project, prompt, reliability, settings
+from proxy.config import STARTER, deployment, project, prompt, reliability, settings
 from proxy.config.schema import schema
 from proxy.config.settings import File, Providers
 from proxy.vendors import VENDORS
@@ -44,12 +44,8 @@ def test_the_sample_tells_every_key() -> None:
     """Also the ones in comments: the sample is the reference."""
     text = SAMPLE.read_text("utf-8")
     keys: set[str] = set()
-    for model in (
-        *vars(settings).values(),
-        *vars(reliability).values(),
-        *vars(prompt).values(),
-        *vars(project).values(),
-    ):
+    modules = (settings, reliability, prompt, project, deployment)
+    for model in (value for module in modules for value in vars(module).values()):
         if isinstance(model, type) and issubclass(model, BaseModel) and model is not BaseModel:
             keys |= set(model.model_fields)
     keys -= {"echo"}

@@ -79,6 +79,7 @@ READ = {
     "/v5/models/{model_id}": ["/v5/models/{text}"],
     "/health": ["/health?{text}"],
     "/ready": ["/ready"],
+    "/admin/config": ["/admin/config"],
 }
 """Every operation that a browser can be led to, and addresses that show what was stored or repeat what was asked."""
 

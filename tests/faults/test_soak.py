@@ -72,7 +72,7 @@ def config(fleet: Fleet) -> Config:
     upstream = {"model_name": "upstream", "litellm_params": {"model": "openai/gpt-4o-mini"}}
     dialects = ["parea", "openai", "anthropic", "humanloop", "scale", "tests.faults.tally:surface"]
     models = {"model_list": [*ECHO["model_list"], upstream], "providers": fleet.providers}
-    return models | {"server": {"dialects": dialects}, "router_settings": {"num_retries": 0}}
+    return models | {"server": {"dialects": dialects}, "router_settings": {"num_retries": 0, "cooldown_time": 0}}
 
 
 @dataclass

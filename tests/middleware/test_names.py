@@ -16,7 +16,7 @@ A = Target("openai", "gpt-a", id="a")
 B = Target("azure", "gpt-b", id="b", timeout=9.0)
 C = Target("openai", "gpt-c", id="c")
 CONFIG = Config(
-    models={"fast": (A, B, C), "other": (B,)},
+    models={"fast": (A, B, C), "other": (B,), "replaced": (C,)},
     providers={"openai": Target("openai", "", SecretStr("o")), "anthropic": Target("anthropic", "", SecretStr("a"))},
     wildcards=(
         Wildcard("claude-*-latest", (Target("anthropic", "claude-*", id="w1"),)),
@@ -29,7 +29,7 @@ CONFIG = Config(
         timeout=60,
         num_retries=1,
         first_token_timeout=5,
-        aliases={"quick": "fast", "newest": "claude-9-latest", "fast": "other", "odd": "nothing"},
+        aliases={"quick": "fast", "newest": "claude-9-latest", "replaced": "other", "odd": "nothing"},
     ),
     groups={"fast": GroupSettings(strategy="least-busy", timeout=7, idle_timeout=2, num_retries=0)},
 )
@@ -48,6 +48,7 @@ def found(name: str | None, provider: str | None = None, **changes: Any) -> list
         ("fast", "anthropic", ["anthropic/fast"]),
         ("quick", None, ["a", "b", "c"]),
         ("quick", "openai", ["a", "c"]),
+        ("replaced", None, ["b"]),
         ("newest", None, ["w1"]),
         ("claude-9-latest", None, ["w1"]),
         ("claude-9", None, ["w4"]),

@@ -115,7 +115,8 @@ def test_what_is_missing_is_named(config: Config, missing: str) -> None:
 
 
 def test_a_deployment_that_asks_nothing_is_named(config: Config) -> None:
-    config = replace(config, deployments={"empty": replace(config.deployments["p"], id="empty", messages=[])})
+    empty = replace(config.deployments["p"], id="empty", messages=[])
+    config = replace(config, versions={"empty": replace(config.versions["p"], id="empty", versions={"v1": empty})})
     with pytest.raises(BadRequest, match="^deployment 'empty' has no messages or prompt of its own"):
         resolved(config, deployment_id="empty", messages=None)
 

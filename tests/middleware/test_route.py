@@ -33,12 +33,12 @@ class Scripted:
         self.attempts = list(attempts)
         self.models = {name: list(scripts) for name, scripts in models.items()}
         self.asked: list[str] = []
-        self.turns: list[list[dict[str, Any]]] = []
+        self.messages: list[list[dict[str, Any]]] = []
         self.closed = 0
 
     async def complete(self, call: Call, target: Target) -> AsyncGenerator[Event, None]:
         self.asked.append(target.model)
-        self.turns.append(call.request.turns)
+        self.messages.append(call.request.messages or [])
         scripts = self.models.get(target.model, self.attempts)
         try:
             for event in scripts.pop(0):
@@ -72,22 +72,31 @@ class Rests(Balance):
     def _left(self, target: Target) -> float:
         return max(0.0, self.until.get(target.model, 0.0) - asyncio.get_running_loop().time())
 
-    def choose(self, group: Group, targets: Sequence[Target]) -> Target | None:
-        return next((target for target in targets if not self._left(target)), None)
+    def choose(self, group: Group, targets: Sequence[Target], tokens: int = 0) -> Target | None:
+        chosen = next((target for target in targets if not self._left(target)), None)
+        if chosen is not None:
+            self.said.append((chosen.model, "begin"))
+        return chosen
 
-    def reason(self, target: Target) -> str:
+    def reason(self, target: Target, tokens: int = 0) -> str:
         return self.why if self._left(target) else ""
 
-    def wait(self, targets: Sequence[Target]) -> float:
+    def wait(self, targets: Sequence[Target], tokens: int = 0) -> float:
         return min(map(self._left, targets))
-
-    def begin(self, target: Target) -> None:
-        self.said.append((target.model, "begin"))
 
     def told(self, target: Target, seconds: float) -> None:
         self.said.append((target.model, "told"))
 
-    def end(self, target: Target, ended: str, *, tokens: int = 0, retry_after: float | None = None) -> None:
+    def end(
+        self,
+        target: Target,
+        ended: str,
+        *,
+        tokens: int = 0,
+        retry_after: float | None = None,
+        estimate: int = 0,
+        begun: float | None = None,
+    ) -> None:
         self.said.append((target.model, ended))
         self.tokens += tokens
 
@@ -131,7 +140,7 @@ def routing(
             raise NotFound(f"no model {name}")
         return known[name]
 
-    return route({"": providers[0]}, RouterSettings(**settings), lookup, balance or Balance(), backoff=backoff)
+    return route({"": providers[0]}, RouterSettings(**settings), lookup, balance or Rests(), backoff=backoff)
 
 
 async def events(handler: Handler, asked: Call) -> list[Event]:
@@ -192,7 +201,7 @@ async def test_a_request_s_own_fallback_is_asked_after_the_last_attempt() -> Non
 
 async def test_a_provider_of_its_own_name_is_preferred() -> None:
     own, other = Scripted([DONE]), Scripted([DONE])
-    handler = route({"p": own, "": other}, RouterSettings(), lambda name: group(name), Balance())
+    handler = route({"p": own, "": other}, RouterSettings(), lambda name: group(name), Rests())
     await events(handler, call("m"))
     assert (own.asked, other.asked) == (["m"], [])
 
@@ -538,9 +547,9 @@ async def test_a_broken_answer_is_gone_on_with_and_told_as_one() -> None:
     assert last.text == "Hello there"
     assert (last.usage.prompt_tokens, last.usage.completion_tokens, last.usage.estimated) == (20 + 6, 2 + 1, True)
     assert last.cost == pytest.approx(0.22 * 29 / 22)
-    assert [turn["role"] for turn in provider.turns[1]] == ["assistant", "user"]
-    assert provider.turns[1][0]["content"] == "Hel"
-    assert (asked.lasting, asked.remarks, asked.request.turns) == (False, {"continued": 1}, [])
+    assert [message["role"] for message in provider.messages[1]] == ["user", "assistant", "user"]
+    assert provider.messages[1][1]["content"] == "Hel"
+    assert (asked.lasting, asked.remarks, asked.request.messages) == (False, {"continued": 1}, provider.messages[0])
     assert tried(asked) == [("id-a", "truncated"), ("id-b", "success")]
 
 
@@ -550,7 +559,7 @@ async def test_the_configuration_may_say_so_and_it_may_happen_more_than_once() -
     *chunks, last = await events(routing(provider, continue_streams=True), asking())
     assert isinstance(last, Completion)
     assert (len(chunks), last.text) == (3, "xxy")
-    assert provider.turns[2][0]["content"] == "xx"
+    assert provider.messages[2][1]["content"] == "xx"
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,7 @@ from proxy.models import (
 )
 from proxy.providers.litellm import LiteLLM
 from proxy.providers.parameters import NEVER
+from proxy.stores.board import Board
 from proxy.target import Group, Target
 from proxy.vendors import VENDORS
 from tests.middleware.calls import settle
@@ -425,7 +426,8 @@ async def test_all_is_repeated_before_the_first_event_and_nothing_after_it(begun
     provider = Fake(first, said("x", "x"), said("a", "a"), said("b", "b"))
     call = asking(stream=True, n=2)
     call.groups = (Group(name="m", targets=(ALONE,), num_retries=1),)
-    handler = route({"": provider}, RouterSettings(), lambda name: call.groups[0], Balance(), backoff=0.001)
+    balance = Balance(Board(), RouterSettings(), lambda target: None)
+    handler = route({"": provider}, RouterSettings(), lambda name: call.groups[0], balance, backoff=0.001)
     events: list[Event] = []
     try:
         async with aclosing(handler(call)) as running:

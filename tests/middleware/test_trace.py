@@ -227,6 +227,10 @@ async def test_an_attempt_under_way_when_the_caller_left_was_cancelled() -> None
     assert [attempt["ended"] for attempt in notes["attempts"]] == ["timeout", "cancelled"]
 
 
+async def test_a_row_tells_also_when_nobody_could_be_asked() -> None:
+    assert (await noted([Attempt("first", "m", "limited")]))["attempts"][0]["ended"] == "limited"
+
+
 async def test_the_row_is_of_the_target_that_failed_last() -> None:
     journal, asked = Journal(), call()
     asked.current = Target("azure", "gpt", id="second")

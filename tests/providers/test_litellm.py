@@ -20,7 +20,7 @@ from proxy import plugins
 from proxy.config.targets import UNCHANGED
 from proxy.errors import NotReady, UpstreamError
 from proxy.models import Call, Chunk, Completion, CompletionRequest, Event, Json, TraceContext
-from proxy.providers import credentials
+from proxy.providers import credentials, modules
 from proxy.providers.lean import BREATH
 from proxy.providers.litellm import LiteLLM
 from proxy.providers.names import route
@@ -603,6 +603,48 @@ async def test_a_provider_that_is_closed_while_loading_says_so(fleet: Fleet) -> 
     if await provider.ready():
         with pytest.raises(NotReady):
             await ask(provider, fleet.target("openai"))
+
+
+AGAIN = """
+import asyncio, sys
+from proxy.providers.engine import Engine
+
+async def interrupted(name):
+    engine = Engine()
+    engine.start()
+    while name not in sys.modules:
+        await asyncio.sleep(0)
+    await engine.close()
+
+async def loaded():
+    engine = Engine()
+    litellm = await engine.loaded()
+    from litellm.llms.custom_httpx.aiohttp_transport import LiteLLMAiohttpTransport
+    guarded = hasattr(LiteLLMAiohttpTransport.handle_async_request, "__wrapped__")
+    print(litellm.__name__, engine.reason(), guarded)
+    await engine.close()
+
+for name in sys.argv[1:]:
+    asyncio.run(interrupted(name))
+asyncio.run(loaded())
+"""
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "aiohttp.client_exceptions",
+        "litellm.types.utils",
+        "litellm.utils",
+        modules.LATER[0],
+        "proxy.providers.corrections",  # the first that LiteLLM is set up with
+    ],
+)
+def test_a_load_that_was_given_up_does_not_spoil_the_next(name: str) -> None:
+    """One gateway after the other in one process: the first ends while a package is half there."""
+    command = [sys.executable, "-c", AGAIN, name]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=50, check=False)
+    assert done.stdout == "litellm None True\n", done.stderr[-2000:]
 
 
 def test_importing_the_module_does_not_import_litellm() -> None:

@@ -92,7 +92,7 @@ from proxy.stores.board import Board
 board = Board(pathlib.Path(sys.argv[1]))
 print("ready", flush=True)
 sys.stdin.readline()
-for _ in range(400):
+for _ in range(int(sys.argv[4])):
     if board.take("a", *eval(sys.argv[2])) == 0:
         begun = time.monotonic_ns()
         if eval(sys.argv[3]):
@@ -102,19 +102,19 @@ for _ in range(400):
         else:
             print(begun, 0)
 """
-"""Takes 400 times; if the third argument says so it gives back, and says from when to when it surely had it."""
+"""Takes so many times; if the third argument says so it gives back, and says from when to when it surely had it."""
 
 
-def hammered(path: Path, limits: str, *, back: bool, processes: int = 4) -> list[tuple[int, int]]:
-    """What was taken by processes that tried all at once."""
+def hammered(path: Path, limits: str, *, back: bool, times: int) -> list[tuple[int, int]]:
+    """What was taken by four processes that tried all at once, each so many `times`."""
     running = [
         subprocess.Popen(
-            [sys.executable, "-c", HAMMER, str(path), limits, str(back)],
+            [sys.executable, "-c", HAMMER, str(path), limits, str(back), str(times)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
         )
-        for _ in range(processes)
+        for _ in range(4)
     ]
     for one in running:
         assert one.stdout is not None
@@ -129,13 +129,14 @@ def hammered(path: Path, limits: str, *, back: bool, processes: int = 4) -> list
 
 @pytest.mark.fault("D5")
 def test_processes_at_once_take_no_more_than_the_limit_and_no_less(tmp_path: Path) -> None:
-    assert len(hammered(tmp_path / "requests", "(700,)", back=False)) == 700
-    assert len(hammered(tmp_path / "tokens", "(None, 7001, None, 10)", back=False)) == 700
+    # so many that each is interrupted by the others; without the lock some of their counts are lost
+    assert len(hammered(tmp_path / "requests", "(30_000,)", back=False, times=20_000)) == 30_000
+    assert len(hammered(tmp_path / "tokens", "(None, 300_001, None, 10)", back=False, times=20_000)) == 30_000
 
 
 @pytest.mark.fault("D5")
 def test_processes_at_once_have_no_more_calls_under_way_than_the_limit(tmp_path: Path) -> None:
-    had = hammered(tmp_path / "board", "(None, None, 2)", back=True)
+    had = hammered(tmp_path / "board", "(None, None, 2)", back=True, times=10_000)
     moments = sorted([(begun, 1) for begun, _ in had] + [(ended, -1) for _, ended in had])
     under_way, most = 0, 0
     for _, change in moments:

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from proxy.config import Config, Deployment
+from proxy.config import Config
+from proxy.config.deployment import Deployment, Versions
 from proxy.dialects.humanloop_schema import config_id
 from proxy.ids import derived_id
 from proxy.models import Json, Message
@@ -39,15 +40,15 @@ ROLES = {"developer": "system", "function": "tool"}
 Shown = dict[str, Any]
 
 
-def of_deployment(deployment: Deployment) -> Shown:
-    """What is deployed, as a model configuration."""
+def of_deployment(versions: Versions, deployment: Deployment) -> Shown:
+    """A version of what is deployed, as a model configuration."""
     template: Shown = {"prompt_template": deployment.prompt}
     if deployment.prompt is None:
         template = {"chat_template": messages(deployment.messages)}
     return {
         "id": deployment.config_id,
         "type": "model",
-        "name": deployment.name,
+        "name": versions.label(deployment),
         "model": deployment.model or "",
         **_provider(deployment.provider),
         **template,
@@ -59,14 +60,16 @@ def of_deployment(deployment: Deployment) -> Shown:
 
 def deployment_with(config: Config, wanted: str | None) -> Deployment | None:
     """The deployment whose id as a model configuration is `wanted`."""
-    return next((one for one in config.deployments.values() if one.config_id == wanted), None) if wanted else None
+    every = (version for one in config.versions.values() for version in one.versions.values())
+    return next((one for one in every if one.config_id == wanted), None) if wanted else None
 
 
 def of_row(config: Config, record: Record) -> Shown:
     """The configuration that a row was made with, as far as it is known."""
-    deployment = config.deployments.get(record.deployment_id or "")
-    if deployment is not None and deployment.version == record.deployment_version:
-        return of_deployment(deployment)
+    if (versions := config.versions.get(record.deployment_id or "")) is not None:
+        for deployment in versions.versions.values():
+            if deployment.version == record.deployment_version:
+                return of_deployment(versions, deployment)
     logged = record.extra.get("config")
     shown = _of_logged(logged) if isinstance(logged, dict) else _of_call(record)
     known = record.extra.get("model_config_id")

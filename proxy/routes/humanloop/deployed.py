@@ -9,10 +9,12 @@ from __future__ import annotations
 from typing import Any
 
 from proxy.config import Config
+from proxy.config.deployment import Deployment, Versions, find
 from proxy.config.project import Environment, Project
 from proxy.errors import NotFound
 from proxy.ids import derived_id, new_id
 from proxy.middleware.assign import draw
+from proxy.middleware.resolve import drawn
 from proxy.routes.humanloop import configs
 from proxy.routes.humanloop.directory import Entry
 
@@ -34,17 +36,18 @@ class Deployed:
     """The deployments of `config`, by project."""
 
     def __init__(self, config: Config) -> None:
-        self._deployments = config.deployments
+        self._versions = config.versions
 
     def project(self, entry: Entry) -> Shown:
         """A project with what its default environment has deployed."""
         active: Shown = {}
         if entry.project is not None:
             environment = entry.project.environments[entry.project.default]
-            if environment.experiment:
+            if self._several(environment):
                 active = {"active_experiment": self._experiment(entry, environment)}
             else:
-                active = {"active_config": self._used(entry, environment.variants[0].deployment)}
+                ((versions, deployment, _),) = self._variants(environment)
+                active = {"active_config": self._used(entry, versions, deployment)}
         return {
             "id": entry.id,
             "name": entry.name,
@@ -68,9 +71,10 @@ class Deployed:
             raise NotFound(
                 f"environment: no such environment of this project (there are: {known})", param="environment"
             )
-        variant = draw(environment, new_id())
-        shown = self._used(entry, variant.deployment) | {"environment_id": environment.id}
-        if environment.experiment:
+        subject = new_id()
+        versions, inner = find(self._versions, draw(environment, subject).deployment)
+        shown = self._used(entry, versions, drawn(versions, inner, subject)) | {"environment_id": environment.id}
+        if self._several(environment):
             experiment = self._experiment(entry, environment)
             shown |= {"experiment_id": experiment["id"], "experiment": experiment}
         return shown
@@ -82,10 +86,10 @@ class Deployed:
         return [self._environment(entry, one, entry.project) for one in entry.project.environments.values()]
 
     def configs(self, entry: Entry) -> list[Shown]:
-        """Every deployment of a project, once."""
+        """Every version of the deployments of a project, once."""
         environments = entry.project.environments.values() if entry.project else ()
-        names = dict.fromkeys(variant.deployment for one in environments for variant in one.variants)
-        return [self._used(entry, name) for name in names]
+        found = {versions.id: versions for one in environments for versions, _, _ in self._variants(one)}
+        return [self._used(entry, one, version) for one in found.values() for version in one.versions.values()]
 
     def _environment(self, entry: Entry, environment: Environment, project: Project) -> Shown:
         shown: Shown = {
@@ -95,21 +99,37 @@ class Deployed:
             "environment_name": environment.name,
             "environment_tag": "default" if environment.name == project.default else "other",
         }
-        if environment.experiment:
+        if self._several(environment):
             experiment = self._experiment(entry, environment)
             more = {"experiment_id": experiment["id"], "experiment_name": experiment["name"], "experiment": experiment}
             return shown | more
-        deployment = self._deployments[environment.variants[0].deployment]
-        return shown | {"model_config_id": deployment.config_id, "model_config_name": deployment.name}
+        ((versions, deployment, _),) = self._variants(environment)
+        return shown | {"model_config_id": deployment.config_id, "model_config_name": versions.label(deployment)}
 
-    def _used(self, entry: Entry, deployment: str) -> Shown:
+    def _several(self, environment: Environment) -> bool:
+        """Whether the clients are to see an experiment: the project's own, or the versions of a canary."""
+        return environment.experiment or len(self._variants(environment)) > 1
+
+    def _variants(self, environment: Environment) -> list[tuple[Versions, Deployment, float]]:
+        """The versions that an environment has, each with its weight, of which a deployment's versions share one."""
+        found = []
+        for variant in environment.variants:
+            versions, inner = find(self._versions, variant.deployment)
+            whole = sum(one.weight for one in inner.variants)
+            found += [
+                (versions, versions.versions[one.deployment], variant.weight * one.weight / whole)
+                for one in inner.variants
+            ]
+        return found
+
+    def _used(self, entry: Entry, versions: Versions, deployment: Deployment) -> Shown:
         return {
             "project_id": entry.id,
             "project_name": entry.name,
             "created_at": entry.use.created_at,
             "updated_at": entry.updated_at,
             "last_used": entry.updated_at,
-            "config": configs.of_deployment(self._deployments[deployment]),
+            "config": configs.of_deployment(versions, deployment),
         }
 
     def _experiment(self, entry: Entry, environment: Environment) -> Shown:
@@ -121,13 +141,12 @@ class Deployed:
             "configs": [
                 {
                     "id": deployment.config_id,
-                    "display_name": deployment.name,
+                    "display_name": versions.label(deployment),
                     "active": True,
-                    "weight": variant.weight,
-                    "config": configs.of_deployment(deployment),
+                    "weight": weight,
+                    "config": configs.of_deployment(versions, deployment),
                 }
-                for variant in environment.variants
-                for deployment in [self._deployments[variant.deployment]]
+                for versions, deployment, weight in self._variants(environment)
             ],
         }
 

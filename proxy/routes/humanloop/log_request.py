@@ -12,7 +12,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from proxy import timestamps
-from proxy.config import Deployment
+from proxy.config.deployment import Deployment
 from proxy.dialects.humanloop_schema import MessageWire, config_id
 from proxy.errors import Unprocessable
 from proxy.ids import datapoint_id, new_id
