@@ -8,7 +8,10 @@ whatever its strings hold; to look costs far less than to parse.
 from __future__ import annotations
 
 MOST = 2**18
-"""Objects and lists of one text. An answer of 6,000 tokens has as many, if it tells 20 others for each."""
+"""Objects and lists of a request."""
+
+OF_AN_ANSWER = 2**20
+"""Those of an answer: one of 25,000 tokens has as many, if it tells 20 others for each."""
 
 BLOCK = 2**18
 """Bytes that are looked through at a time."""
@@ -16,28 +19,29 @@ BLOCK = 2**18
 _LEFT = bytes(set(range(256)) - set(b'"[{'))
 
 
-def crowded(text: bytes | str) -> bool:
-    """Whether there are more than `MOST`."""
+def crowded(text: bytes | str, most: int = MOST) -> bool:
+    """Whether there are more than `most`."""
     # none has fewer than two characters: nearly every text ends here, and most others at a glance
-    if len(text) <= 2 * MOST:
+    if len(text) <= 2 * most:
         return False
     found = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
-    if found.count(b"[") + found.count(b"{") <= MOST:
+    if found.count(b"[") + found.count(b"{") <= most:
         return False
-    tally = Tally()
+    tally = Tally(most)
     return any(tally.feed(found[start : start + BLOCK]) for start in range(0, len(found), BLOCK))
 
 
 class Tally:
     """Counts them in a text that comes in pieces. `lines`: each line is a text, as in a stream of events."""
 
-    def __init__(self, *, lines: bool = False) -> None:
+    def __init__(self, most: int, *, lines: bool = False) -> None:
+        self._most = most
         self._lines = lines
         self.found = self._inside = 0
         self._escaped = False
 
     def feed(self, piece: bytes) -> bool:
-        """Whether there were more than `MOST` up to the end of this piece."""
+        """Whether there were more than `most` up to the end of this piece."""
         if self._lines:
             ended, newline, piece = piece.rpartition(b"\n")
             if newline:
@@ -57,4 +61,4 @@ class Tally:
         parts = piece.translate(None, _LEFT).split(b'"')
         self.found += sum(map(len, parts[self._inside :: 2]))
         self._inside ^= (len(parts) - 1) % 2
-        return self.found > MOST
+        return self.found > self._most

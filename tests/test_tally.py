@@ -26,7 +26,7 @@ def counted(value: Any) -> int:
 @given(VALUES, some.lists(some.integers(0, 200)), some.booleans())
 def test_it_counts_what_is_there_however_the_text_comes(value: Any, cuts: list[int], ascii_only: bool) -> None:
     text = json.dumps(value, ensure_ascii=ascii_only).encode()
-    tally, places = Tally(), [0, *sorted(cuts), len(text)]
+    tally, places = Tally(MOST), [0, *sorted(cuts), len(text)]
     for start, end in zip(places, places[1:], strict=False):
         tally.feed(text[start:end])
     assert tally.found == counted(value)
@@ -36,7 +36,7 @@ def test_it_counts_what_is_there_however_the_text_comes(value: Any, cuts: list[i
 def test_each_line_is_counted_anew(values: list[Any], size: int) -> None:
     lines = [json.dumps(value) for value in values]
     text = "\n".join(['[[[{"', *lines, '[["[']).encode()
-    tally = Tally(lines=True)
+    tally = Tally(MOST, lines=True)
     for start in range(0, len(text), size):
         tally.feed(text[start : start + size])
     assert tally.found == 2

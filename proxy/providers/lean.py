@@ -31,7 +31,7 @@ from proxy.providers.readings import READINGS, Cutter, Direct, Reading, loaded, 
 from proxy.providers.reply import Reply
 from proxy.providers.shelf import Shelf
 from proxy.providers.wires import Wire
-from proxy.tally import crowded
+from proxy.tally import OF_AN_ANSWER, crowded
 from proxy.target import Target
 
 PROVIDERS = frozenset(
@@ -212,7 +212,7 @@ class Answer:
         return part
 
     def _bound(self, payload: bytes) -> None:
-        if crowded(payload):
+        if crowded(payload, OF_AN_ANSWER):
             raise self._exchange.refuse("values")
 
     def close(self) -> None:

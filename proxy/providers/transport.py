@@ -19,7 +19,7 @@ from proxy.providers.capture import catch
 from proxy.providers.events import LARGEST
 from proxy.providers.exchange import FROM_ENVIRONMENT, Exchange, Refusal, current, refusal
 from proxy.providers.fetching import certify
-from proxy.tally import Tally
+from proxy.tally import OF_AN_ANSWER, Tally
 
 UNKNOWN_LIMIT = 48 * 2**20
 """Bytes allowed in an answer that belongs to no call."""
@@ -102,7 +102,7 @@ class CappedStream(httpx.AsyncByteStream):
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         left = self._exchange.limit
-        tally = Tally(lines=streams(self._response))
+        tally = Tally(OF_AN_ANSWER, lines=streams(self._response))
         async for piece in self._body:
             left -= len(piece)
             if left < 0:
