@@ -23,7 +23,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from proxy import plugins
+from proxy import heap, plugins
 from proxy.asgi import App
 from proxy.config import Config
 from proxy.config.prices import price
@@ -233,6 +233,7 @@ class Gateway:
         await self._stop()
 
     async def _start(self) -> None:
+        heap.give_back()
         for provider in self.providers.values():
             provider.start()
 
