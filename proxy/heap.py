@@ -1,8 +1,8 @@
 """The C library's heap: what large answers took goes back to the system as soon as it is free.
 
-glibc maps large blocks apart, which is so, but each one that is freed raises the size from which on it does: after a few
-answers of some megabytes it cuts such blocks out of its heap, whose holes it keeps. What must stay true: elsewhere than
-on glibc nothing happens.
+glibc maps large blocks apart, which is so, but each one that is freed raises the size from which on it does: after a
+few answers of some megabytes it cuts such blocks out of its heap, whose holes it keeps. What must stay true: elsewhere
+than on glibc nothing happens.
 """
 
 from __future__ import annotations
