@@ -5,7 +5,7 @@
 
 The pipeline of a completion, outermost first:
 
-    place -> trace -> enroll -> assign -> resolve -> render -> admit -> cache -> route -> provider
+    place -> trace -> enroll -> assign -> resolve -> render -> admit -> cache (or cassette) -> route -> provider
 
 What the configuration decides is made anew for each configuration (`Gateway.build`); stores, providers and what the
 middleware remembers are made once and serve all of them (`live.py`).
@@ -59,6 +59,8 @@ from proxy.target import Target
 if TYPE_CHECKING:
     from fastapi import APIRouter
 
+    from proxy.middleware.cassette import Player
+
 PAREA = "/api/parea/v1"
 OPENAI = "/v1"
 HUMANLOOP = "/v4"
@@ -108,7 +110,7 @@ class Gateway:
     """One gateway: what is made once for all its configurations, and the ASGI application around them.
 
     `load` reads the configuration anew, `call` is the file by which other workers are told to; without them the gateway
-    keeps `config`.
+    keeps `config`. With a `player` calls are recorded or replayed, and the cache is not used.
     """
 
     def __init__(
@@ -119,15 +121,19 @@ class Gateway:
         host: str = "127.0.0.1",
         load: Callable[[], Config] | None = None,
         call: Path | None = None,
+        player: Player | None = None,
     ) -> None:
         self._host = host
+        self._player = player
+        self._silent = player is not None and player.mode == "replay"
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.log: TraceLog = plugins.make("stores", config.log.store, "trace_log", data, config.log)
         self.cache: CacheStore = plugins.make("stores", config.cache.store, "cache_store", data, config.cache)
         self.board = Board(data / "board")
         self._sessions = Sessions()
         self._echo: Provider = plugins.load("providers", "echo", "provider")()
-        self._lite = plugins.load("providers", "litellm", "provider")(plans=data / "plans.json")
+        called = "silent" if self._silent else "litellm"
+        self._lite = plugins.load("providers", called, "provider")(plans=data / "plans.json")
         self.providers: Mapping[str, Provider] = {"echo": self._echo, "": self._lite}
         self._placed = place(self.log)
         self._secret = any_key(data / "cache.key")
@@ -140,6 +146,8 @@ class Gateway:
     def _build(self, config: Config) -> tuple[App, Callable[[], Awaitable[object]]]:
         """All that depends on `config`, and how to load what is not needed for completions. Raises `ConfigError`."""
         check_key(self._host, config.closed)
+        if self._silent:
+            config = config.uncalled()
         surfaces: list[Surface] = [
             plugins.make("dialects", name, "surface", config.server.max_depth) for name in config.server.dialects
         ]
@@ -179,7 +187,7 @@ class Gateway:
             trace(writer.write),
             steps(*stepped),
             *admitted,
-            self._cached,
+            self._cached if self._player is None else self._player.under(config),
         )
         served = {one.path: one for surface in surfaces for one in surface.operations}
         return handler, Explainer(config, served, stepped, names, balance, providers, self.cache, self._secret)

@@ -12,6 +12,7 @@
         Unprocessable      422   a list of {loc, msg, type}, never the values
         Limited            429   OverBudget is one
         NotReady           503
+        NotRecorded        504
       UpstreamError            the provider failed, refused, or cut its answer short
       ConfigError              the configuration cannot be used; never leaves the command line
 
@@ -144,6 +145,13 @@ class NotReady(RequestError):
     @property
     def retryable(self) -> bool:
         return True
+
+
+class NotRecorded(RequestError):
+    """A cassette has no answer to the request, and nobody is to be called."""
+
+    status = 504
+    code = "not_recorded"
 
 
 class Unprocessable(RequestError):
