@@ -20,7 +20,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 from proxy import plugins
 from proxy.asgi import App
@@ -36,6 +37,7 @@ from proxy.middleware.admit import admit, enroll
 from proxy.middleware.assign import assign
 from proxy.middleware.balance import Balance
 from proxy.middleware.cache import cache
+from proxy.middleware.meter import Meter
 from proxy.middleware.names import Names
 from proxy.middleware.omit import omit, omit_fields, restrict
 from proxy.middleware.place import place
@@ -48,10 +50,14 @@ from proxy.middleware.steps import steps
 from proxy.middleware.trace import trace
 from proxy.models import ALL, Json, LogPolicy
 from proxy.protocols import CacheStore, Handler, Middleware, Provider, Refuse, Surface, TraceLog, refusal
+from proxy.pulse import Pulse
 from proxy.record import Record
+from proxy.routes.metrics import metrics
 from proxy.routes.status import about, health, ready
 from proxy.stores.board import Board
 from proxy.stores.keyfile import any_key
+from proxy.stores.tally import Tally
+from proxy.tally import Queue
 from proxy.target import Target
 
 if TYPE_CHECKING:
@@ -123,6 +129,8 @@ class Gateway:
         self.log: TraceLog = plugins.make("stores", config.log.store, "trace_log", data, config.log)
         self.cache: CacheStore = plugins.make("stores", config.cache.store, "cache_store", data, config.cache)
         self.board = Board(data / "board")
+        self.tally = Tally(data)
+        self._meters: WeakSet[Meter] = WeakSet()
         self._sessions = Sessions()
         self._echo: Provider = plugins.load("providers", "echo", "provider")()
         self._lite = plugins.load("providers", "litellm", "provider")(plans=data / "plans.json")
@@ -130,9 +138,24 @@ class Gateway:
         self._placed = place(self.log)
         self._cached = cache(self.cache, any_key(data / "cache.key"))
         self._web = Once(partial(load_module, "proxy.routes.web"))
+        self._page = Once(partial(load_module, "proxy.routes.exposition"))
         self.app = Live(
             config, build=self._build, load=load or (lambda: config), start=self._start, stop=self._stop, call=call
         )
+        self._pulse = Pulse(
+            self.tally,
+            {
+                "rows_dropped": lambda: _queue(self.log)[1],
+                "reload": lambda: self.app.current.number - 1,
+                "reload_refused": lambda: self.app.refused,
+            },
+            {
+                "busy": lambda: sum(meter.busy for meter in self._meters),
+                "rows_waiting": lambda: _queue(self.log)[0],
+                "problem": lambda: self.app.problem is not None,
+            },
+        )
+        self._pulsing: asyncio.Task[None] | None = None
 
     def _build(self, config: Config) -> tuple[App, Callable[[], Awaitable[object]]]:
         """All that depends on `config`, and how to load what is not needed for completions. Raises `ConfigError`."""
@@ -142,7 +165,10 @@ class Gateway:
         ]
         refuse = refusal(surfaces)
         writer = Writer(config, self.log, self._sessions)
-        table = self._table(surfaces, self._handler(config, writer))
+        balance = Balance(self.board, config.router, _price)
+        table = self._table(surfaces, self._handler(config, writer, balance))
+        if config.server.metrics:
+            table["/metrics"] = {"GET": metrics(self.tally, self._page.made, partial(self._now, config, balance))}
         behind = Once(partial(self._behind, config, surfaces, refuse, writer))
         guard = Guard(
             Front(table, prefix=PAREA, refuse=refuse, behind=behind),
@@ -154,21 +180,23 @@ class Gateway:
         )
         return guard, behind.made
 
-    def _handler(self, config: Config, writer: Writer) -> Handler:
+    def _handler(self, config: Config, writer: Writer, balance: Balance) -> Handler:
         lite = self._lite.under(
             strict_params=config.litellm.strict_params,
             max_response=config.server.max_response,
             timeout=config.router.timeout,
         )
         names = Names(config)
-        balance = Balance(self.board, config.router, _price)
+        meter = Meter(config, self.tally) if config.server.metrics else None
+        if meter is not None:
+            self._meters.add(meter)
         # without keys nothing is to be looked at
         enrolled = [enroll(config)] if config.keys else []
         admitted = [admit(config, names, self.log, self.board)] if config.keys else []
         return chain(
             route({"echo": self._echo, "": lite}, config.router, names.group, balance),
             self._placed,
-            trace(writer.write),
+            trace(writer.write, meter),
             steps(restrict(writer.policy), *enrolled, assign(config), resolve(config, names), render),
             *admitted,
             self._cached,
@@ -216,17 +244,33 @@ class Gateway:
         await self.app.demand()
         return self.app.status()
 
+    def _now(self, config: Config, balance: Balance) -> dict[str, dict[str, Any]]:
+        """Bring the tally up to date; what is known of the targets."""
+        self._pulse.beat()
+        return balance.health(target for targets in config.models.values() for target in targets)
+
     async def _start(self) -> None:
+        self._pulsing = asyncio.create_task(self._pulse.run())
         for provider in self.providers.values():
             provider.start()
 
     async def _stop(self) -> None:
         self._web.cancel()
+        self._page.cancel()
+        if self._pulsing is not None:
+            self._pulsing.cancel()
         for provider in self.providers.values():
             await provider.close()
         self.board.close()
         await self.cache.close()
         await self.log.close()
+        self._pulse.beat()
+        self.tally.close()
+
+
+def _queue(log: TraceLog) -> tuple[int, int]:
+    """Rows that wait and rows that were dropped, as far as the log can tell."""
+    return log.queue() if isinstance(log, Queue) else (0, 0)
 
 
 def _price(target: Target) -> float | None:
