@@ -1,64 +1,73 @@
-"""How many objects and lists a JSON text holds, before it is parsed.
+"""The joint between those who count what happens and the tally where the workers of one machine keep it
+(`stores/tally.py`), with the words for it.
 
-Each of them takes up to 100 times its text in memory, and time wherever it is looked at; so a text within the limit for
-its bytes may still be one that nobody could hold. What must stay true: a text without so many is never refused,
-whatever its strings hold; to look costs far less than to parse.
+A series is a kind and its labels, all of them words of a bounded set, with `WIDTH` numbers. The kinds:
+
+    call      model, provider, dialect, status, cache   `SPENT` and the two histograms
+    project   name, status                              `SPENT`
+    key       name, status                              `SPENT`
+    attempt   target, how it ended                      the first number counts them
+    failure   code                                      the first number counts them
+    event     what                                      the first number counts them
+    now       what                                      the first number is how it stands
 """
 
 from __future__ import annotations
 
-MOST = 2**18
-"""Objects and lists of a request."""
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final, Protocol, runtime_checkable
 
-OF_AN_ANSWER = 2**20
-"""Those of an answer: one of 25,000 tokens has as many, if it tells 20 others for each."""
+WIDTH: Final = 64
+"""Numbers of a series."""
 
-BLOCK = 2**18
-"""Bytes that are looked through at a time."""
+OTHER: Final = "other"
+"""The label for everything that the configuration does not name."""
 
-_LEFT = bytes(set(range(256)) - set(b'"[{'))
+COUNT, PROMPT, COMPLETION, CACHED, COST = range(5)
+"""`SPENT`: calls; tokens that providers read and wrote, and had in their own caches; USD."""
+
+SAVED: Final = 4
+"""So much further on stand the tokens and the cost that answers of the gateway's cache would have taken."""
+
+SECONDS: Final = SAVED + COST + 1
+BOUNDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 40.0, 80.0, 160.0)
+"""The upper bounds of both histograms: after its sum each has a number for every bucket alone, and one for the rest."""
+
+LATENCY: Final = SECONDS + 1
+FIRST_SECONDS: Final = LATENCY + len(BOUNDS) + 1
+FIRST: Final = FIRST_SECONDS + 1
 
 
-def crowded(text: bytes | str, most: int = MOST) -> bool:
-    """Whether there are more than `most`."""
-    # none has fewer than two characters: nearly every text ends here, and most others at a glance
-    if len(text) <= 2 * most:
-        return False
-    found = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
-    if found.count(b"[") + found.count(b"{") <= most:
-        return False
-    tally = Tally(most)
-    return any(tally.feed(found[start : start + BLOCK]) for start in range(0, len(found), BLOCK))
+@dataclass(slots=True, frozen=True)
+class Series:
+    """What one process has counted in one series; `live` says whether that process still runs."""
+
+    kind: str
+    labels: tuple[str, ...]
+    values: tuple[float, ...]
+    live: bool
 
 
-class Tally:
-    """Counts them in a text that comes in pieces. `lines`: each line is a text, as in a stream of events."""
+class Tally(Protocol):
+    """What the workers of one machine count, each for itself. Nothing raises, nothing is awaited."""
 
-    def __init__(self, most: int, *, lines: bool = False) -> None:
-        self._most = most
-        self._lines = lines
-        self.found = self._inside = 0
-        self._escaped = False
+    cells: memoryview[float]
+    """All numbers of this process, as long as it is open."""
 
-    def feed(self, piece: bytes) -> bool:
-        """Whether there were more than `most` up to the end of this piece."""
-        if self._lines:
-            ended, newline, piece = piece.rpartition(b"\n")
-            if newline:
-                if self._count(ended):
-                    return True
-                self.found = self._inside = 0
-                self._escaped = False
-        return self._count(piece)
+    def place(self, kind: str, *labels: str) -> int:
+        """Where in `cells` the numbers of a series begin, which is made if need be. It stays there."""
+        ...
 
-    def _count(self, piece: bytes) -> bool:
-        if self._escaped:
-            piece = piece[1:] if piece else b"\\"
-            self._escaped = False
-        if b"\\" in piece:
-            piece = piece.replace(b"\\\\", b"").replace(b'\\"', b"")
-            self._escaped = piece.endswith(b"\\")
-        parts = piece.translate(None, _LEFT).split(b'"')
-        self.found += sum(map(len, parts[self._inside :: 2]))
-        self._inside ^= (len(parts) - 1) % 2
-        return self.found > self._most
+    def read(self) -> Iterable[Series]:
+        """The series of all processes, this one's as they are now."""
+        ...
+
+    def close(self) -> None: ...
+
+
+@runtime_checkable
+class Queue(Protocol):
+    """What a `TraceLog` also is that can say how full its queue is: rows that wait, and rows dropped so far."""
+
+    def queue(self) -> tuple[int, int]: ...

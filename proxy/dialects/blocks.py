@@ -19,9 +19,9 @@ from typing import Literal
 
 import orjson
 
+from proxy.crowd import crowded
 from proxy.ids import derived_id
 from proxy.models import Chunk, Completion, Event, Json, ToolCall
-from proxy.tally import crowded
 
 Kind = Literal["thought", "hidden", "text", "refusal", "call"]
 """`hidden` is a thought that only its vendor can read."""

@@ -21,6 +21,7 @@ from pydantic import SecretStr
 
 from proxy import timestamps
 from proxy.body import MAX_DEPTH, loads, validated
+from proxy.crowd import crowded
 from proxy.dialects import parea_messages
 from proxy.dialects.parea_schema import CompletionsSchema, MessageSchema, ModelParamsSchema
 from proxy.dialects.sse import written
@@ -41,7 +42,6 @@ from proxy.models import (
     TraceContext,
 )
 from proxy.protocols import Answer, Operation, Surface, detailed
-from proxy.tally import crowded
 
 PREFIX = "/api/parea/v1"
 

@@ -12,8 +12,8 @@ import re
 
 import orjson
 
+from proxy.crowd import crowded
 from proxy.models import Json, Message
-from proxy.tally import crowded
 
 ROLES = {"example_user": "user", "example_assistant": "assistant"}
 PARTS = frozenset({"text", "image_url", "input_audio", "file"})

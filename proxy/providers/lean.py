@@ -19,6 +19,7 @@ from typing import Any
 import orjson
 
 from proxy.config.targets import UNCHANGED
+from proxy.crowd import OF_AN_ANSWER, crowded
 from proxy.providers import credentials, values, wires, wrapper
 from proxy.providers.access import access
 from proxy.providers.capture import capture
@@ -31,7 +32,6 @@ from proxy.providers.readings import READINGS, Cutter, Direct, Reading, loaded, 
 from proxy.providers.reply import Reply
 from proxy.providers.shelf import Shelf
 from proxy.providers.wires import Wire
-from proxy.tally import OF_AN_ANSWER, crowded
 from proxy.target import Target
 
 PROVIDERS = frozenset(

@@ -15,11 +15,11 @@ from typing import Any
 
 import httpx
 
+from proxy.crowd import OF_AN_ANSWER, Crowd
 from proxy.providers.capture import catch
 from proxy.providers.events import LARGEST
 from proxy.providers.exchange import FROM_ENVIRONMENT, Exchange, Refusal, current, refusal
 from proxy.providers.fetching import certify
-from proxy.tally import OF_AN_ANSWER, Tally
 
 UNKNOWN_LIMIT = 48 * 2**20
 """Bytes allowed in an answer that belongs to no call."""
@@ -102,12 +102,12 @@ class CappedStream(httpx.AsyncByteStream):
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         left = self._exchange.limit
-        tally = Tally(OF_AN_ANSWER, lines=streams(self._response))
+        crowd = Crowd(OF_AN_ANSWER, lines=streams(self._response))
         async for piece in self._body:
             left -= len(piece)
             if left < 0:
                 raise _refused(self._exchange, "size", self._request)
-            if tally.feed(piece):
+            if crowd.feed(piece):
                 raise _refused(self._exchange, "values", self._request)
             yield piece
 

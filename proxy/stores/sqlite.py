@@ -151,6 +151,9 @@ class SQLiteLog:
             "pending": self._writer.pending,
         }
 
+    def queue(self) -> tuple[int, int]:
+        return self._writer.pending, self._writer.dropped
+
     async def close(self) -> None:
         self._debts.paid()
         await self._writer.close()

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from proxy.tally import MOST, Tally, crowded
+from proxy.crowd import MOST, Crowd, crowded
 from tests.gateway import Local
 
 ODD = some.text(some.sampled_from('a"\\[{]}\n\u00e9')) | some.integers()
@@ -26,20 +26,20 @@ def counted(value: Any) -> int:
 @given(VALUES, some.lists(some.integers(0, 200)), some.booleans())
 def test_it_counts_what_is_there_however_the_text_comes(value: Any, cuts: list[int], ascii_only: bool) -> None:
     text = json.dumps(value, ensure_ascii=ascii_only).encode()
-    tally, places = Tally(MOST), [0, *sorted(cuts), len(text)]
+    crowd, places = Crowd(MOST), [0, *sorted(cuts), len(text)]
     for start, end in zip(places, places[1:], strict=False):
-        tally.feed(text[start:end])
-    assert tally.found == counted(value)
+        crowd.feed(text[start:end])
+    assert crowd.found == counted(value)
 
 
 @given(some.lists(VALUES), some.integers(1, 50))
 def test_each_line_is_counted_anew(values: list[Any], size: int) -> None:
     lines = [json.dumps(value) for value in values]
     text = "\n".join(['[[[{"', *lines, '[["[']).encode()
-    tally = Tally(MOST, lines=True)
+    crowd = Crowd(MOST, lines=True)
     for start in range(0, len(text), size):
-        tally.feed(text[start : start + size])
-    assert tally.found == 2
+        crowd.feed(text[start : start + size])
+    assert crowd.found == 2
 
 
 @pytest.mark.parametrize("item", ["[]", "{}", '{"a":0}', '"\\\\",[]'])
@@ -74,7 +74,7 @@ PATHS = (
 
 def test_every_api_refuses_a_body_of_more(tmp_path_factory: pytest.TempPathFactory) -> None:
     body = b'{"x":[' + b"[]," * MOST + b"0]}"
-    with Local(tmp_path_factory.mktemp("tally")) as gateway:
+    with Local(tmp_path_factory.mktemp("crowd")) as gateway:
         for path in PATHS:
             answer = httpx.post(
                 gateway.url + path, content=body, headers={"content-type": "application/json"}, timeout=20
