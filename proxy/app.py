@@ -201,7 +201,7 @@ class Gateway:
 
         yield PAREA, traces.router(self.log, writer.write, writer.update)
         yield PAREA, prompts.router(config)
-        yield "/admin", admin.router(self._reload, partial(_summary, config))
+        yield "/admin", admin.router(self._reload, partial(_summary, config), self.log)
         if "openai" in config.server.dialects:
             yield OPENAI, models.router(config)
         if "anthropic" in config.server.dialects:

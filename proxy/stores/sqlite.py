@@ -30,6 +30,7 @@ from proxy.errors import ConfigError, GatewayError, NotReady
 from proxy.ids import project_uuid
 from proxy.protocols import ProjectUse, TracePage, TraceQuery, VersionUse
 from proxy.record import Record
+from proxy.selection import Figures, Selection, Slice
 from proxy.stores.database import BUSY_TIMEOUT, DAMAGE, TROUBLE, code, open_writer
 from proxy.stores.debts import Debt, Debts, charge
 from proxy.stores.reader import Reader, open_readonly
@@ -123,6 +124,12 @@ class SQLiteLog:
 
     async def search(self, query: TraceQuery) -> TracePage:
         return await asyncio.to_thread(self._reader.search, query)
+
+    async def page(self, selection: Selection, after: str | None = None, limit: int = 50) -> Slice:
+        return await asyncio.to_thread(self._reader.page, selection, after, limit)
+
+    async def figures(self, selection: Selection, by: str | None = None, limit: int = 20) -> list[Figures]:
+        return await asyncio.to_thread(self._reader.figures, selection, by, limit)
 
     async def totals(self) -> dict[str, float]:
         """`calls`, `errors`, `cache_hits`, `input_tokens`, `output_tokens`, `cost`, `saved`, sampled out or not."""
