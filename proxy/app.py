@@ -20,6 +20,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from proxy import plugins
@@ -28,6 +29,7 @@ from proxy.config import Config
 from proxy.config.prices import price
 from proxy.endpoint import Endpoint
 from proxy.errors import ConfigError
+from proxy.explanation import Explainer
 from proxy.front import Front, Once
 from proxy.guard import LOOPBACK, Guard, check_key, fenced, is_loopback
 from proxy.live import Live
@@ -128,7 +130,8 @@ class Gateway:
         self._lite = plugins.load("providers", "litellm", "provider")(plans=data / "plans.json")
         self.providers: Mapping[str, Provider] = {"echo": self._echo, "": self._lite}
         self._placed = place(self.log)
-        self._cached = cache(self.cache, any_key(data / "cache.key"))
+        self._secret = any_key(data / "cache.key")
+        self._cached = cache(self.cache, self._secret)
         self._web = Once(partial(load_module, "proxy.routes.web"))
         self.app = Live(
             config, build=self._build, load=load or (lambda: config), start=self._start, stop=self._stop, call=call
@@ -142,8 +145,10 @@ class Gateway:
         ]
         refuse = refusal(surfaces)
         writer = Writer(config, self.log, self._sessions)
-        table = self._table(surfaces, self._handler(config, writer))
-        behind = Once(partial(self._behind, config, surfaces, refuse, writer))
+        handler, explainer = self._pipeline(config, writer, surfaces)
+        table = self._table(surfaces, handler)
+        self.explainer = explainer
+        behind = Once(partial(self._behind, config, surfaces, refuse, writer, explainer))
         guard = Guard(
             Front(table, prefix=PAREA, refuse=refuse, behind=behind),
             hosts=_hosts(config, self._host),
@@ -154,7 +159,8 @@ class Gateway:
         )
         return guard, behind.made
 
-    def _handler(self, config: Config, writer: Writer) -> Handler:
+    def _pipeline(self, config: Config, writer: Writer, surfaces: list[Surface]) -> tuple[Handler, Explainer]:
+        """What carries a call out, and what tells how."""
         lite = self._lite.under(
             strict_params=config.litellm.strict_params,
             max_response=config.server.max_response,
@@ -165,14 +171,18 @@ class Gateway:
         # without keys nothing is to be looked at
         enrolled = [enroll(config)] if config.keys else []
         admitted = [admit(config, names, self.log, self.board)] if config.keys else []
-        return chain(
-            route({"echo": self._echo, "": lite}, config.router, names.group, balance),
+        stepped = [restrict(writer.policy), *enrolled, assign(config), resolve(config, names), render]
+        providers: dict[str, Provider] = {"echo": self._echo, "": lite}
+        handler = chain(
+            route(providers, config.router, names.group, balance),
             self._placed,
             trace(writer.write),
-            steps(restrict(writer.policy), *enrolled, assign(config), resolve(config, names), render),
+            steps(*stepped),
             *admitted,
             self._cached,
         )
+        served = {one.path: one for surface in surfaces for one in surface.operations}
+        return handler, Explainer(config, served, stepped, names, balance, providers, self.cache, self._secret)
 
     def _table(self, surfaces: list[Surface], handler: Handler) -> dict[str, dict[str, App]]:
         table: dict[str, dict[str, App]] = {
@@ -186,22 +196,25 @@ class Gateway:
             table[one.path] = {"POST": Endpoint(one.dialect, handler, stream=one.stream, paced=one.paced)}
         return table
 
-    async def _behind(self, config: Config, surfaces: list[Surface], refuse: Refuse, writer: Writer) -> App:
+    async def _behind(
+        self, config: Config, surfaces: list[Surface], refuse: Refuse, writer: Writer, explainer: Explainer
+    ) -> App:
         web = await self._web.made()
         routers = []
-        for one in self._routers(config, writer):
+        for one in self._routers(config, writer, explainer):
             routers.append(one)
             await asyncio.sleep(0)  # a router takes some milliseconds, and others wait for the loop
         app: App = web.build(routers, prefix=PAREA, refuse=refuse, surfaces=surfaces, max_depth=config.server.max_depth)
         return fenced(app, refuse) if config.keys else app
 
-    def _routers(self, config: Config, writer: Writer) -> Iterator[tuple[str, APIRouter]]:
+    def _routers(self, config: Config, writer: Writer, explainer: Explainer) -> Iterator[tuple[str, APIRouter]]:
         """What is served besides completions, and where."""
-        from proxy.routes import admin, anthropic, humanloop, models, prompts, scale, traces
+        from proxy.routes import admin, anthropic, humanloop, log, models, prompts, scale, traces
 
         yield PAREA, traces.router(self.log, writer.write, writer.update)
         yield PAREA, prompts.router(config)
-        yield "/admin", admin.router(self._reload, partial(_summary, config), self.log)
+        yield "/admin", admin.router(self._reload, partial(_summary, config), explainer.explain)
+        yield "/admin", log.router(self.log)
         if "openai" in config.server.dialects:
             yield OPENAI, models.router(config)
         if "anthropic" in config.server.dialects:
@@ -216,6 +229,10 @@ class Gateway:
         await self.app.demand()
         return self.app.status()
 
+    async def close(self) -> None:
+        """Let go of all that was made once; where it served, the end of serving does it."""
+        await self._stop()
+
     async def _start(self) -> None:
         for provider in self.providers.values():
             provider.start()
@@ -227,6 +244,16 @@ class Gateway:
         self.board.close()
         await self.cache.close()
         await self.log.close()
+
+
+async def explained(config: Config, body: bytes, *, path: str | None, key: str | None) -> dict[str, Json]:
+    """What would become of a request in a gateway that has just been started with `config`. Raises `RequestError`."""
+    with TemporaryDirectory() as folder:
+        gateway = Gateway(config, Path(folder))
+        try:
+            return await gateway.explainer.explain(body, {}, path=path, key=key)
+        finally:
+            await gateway.close()
 
 
 def _price(target: Target) -> float | None:

@@ -21,6 +21,7 @@ import orjson
 
 from proxy.ids import derived_id
 from proxy.models import Chunk, Completion, Event, Json, ToolCall
+from proxy.tally import crowded
 
 Kind = Literal["thought", "hidden", "text", "refusal", "call"]
 """`hidden` is a thought that only its vendor can read."""
@@ -185,6 +186,8 @@ class Blocks:
 
 def parsed(arguments: str) -> dict[str, Json] | None:
     """The object that a call's arguments are, None when they are none."""
+    if crowded(arguments):
+        return None
     try:
         value = orjson.loads(arguments)
     except orjson.JSONDecodeError:

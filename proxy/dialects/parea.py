@@ -41,6 +41,7 @@ from proxy.models import (
     TraceContext,
 )
 from proxy.protocols import Answer, Operation, Surface, detailed
+from proxy.tally import crowded
 
 PREFIX = "/api/parea/v1"
 
@@ -179,6 +180,8 @@ def _fence(calls: list[ToolCall]) -> str:
 
 
 def _arguments(text: str) -> Json:
+    if crowded(text):
+        return text
     try:
         return orjson.loads(text or "{}")
     except orjson.JSONDecodeError:

@@ -58,7 +58,7 @@ class Following:
             found: list[Record] = []
             try:
                 found, more = self._look()
-            except (sqlite3.Error, BadRequest) as error:
+            except (sqlite3.Error, OSError, BadRequest) as error:
                 if getattr(error.__cause__, "sqlite_errorcode", 0) == sqlite3.SQLITE_INTERRUPT:
                     raise
                 # the trouble of a moment, or a file that is just being made: it is opened again

@@ -9,12 +9,11 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
-from pathlib import Path
+from contextlib import contextmanager
 from typing import Any
 
-from proxy.errors import BadRequest, NotReady
-from proxy.stores.database import TROUBLE, code, open_reader
+from proxy.errors import BadRequest
+from proxy.stores.database import TROUBLE, code
 
 STEPS = 10_000
 """Of SQLite's own, after which the time is looked at: about a millisecond."""
@@ -50,19 +49,13 @@ def guarded(connection: sqlite3.Connection, seconds: float) -> Iterator[None]:
         connection.set_authorizer(None)
 
 
-def ask(path: Path, sql: str, seconds: float) -> Iterator[Sequence[Any]]:
-    """The names of the columns, then each row, as they are found. Raises `BadRequest` as above, and `ConfigError` where
-    there is no log, and `NotReady` where it cannot be read.
-    """
-    try:
-        with closing(open_reader(path)) as connection, guarded(connection, seconds):
-            cursor = connection.execute(sql)
-            if cursor.description is None:
-                raise BadRequest("that is no question: ask with a SELECT")
-            yield [name for name, *_ in cursor.description]
-            yield from cursor
-    except sqlite3.Error as error:
-        raise NotReady(f"the trace log cannot be read: {error}") from error
+def ask(connection: sqlite3.Connection, sql: str) -> Iterator[Sequence[Any]]:
+    """The names of the columns, then each row, as they are found. Raises `BadRequest` for what is no question."""
+    cursor = connection.execute(sql)
+    if cursor.description is None:
+        raise BadRequest("that is no question: ask with a SELECT")
+    yield [name for name, *_ in cursor.description]
+    yield from cursor
 
 
 def check_condition(connection: sqlite3.Connection, condition: str) -> None:

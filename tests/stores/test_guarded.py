@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from proxy.errors import BadRequest, ConfigError, NotReady
+from proxy.errors import BadRequest, ConfigError
 from proxy.record import Record
 from proxy.selection import Selection
-from proxy.stores.guarded import ask
-from proxy.stores.reader import Reader
+from proxy.stores.reader import Reader, open_readonly
 from proxy.stores.sqlite import SQLiteLog
 
 HOSTILE = [
@@ -58,6 +59,10 @@ def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     asyncio.run(fill())
     monkeypatch.chdir(tmp_path)
     return tmp_path / "data" / "traces.db"
+
+
+def ask(path: Path, sql: str, seconds: float) -> Iterator[Sequence[Any]]:
+    return open_readonly(path).ask(sql, seconds=seconds)
 
 
 @pytest.mark.fault("S7")
@@ -129,5 +134,5 @@ def test_a_log_that_is_not_there_or_is_none(path: Path) -> None:
     with pytest.raises(ConfigError, match="there is no trace log"):
         list(ask(path.with_name("none.db"), "SELECT 1", 1))
     path.write_bytes(b"nothing of the kind" * 1000)
-    with pytest.raises(NotReady, match="cannot be read"):
+    with pytest.raises(ConfigError, match="cannot be read"):
         list(ask(path, "SELECT * FROM traces", 1))

@@ -29,11 +29,9 @@ def question(choice: Choice, query: str, timeout: float, as_json: bool, as_csv: 
       parea-proxy log sql "select model, count(*), sum(cost) from traces group by model"
       parea-proxy log sql "select * from totals" --json
     """
-    from proxy.stores.guarded import ask
-
     if as_json and as_csv:
         raise click.UsageError("--json or --csv, not both")
-    answer = ask(choice.path, query, timeout)
+    answer = choice.reader().ask(query, seconds=timeout)
     columns = [str(name) for name in next(answer)]
     if as_json:
         _print_json(columns, answer)

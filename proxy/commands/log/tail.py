@@ -31,6 +31,7 @@ def tail(choice: Choice, last: int, as_json: bool) -> None:
     from proxy.stores.following import Following
 
     show = _as_json if as_json else _as_line
+    choice.reader().close()  # tells in one message why a log cannot be read
     following = Following(choice.path, choice.selection(), last)
     try:
         for record in following.begin():
