@@ -33,7 +33,7 @@ from proxy.record import Record
 from proxy.stores.database import BUSY_TIMEOUT, DAMAGE, TROUBLE, code, open_writer
 from proxy.stores.debts import Debt, Debts, charge
 from proxy.stores.reader import Reader, open_readonly
-from proxy.stores.rows import APPEND, APPLY_EDITS, EDIT, STAND_IN, Row, batch, charge_of, encode, encode_edit
+from proxy.stores.rows import APPEND, APPLY_EDITS, EDIT, STAND_IN, Row, batch, charge_of, encode, encode_edit, refer
 from proxy.stores.sampling import belongs, fold, lost_roots
 from proxy.stores.shortcut import Shortcut
 from proxy.stores.writer import Writer
@@ -253,6 +253,7 @@ def _store(connection: sqlite3.Connection, rows: list[Row]) -> None:
     charge(connection, [row.charge for row in rows if row.charge is not None])
     lost = lost_roots(connection, rows)
     kept = [row for row in rows if not belongs(row, lost)] if lost else rows
+    refer(connection, kept)
     stand_ins = [row.payload for row in kept if row.stand_in]
     appended = [row.payload for row in kept if not (row.edit or row.stand_in)]
     edits = [row.payload for row in kept if row.edit]
