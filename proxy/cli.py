@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from proxy.middleware.cassette import Player
     from proxy.recording import Mode
 
-COMMANDS = ("cache", "check", "deployments", "init", "keys", "traces")
-"""The commands with a file of their own in `commands/`, which has one of the same name."""
+COMMANDS = ("cache", "check", "deployments", "init", "keys", "log", "traces")
+"""The commands with a file or a folder of their own in `commands/`, which has one of the same name."""
 
 
 class _Group(click.Group):
@@ -67,8 +67,10 @@ def main() -> None:
     Examples:
       parea-proxy serve                       serve on http://127.0.0.1:4000
       parea-proxy init && parea-proxy check   write a config.yaml, and see what comes of it
-      parea-proxy traces                      the latest calls
-      parea-proxy traces 0190d3f2             one call and everything below it
+      parea-proxy traces                      the latest trees of calls
+      parea-proxy log --since 2h              every call of the last two hours
+      parea-proxy log show 0190d3f2           one call and everything below it
+      parea-proxy log stats --by model        what each model cost, and how fast it was
       parea-proxy cache stats                 what the cache holds
       parea-proxy deployments list --stats    the deployed prompts, and how each version does
       parea-proxy keys list                   what each key may spend, and has

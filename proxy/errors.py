@@ -27,6 +27,8 @@ import traceback
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+from proxy import remains
+
 logger = logging.getLogger("proxy")
 
 
@@ -239,7 +241,9 @@ def shown(error: Exception) -> GatewayError:
     It comes without the frames that it went through: who keeps it while it answers is one of them, and with it they
     would keep each other, and the request's body, until the collector comes by.
     """
+    if not isinstance(error, GatewayError):
+        logger.error("internal error: %s\n%s", type(error).__name__, "".join(traceback.format_tb(error.__traceback__)))
+    remains.clear(error)
     if isinstance(error, GatewayError):
-        return error.with_traceback(None)
-    logger.error("internal error: %s\n%s", type(error).__name__, "".join(traceback.format_tb(error.__traceback__)))
+        return error
     return GatewayError(f"internal error ({type(error).__name__}); the gateway's log says where")

@@ -174,7 +174,7 @@ class LogSettings(Block):
 
 class ServerSettings(Block):
     """Limits in bytes, the depth of JSON, how many clients may be connected and how slow they may be, the Host names
-    answered besides this machine's own, the APIs spoken.
+    answered besides this machine's own, the APIs spoken, whether calls are counted for `/metrics`.
     """
 
     max_body: Bytes = 32 * 2**20
@@ -184,6 +184,7 @@ class ServerSettings(Block):
     receive_timeout: Seconds = 10.0
     send_timeout: Seconds = 60.0
     allowed_hosts: list[Host] = []
+    metrics: bool = True
     dialects: list[Plugin] = ["parea", "openai", "anthropic", "responses", "humanloop", "scale"]
 
 
