@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from hashlib import sha256
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
@@ -88,17 +89,21 @@ def _secrets(target: Target) -> Iterator[str]:
 
 
 def _parts(secret: Any) -> Iterator[str]:
-    """A secret, and if it is a document the texts in it that may be one."""
+    """A secret, and if it is a document, or the path of one, the texts in it that may be one."""
     if isinstance(secret, str):
         yield secret
-        try:
-            secret = json.loads(secret) if secret.lstrip().startswith("{") else None
-        except ValueError:
-            return
+        secret = _document(secret)
     if isinstance(secret, Mapping):
         for name, value in secret.items():
             if isinstance(value, str) and CREDENTIAL.search(name) is not None:
                 yield value
+
+
+def _document(secret: str) -> Json:
+    try:
+        return json.loads(secret if secret.lstrip().startswith("{") else Path(secret).read_text("utf-8"))
+    except (OSError, ValueError):
+        return None
 
 
 def _forms(secret: str) -> Iterator[str]:
