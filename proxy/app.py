@@ -39,19 +39,18 @@ from proxy.middleware.balance import Balance
 from proxy.middleware.cache import cache
 from proxy.middleware.meter import Meter
 from proxy.middleware.names import Names
-from proxy.middleware.omit import omit, omit_fields, restrict
+from proxy.middleware.omit import restrict
 from proxy.middleware.place import place
 from proxy.middleware.render import render
 from proxy.middleware.resolve import resolve
 from proxy.middleware.route import route
-from proxy.middleware.sample import sample
 from proxy.middleware.session import Sessions
 from proxy.middleware.steps import steps
 from proxy.middleware.trace import trace
-from proxy.models import ALL, Json, LogPolicy
+from proxy.models import Json
 from proxy.protocols import CacheStore, Handler, Middleware, Provider, Refuse, Surface, TraceLog, refusal
 from proxy.pulse import Pulse
-from proxy.record import Record
+from proxy.recorder import Writer
 from proxy.routes.metrics import metrics
 from proxy.routes.status import about, health, ready
 from proxy.stores.board import Board
@@ -63,16 +62,14 @@ from proxy.target import Target
 if TYPE_CHECKING:
     from fastapi import APIRouter
 
+    from proxy.stores.spans import Spans
+
 PAREA = "/api/parea/v1"
 OPENAI = "/v1"
 HUMANLOOP = "/v4"
 
-OMIT = {
-    "none": ALL,
-    "inputs": LogPolicy(inputs=False),
-    "outputs": LogPolicy(outputs=False),
-    "all": LogPolicy(inputs=False, outputs=False),
-}
+FLUSH = 5.0
+"""Seconds in which a collector gets the last spans when the gateway ends."""
 
 
 def chain(handler: Handler, *layers: Middleware) -> Handler:
@@ -80,32 +77,6 @@ def chain(handler: Handler, *layers: Middleware) -> Handler:
     for layer in reversed(layers):
         handler = layer(handler)
     return handler
-
-
-class Writer:
-    """Takes what is to be written down to the log, as one configuration says."""
-
-    def __init__(self, config: Config, log: TraceLog, sessions: Sessions) -> None:
-        self.policy = OMIT[config.log.omit]
-        self._sample_rate = config.log.sample_rate
-        self._log = log
-        self._sessions = sessions
-
-    def write(self, record: Record) -> asyncio.Future[bool]:
-        """Take a finished record through the processors to the log."""
-        record.policy = record.policy.narrowed(self.policy)
-        record.sample_rate = min(record.sample_rate, self._sample_rate)
-        if (session := self._sessions.missing(record)) is not None:
-            self._log.append(omit(sample(session))).add_done_callback(partial(self._settle, session.trace_id))
-        return self._log.append(omit(sample(record)))
-
-    def _settle(self, session: str, written: asyncio.Future[bool]) -> None:
-        if written.cancelled() or not written.result():
-            self._sessions.forget(session)
-
-    def update(self, trace_id: str, fields: Mapping[str, Json]) -> asyncio.Future[bool]:
-        """Take an edit of a record to the log, without what may not be written down."""
-        return self._log.update(trace_id, omit_fields(fields, self.policy))
 
 
 class Gateway:
@@ -132,6 +103,7 @@ class Gateway:
         self.tally = Tally(data)
         self._meters: WeakSet[Meter] = WeakSet()
         self._sessions = Sessions()
+        self._spans = _spans(config)
         self._echo: Provider = plugins.load("providers", "echo", "provider")()
         self._lite = plugins.load("providers", "litellm", "provider")(plans=data / "plans.json")
         self.providers: Mapping[str, Provider] = {"echo": self._echo, "": self._lite}
@@ -148,6 +120,8 @@ class Gateway:
                 "rows_dropped": lambda: _queue(self.log)[1],
                 "reload": lambda: self.app.current.number - 1,
                 "reload_refused": lambda: self.app.refused,
+                "span_sent": lambda: self._spans.sent if self._spans else 0,
+                "span_dropped": lambda: self._spans.dropped if self._spans else 0,
             },
             {
                 "busy": lambda: sum(meter.busy for meter in self._meters),
@@ -164,7 +138,7 @@ class Gateway:
             plugins.make("dialects", name, "surface", config.server.max_depth) for name in config.server.dialects
         ]
         refuse = refusal(surfaces)
-        writer = Writer(config, self.log, self._sessions)
+        writer = Writer(config, self.log, self._sessions, self._spans.put if self._spans else None)
         balance = Balance(self.board, config.router, _price)
         table = self._table(surfaces, self._handler(config, writer, balance))
         if config.server.metrics:
@@ -196,7 +170,7 @@ class Gateway:
         return chain(
             route({"echo": self._echo, "": lite}, config.router, names.group, balance),
             self._placed,
-            trace(writer.write, meter),
+            trace(writer.write_call, meter),
             steps(restrict(writer.policy), *enrolled, assign(config), resolve(config, names), render),
             *admitted,
             self._cached,
@@ -264,8 +238,19 @@ class Gateway:
         self.board.close()
         await self.cache.close()
         await self.log.close()
+        if self._spans is not None:
+            await asyncio.to_thread(self._spans.close, FLUSH)
         self._pulse.beat()
         self.tally.close()
+
+
+def _spans(config: Config) -> Spans | None:
+    """What sends spans; its module needs packages that nobody else does."""
+    if config.otel is None:
+        return None
+    from proxy.stores.spans import Spans
+
+    return Spans(config.otel)
 
 
 def _queue(log: TraceLog) -> tuple[int, int]:
