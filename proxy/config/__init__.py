@@ -11,7 +11,7 @@ import importlib.util
 import pkgutil
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -93,6 +93,14 @@ class Config:
     def closed(self) -> bool:
         """Whether a request must bring a key."""
         return self.master_key is not None or bool(self.keys)
+
+    def uncalled(self) -> Config:
+        """This one for where nobody is called: a name whose targets all lack something, such as a key, has them all."""
+        leads = {route.name for route in self.routes if route.reason is None}
+        found = [route if route.name in leads else replace(route, reason=None) for route in self.routes]
+        known = {each.pattern for each in self.wildcards}
+        others = tuple(each for each in wildcards(found) if each.pattern not in known)
+        return replace(self, models={**models(found), **self.models}, wildcards=(*self.wildcards, *others))
 
 
 def load(path: Path | None, environ: Mapping[str, str], texts: Mapping[Path, str] = MappingProxyType({})) -> Config:

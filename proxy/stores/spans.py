@@ -41,6 +41,9 @@ DELAY: Final = 1.0
 TIMEOUT: Final = 10.0
 """Seconds in which a collector has to take a batch, attempts after failures included."""
 
+FLUSH: Final = 5.0
+"""Seconds in which a collector gets the last spans when the gateway ends."""
+
 SAMPLED: Final = TraceFlags(TraceFlags.SAMPLED)
 
 
@@ -89,7 +92,7 @@ class Spans:
             elif len(self._queue) == BATCH:
                 self._changed.notify()
 
-    def close(self, grace: float) -> None:
+    def close(self, grace: float = FLUSH) -> None:
         """Send what waits, within `grace` seconds; what is left then is dropped."""
         with self._changed:
             self._closing = True

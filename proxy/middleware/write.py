@@ -1,6 +1,7 @@
-"""The recorder: what is to be written down goes through it to the log, and what is left of a call to the spans.
+"""The way of a finished record: narrowed to the configured policy, sampled, omitted, and then to the log. Who wants to
+be told of calls besides, such as what sends spans, is told of what is left.
 
-What must stay true: nothing passes that the request, its key or the configuration does not want to be written down.
+What must stay true: nothing reaches the log, nor anybody else, but through here, an edit as little as a row.
 """
 
 from __future__ import annotations
@@ -17,15 +18,16 @@ from proxy.models import ALL, Json, LogPolicy
 from proxy.protocols import TraceLog
 from proxy.record import Record
 
-Tell = Callable[[Record], None]
-"""Takes what may be told of a call; at once, and without raising."""
-
 OMIT = {
     "none": ALL,
     "inputs": LogPolicy(inputs=False),
     "outputs": LogPolicy(outputs=False),
     "all": LogPolicy(inputs=False, outputs=False),
 }
+
+
+Tell = Callable[[Record], None]
+"""Takes what may be told of a call, at once and without raising."""
 
 
 class Writer:
@@ -39,11 +41,11 @@ class Writer:
         self._sessions = sessions
 
     def write_call(self, record: Record) -> asyncio.Future[bool]:
-        """Take the record of a call of a model through the processors to the log, and to whoever is told of calls."""
+        """Take the record of a call of a model through the processors, to the log and to whoever is told of calls."""
         return self._write(record, self._tell)
 
     def write(self, record: Record) -> asyncio.Future[bool]:
-        """Take a record through the processors to the log."""
+        """Take a finished record through the processors to the log."""
         return self._write(record, None)
 
     def _write(self, record: Record, tell: Tell | None) -> asyncio.Future[bool]:
