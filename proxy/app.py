@@ -58,7 +58,7 @@ from proxy.routes.status import about, health, ready
 from proxy.stores.board import Board
 from proxy.stores.keyfile import any_key
 from proxy.stores.tally import Tally
-from proxy.tally import Queue
+from proxy.tally import queue
 from proxy.target import Target
 
 if TYPE_CHECKING:
@@ -105,6 +105,7 @@ class Gateway:
         self.tally = Tally(data)
         self._meters: WeakSet[Meter] = WeakSet()
         self._sessions = Sessions()
+        self._spans = plugins.make("stores", "spans", "Spans", config.otel) if config.otel else None
         self._echo: Provider = plugins.load("providers", "echo", "provider")()
         called = "silent" if self._silent else "litellm"
         self._lite = plugins.load("providers", called, "provider")(plans=data / "plans.json")
@@ -120,13 +121,15 @@ class Gateway:
         self._pulse = Pulse(
             self.tally,
             {
-                "rows_dropped": lambda: _queue(self.log)[1],
+                "rows_dropped": lambda: queue(self.log)[1],
                 "reload": lambda: self.app.current.number - 1,
                 "reload_refused": lambda: self.app.refused,
+                "span_sent": lambda: self._spans.sent if self._spans else 0,
+                "span_dropped": lambda: self._spans.dropped if self._spans else 0,
             },
             {
                 "busy": lambda: sum(meter.busy for meter in self._meters),
-                "rows_waiting": lambda: _queue(self.log)[0],
+                "rows_waiting": lambda: queue(self.log)[0],
                 "problem": lambda: self.app.problem is not None,
             },
         )
@@ -141,7 +144,7 @@ class Gateway:
             plugins.make("dialects", name, "surface", config.server.max_depth) for name in config.server.dialects
         ]
         refuse = refusal(surfaces)
-        writer = Writer(config, self.log, self._sessions)
+        writer = Writer(config, self.log, self._sessions, self._spans.put if self._spans else None)
         balance = Balance(self.board, config.router, _price)
         handler, explainer = self._pipeline(config, writer, surfaces, balance)
         table = self._table(surfaces, handler)
@@ -180,7 +183,7 @@ class Gateway:
         handler = chain(
             route(providers, config.router, names.group, balance),
             self._placed,
-            trace(writer.write, meter),
+            trace(writer.write_call, meter),
             steps(*stepped),
             *admitted,
             self._cached if self._player is None else self._player.under(config),
@@ -258,13 +261,10 @@ class Gateway:
         self.board.close()
         await self.cache.close()
         await self.log.close()
+        if self._spans is not None:
+            await asyncio.to_thread(self._spans.close)
         self._pulse.beat()
         self.tally.close()
-
-
-def _queue(log: TraceLog) -> tuple[int, int]:
-    """Rows that wait and rows that were dropped, as far as the log can tell."""
-    return log.queue() if isinstance(log, Queue) else (0, 0)
 
 
 async def explained(config: Config, body: bytes, *, path: str | None, key: str | None) -> dict[str, Json]:

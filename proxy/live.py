@@ -232,8 +232,8 @@ class Live:
 
 def _kept(read: Config, running: Config) -> tuple[Config, tuple[str, ...]]:
     """`read` with the values that `running` has of what is made once, and the keys that differ."""
-    restarts: list[str] = []
-    blocks: dict[str, Any] = {}
+    restarts = ["otel"] if read.otel != running.otel else []
+    blocks: dict[str, Any] = {"otel": running.otel}
     for block, names in FIXED.items():
         new, old = getattr(read, block), getattr(running, block)
         restarts += [f"{block}.{name}" for name in names if getattr(new, name) != getattr(old, name)]

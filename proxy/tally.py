@@ -71,3 +71,8 @@ class Queue(Protocol):
     """What a `TraceLog` also is that can say how full its queue is: rows that wait, and rows dropped so far."""
 
     def queue(self) -> tuple[int, int]: ...
+
+
+def queue(log: object) -> tuple[int, int]:
+    """Rows that wait, and rows dropped so far, as far as a log can tell."""
+    return log.queue() if isinstance(log, Queue) else (0, 0)

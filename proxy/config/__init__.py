@@ -33,6 +33,7 @@ from proxy.config.route import Route, Source
 from proxy.config.router import GroupSettings, RouterSettings, Wildcard
 from proxy.config.settings import CacheSettings, File, LogSettings, ServerSettings
 from proxy.config.targets import providers, routes
+from proxy.config.telemetry import Otel, otel
 from proxy.config.validation import ConfigWarning, validated, warned
 from proxy.errors import ConfigError, NotFound
 from proxy.target import Target
@@ -86,6 +87,7 @@ class Config:
     wildcards: tuple[Wildcard, ...] = ()
     groups: dict[str, GroupSettings] = field(default_factory=dict)
     keys: dict[bytes, Caller] = field(default_factory=dict, repr=False)
+    otel: Otel | None = None
 
     @property
     def closed(self) -> bool:
@@ -129,6 +131,7 @@ def load(path: Path | None, environ: Mapping[str, str], texts: Mapping[Path, str
     for place, message in problems(file.projects, partial(_undeployed, deployed)):
         document.problem(place, message)
     _check_keys(document, file, found, deployed)
+    told_to = otel(document, file)
     if wrong := [one for one in (document, *folder.documents) if one.problems]:
         raise ConfigError("\n".join(one.error().message for one in wrong))
     warnings += folder.warnings
@@ -160,6 +163,7 @@ def load(path: Path | None, environ: Mapping[str, str], texts: Mapping[Path, str
         wildcards=wildcards(found),
         groups=groups,
         keys=keys.callers(file.keys),
+        otel=told_to,
     )
 
 

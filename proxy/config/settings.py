@@ -188,6 +188,17 @@ class ServerSettings(Block):
     dialects: list[Plugin] = ["parea", "openai", "anthropic", "responses", "humanloop", "scale"]
 
 
+class OtelSettings(Block):
+    """Spans to an OpenTelemetry collector, over OTLP and HTTP: `endpoint` is its base, `headers` go with every request,
+    `content` sends messages and answers, too.
+    """
+
+    endpoint: Url = None
+    headers: Annotated[dict[Name, Secret], Field(repr=False)] = {}
+    service_name: Text = None
+    content: bool = False
+
+
 class File(Block):
     """The whole file."""
 
@@ -207,3 +218,4 @@ class File(Block):
     cache: CacheSettings = CacheSettings()
     log: LogSettings = LogSettings()
     server: ServerSettings = ServerSettings()
+    otel: OtelSettings | None = None

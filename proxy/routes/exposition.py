@@ -38,6 +38,8 @@ UPPER: Final = [*map(floatToGoString, BOUNDS), "+Inf"]
 EVENTS: Final = {
     "rows_dropped": ("log_rows_dropped", "Rows that the trace log could not write."),
     "reload": ("config_reloads", "Configurations that were taken, in each worker."),
+    "span_sent": ("spans_sent", "Spans that the OpenTelemetry collector took."),
+    "span_dropped": ("spans_dropped", "Spans that it did not take, or that waited too long."),
     "reload_refused": ("config_reloads_refused", "Times that the configuration's files could not be used."),
 }
 """Of kind `event`: the counters."""
