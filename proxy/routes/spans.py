@@ -20,6 +20,14 @@ from proxy.routes.strict import StrictRoute
 JSON = "application/json"
 PROTOBUF = "application/x-protobuf"
 
+BODY = {
+    JSON: {
+        "schema": {"type": "object", "properties": {"resourceSpans": {"type": "array", "items": {"type": "object"}}}}
+    },
+    PROTOBUF: {"schema": {"type": "string", "format": "binary"}},
+}
+"""What the document tells of the body: an `ExportTraceServiceRequest`."""
+
 Write = Callable[[Record], asyncio.Future[bool]]
 """Takes a record through the processors to the log."""
 
@@ -28,7 +36,11 @@ def router(write: Write, max_body: int) -> APIRouter:
     """The route, without a prefix."""
     routes = APIRouter(tags=["traces"], route_class=StrictRoute)
 
-    @routes.post("", summary="Log an application's spans: OTLP over HTTP, as JSON or protobuf")
+    @routes.post(
+        "",
+        summary="Log an application's spans: OTLP over HTTP, as JSON or protobuf",
+        openapi_extra={"requestBody": {"content": BODY}},
+    )
     async def spans(request: Request) -> Response:
         kind = request.headers.get("content-type", JSON).partition(";")[0].strip().lower()
         body, packing = await request.body(), request.headers.get("content-encoding", "identity").strip().lower()
