@@ -160,7 +160,7 @@ class Gateway:
             refuse=refuse,
             callers=config.keys,
         )
-        return guard, behind.made
+        return guard if self._player is None else self._player.before(guard), behind.made
 
     def _pipeline(
         self, config: Config, writer: Writer, surfaces: list[Surface], balance: Balance

@@ -13,14 +13,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import anthropic
 import httpx
+import openai
 import pytest
 
 from proxy.middleware.cassette import Player
 from proxy.recording import Mode
 from proxy.stores.cassette import Folder
 from tests.gateway import Local, Process, rows
-from tests.spoken import ANTHROPIC, PAREA, SPOKEN, WEATHER, Body, Spoken, events
+from tests.spoken import ANTHROPIC, LIMIT, PAREA, SPOKEN, WEATHER, Body, Spoken, events
 from tests.upstreams.fleet import Fleet
 from tests.upstreams.scenario import SCENARIOS, Reply, Scenario
 
@@ -119,6 +121,82 @@ def test_what_one_api_recorded_every_api_replays(
     assert (row["provider"], row["model"], row["cache_hit"]) == ("openai", MODEL, 0)
 
 
+@pytest.mark.parametrize("stream", FORMS, ids=["whole", "stream"])
+@pytest.mark.parametrize("spoken", SPOKEN, ids=lambda one: one.name)
+def test_every_route_replays_it(recorded: Path, replaying: Local, spoken: Spoken, stream: bool) -> None:
+    text = SAID.format("openai", False)
+    assert text_of(spoken, ask(replaying, spoken, text, stream=stream), stream=stream) == (recorded / text).read_text()
+
+
+def test_the_original_clients_read_it(recorded: Path, replaying: Local) -> None:
+    for recorder in DIALECTS:
+        text = SAID.format(recorder.name, True)
+        told, asked = (recorded / text).read_text(), {"role": "user", "content": text}
+        common: Body = {"model": f"openai/{MODEL}", "max_tokens": LIMIT, "messages": [asked]}
+        with openai.OpenAI(base_url=f"{replaying.url}/v1", api_key="anything") as client:
+            assert client.chat.completions.create(**common).choices[0].message.content == told
+            chunks = list(client.chat.completions.create(**common, stream=True))
+            assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == told
+            with pytest.raises(openai.InternalServerError, match="has no recording of this request") as missed:
+                client.chat.completions.create(**{**common, "max_tokens": 1})
+            assert missed.value.status_code == 504
+            assert "-params.max_tokens: 50\n+params.max_tokens: 1" in missed.value.message.replace("\\n", "\n")
+        with anthropic.Anthropic(base_url=replaying.url, api_key="anything") as other:
+            block = other.messages.create(**common).content[0]
+            assert block.type == "text"
+            assert block.text == told
+            with other.messages.stream(**common) as stream:
+                assert stream.get_final_text() == told
+
+
+PROGRAM = """
+from parea import Parea
+from parea.schemas import Completion, LLMInputs, Message
+
+asked = LLMInputs(model="default", messages=[Message(content="Hello from Parea")])
+answer = Parea(api_key="anything").completion(Completion(llm_configuration=asked))
+print(answer.content, answer.status)
+"""
+
+
+def test_parea_s_client_records_and_reads_it(tmp_path: Path) -> None:
+    echo = {"model_list": [{"model_name": "default", "litellm_params": {"model": "echo/echo"}}]}
+    modes: list[tuple[Mode, Body]] = [("record", echo), ("replay", GONE | {"model_list": echo["model_list"]})]
+    for mode, config in modes:
+        with local(tmp_path, mode, config) as gateway:
+            environ = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "PAREA_BASE_URL": gateway.parea}
+            command = [sys.executable, "-W", "ignore", "-c", PROGRAM]
+            done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=50)
+            assert done.stdout.splitlines()[-1:] == ["You said: Hello from Parea success"], done.stderr
+            (row,) = rows(gateway.data)
+            assert row["notes"]["cassette"] == f"{mode}ed"
+
+
+def test_a_name_is_replayed_where_its_keys_are_missing(tmp_path: Path) -> None:
+    body = {"model": "fast", "max_tokens": 9, "messages": [{"role": "user", "content": "Hello"}]}
+    modes: list[tuple[Mode, str]] = [("record", "echo/echo"), ("replay", "groq/llama")]
+    for mode, model in modes:
+        config = {"model_list": [{"model_name": "fast", "litellm_params": {"model": model}}]}
+        with local(tmp_path, mode, config) as gateway:
+            answer = httpx.post(gateway.url + CHAT.path, json=body, timeout=20)
+            assert text_of(CHAT, answer, stream=False) == "You said: Hello"
+            assert answer.json()["model"] == "echo"
+    with local(tmp_path, "replay", config) as gateway:
+        answer = httpx.post(gateway.url + ANTHROPIC.path, json={**body, "stream": True}, timeout=20)
+    assert dict(events(answer.text))["message_start"]["message"]["model"] == "echo"
+
+
+def test_embeddings_are_replayed(tmp_path: Path) -> None:
+    body = {"model": "echo/echo", "input": ["one", "two"]}
+    answers = []
+    modes: list[Mode] = ["record", "replay"]
+    for mode in modes:
+        with local(tmp_path, mode, GONE) as gateway:
+            answers.append(httpx.post(f"{gateway.url}/v1/embeddings", json=body, timeout=20).json())
+    assert len(answers[0]["data"]) == 2
+    assert answers[0]["data"] == answers[1]["data"]
+
+
 def test_a_stream_comes_chunk_by_chunk(replaying: Local) -> None:
     answer = ask(replaying, CHAT, SAID.format("openai", True), stream=True)
     told = [data["choices"][0]["delta"].get("content") for _, data in events(answer.text) if data and data["choices"]]
@@ -207,6 +285,21 @@ def test_no_key_is_in_a_cassette(fleet: Fleet, tmp_path: Path) -> None:
         pieces = [chunk.get("text", "") for chunk in json.loads(text)["answer"].get("chunks", [])]
         for secret in secrets[:1] if "brought" in text else secrets:
             assert secret not in text + "".join(pieces)
+
+
+@pytest.mark.parametrize("header", ["authorization", "x-api-key"])
+def test_the_key_that_a_client_sends_for_nothing_is_not_there_either(tmp_path: Path, header: str) -> None:
+    key = "sk-sent-for-nothing-0123456789"
+    body = {"model": "echo/echo", "messages": [{"role": "user", "content": f"my key is {key}"}], "stream": True}
+    modes: list[Mode] = ["record", "replay"]
+    for mode in modes:
+        with local(tmp_path, mode, GONE) as gateway:
+            headers = {header: f"Bearer {key}" if header == "authorization" else key}
+            answer = httpx.post(gateway.url + CHAT.path, json=body, headers=headers, timeout=20)
+            hidden = key if mode == "record" else "(withheld)"
+            assert text_of(CHAT, answer, stream=True) == f"You said: my key is {hidden}"
+    (file,) = (tmp_path / "cassette").iterdir()
+    assert key not in file.read_text()
 
 
 # several processes

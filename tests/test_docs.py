@@ -1,11 +1,12 @@
-"""The documents say what the program does. `python -m tests.test_docs` writes the schema in docs/traces.md and the last
-table of docs/routing.md anew.
+"""The documents say what the program does. `python -m tests.test_docs` writes docs/schema.md and the last table of
+docs/routing.md anew.
 """
 
 from __future__ import annotations
 
 import re
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -16,25 +17,89 @@ from proxy.config.foreign import BLOCKS, IGNORED, known
 from proxy.config.missing import TOPICS, topic_of
 from proxy.config.routing import STRATEGIES
 from proxy.stores.migrations import migrate
+from proxy.stores.views import SPEND_DAILY
 from proxy.vendors import infer
 
 DOCS = Path(__file__).parents[1] / "docs"
-SCHEMA = re.compile(r"(?<=<!-- schema -->\n).*(?=<!-- end of schema -->)", re.DOTALL)
 TOPIC_ROWS = re.compile(r"(?<=<!-- topics -->\n).*(?=<!-- end of topics -->)", re.DOTALL)
 QUERIES = re.compile(r"```sql\n(.*?)```", re.DOTALL)
 
 
-def schema() -> str:
-    """The DDL of a new trace log, as `.schema` shows it."""
-    connection = sqlite3.connect(":memory:", isolation_level=None)
-    migrate(connection)
-    found = connection.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY rowid").fetchall()
-    connection.close()
-    return "```sql\n" + "\n\n".join(f"{sql};" for (sql,) in found) + "\n```\n"
+HEAD = """# The schema of the trace log
+
+<!-- made by `python -m tests.test_docs` from the migrations, and checked: do not edit -->
+
+`traces.db` is plain SQLite: `sqlite3`, Datasette, pandas and whatever else reads it may do so while the gateway runs
+([traces.md](traces.md)). Ask the views: they stay when tables change, and columns are only added to them. A file that a
+newer version wrote is refused, one that an older version wrote is brought up to date when it is opened.
+
+- One call is a row of `requests`, one tree of calls a row of `trees`. The table under both is called `traces` since the
+  first version, and goes on being one row a call.
+- `traces.configuration` has the messages of short conversations only; `requests.configuration` and `messages` have
+  them all.
+- `DELETE FROM traces` removes rows with all that only they referred to.
+"""
+
+WITHOUT_COMMENT = {
+    "experiment_uuid": "the experiment in which it was called",
+    "provider": "that answered",
+    "model": "that answered",
+    "input_tokens": "as the provider counted",
+    "output_tokens": "as the provider counted",
+    "total_tokens": "both",
+    "id": "",
+}
+"""Columns of the first steps, which are never edited."""
+
+MIGRATIONS = {"": "the steps that this file has taken", "name": "of the step", "applied_at": "when, UTC"}
+
+
+def schema_page() -> str:
+    """docs/schema.md: every view and table of a new trace log, with what its comments say."""
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        migrate(connection)
+        found = connection.execute(
+            "SELECT type, name, sql FROM sqlite_master WHERE type IN ('view', 'table') ORDER BY type = 'table', rowid"
+        ).fetchall()
+        parts = [HEAD]
+        for kind in ("view", "table"):
+            parts.append(f"## {kind.capitalize()}s\n")
+            parts.extend(_described(connection, name, sql) for type_, name, sql in found if type_ == kind)
+    return "\n".join(parts)
+
+
+def _described(connection: sqlite3.Connection, name: str, sql: str) -> str:
+    columns = [column for _, column, *_ in connection.execute(f"PRAGMA table_info({name})")]
+    rows = [f"| `{column}` | {_comment(name, column, sql)} |" for column in columns]
+    first = re.match(r"CREATE (?:VIEW|TABLE) \w+ (?:AS |\( )-- (.*)", sql)
+    about = first[1] if first else WHAT.get(name) or MIGRATIONS[""]
+    return "\n".join([f"### {name}", "", f"{about[0].upper()}{about[1:]}.", "", "| column | |", "|---|---|", *rows, ""])
+
+
+WHAT = {
+    "traces": "one row a call: of a model, or of a function that a client logged",
+    "projects": "projects by name",
+    "sampled_out": "traces that lost the draw of the sample rate: counters only",
+    "totals": "over kept and sampled-out traces together",
+}
+
+
+def _comment(table: str, column: str, sql: str) -> str:
+    if table == "migrations":
+        return MIGRATIONS[column]
+    in_view = rf"(?:\bAS |\bt\.){column},? -- (.*)"
+    in_table = rf"^\s+{column} (?:TEXT|INTEGER|REAL|BLOB)[^\n]*? -- (.*)"
+    added = rf", {column} (?:TEXT|INTEGER|REAL) /\* (.*?) \*/"
+    for pattern in (in_view, in_table, added):
+        if said := re.search(pattern, sql, re.MULTILINE):
+            return said[1].replace("|", "\\|")
+    if table == "totals":
+        return "kept or not" if column == "calls" else _comment("spend_daily", column, SPEND_DAILY)
+    return WITHOUT_COMMENT[column]
 
 
 def test_the_schema_is_the_one_that_is_made() -> None:
-    assert SCHEMA.findall((DOCS / "traces.md").read_text()) == [schema()]
+    assert (DOCS / "schema.md").read_text() == schema_page()
 
 
 def test_the_queries_run() -> None:
@@ -45,7 +110,7 @@ def test_the_queries_run() -> None:
     for statement in statements:
         connection.execute(statement)
     connection.close()
-    assert len(statements) == 4
+    assert len(statements) == 6
 
 
 def test_the_commands_of_deployments_do_what_the_page_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -125,7 +190,6 @@ def test_the_table_of_strategies_has_them_all() -> None:
 
 
 if __name__ == "__main__":
-    page = DOCS / "traces.md"
-    page.write_text(SCHEMA.sub(lambda _: schema(), page.read_text()))
+    (DOCS / "schema.md").write_text(schema_page())
     page = DOCS / "routing.md"
     page.write_text(TOPIC_ROWS.sub(lambda _: topics(), page.read_text()))

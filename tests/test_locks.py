@@ -28,7 +28,7 @@ def test_there_are_four_locks() -> None:
 
 
 def test_every_environment_of_clients_is_locked() -> None:
-    assert [path.stem for path in CLIENTS] == ["humanloop", "node", "openai1", "scale", "tools"]
+    assert [path.stem for path in CLIENTS] == ["datasette", "humanloop", "node", "openai1", "scale", "tools"]
     assert [path.stem for path in sorted(CLIENTS[0].parent.glob("*.in"))] == [path.stem for path in CLIENTS]
 
 

@@ -26,6 +26,9 @@ WORDS, LONGEST = 6, 48
 
 NUMBER = re.compile(r"\.(\d+)$")
 
+NUMBERS = re.compile(r"\[\n\s+(-?\d[\d.eE+-]*(?:,\n\s+-?\d[\d.eE+-]*)*)\n\s+\]")
+"""A list of numbers, such as a vector, each on a line of its own. In no text of JSON's is a line's end."""
+
 
 class Folder:
     """The recordings in `path`, as they are when it is made, and what is kept later. Raises `ConfigError`."""
@@ -82,11 +85,10 @@ class Folder:
 
 def _write(file: Path, document: Json) -> None:
     """Write a file whole: another process may be reading it, or writing one of the same name."""
-    text = json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
     try:
-        told = text.encode()
+        told = _text(document, ensure_ascii=False).encode()
     except UnicodeEncodeError:  # half a surrogate pair has no UTF-8, but an escape
-        told = (json.dumps(document, indent=2, sort_keys=True) + "\n").encode()
+        told = _text(document, ensure_ascii=True).encode()
     handle, temporary = tempfile.mkstemp(prefix=f".{file.stem[:40]}", dir=file.parent)
     try:
         with os.fdopen(handle, "wb") as out:
@@ -95,6 +97,11 @@ def _write(file: Path, document: Json) -> None:
     except BaseException:
         os.unlink(temporary)
         raise
+
+
+def _text(document: Json, *, ensure_ascii: bool) -> str:
+    text = json.dumps(document, indent=2, sort_keys=True, ensure_ascii=ensure_ascii)
+    return NUMBERS.sub(lambda found: "[" + " ".join(found[1].split()) + "]", text) + "\n"
 
 
 def _slug(request: Json) -> str:

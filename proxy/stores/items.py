@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import orjson
 
 from proxy.stores.debts import Debt, charge
-from proxy.stores.rows import APPEND, APPLY_EDITS, EDIT, STAND_IN, Row, batch
+from proxy.stores.rows import APPEND, APPLY_EDITS, EDIT, STAND_IN, Row, batch, refer
 from proxy.stores.sampling import belongs, fold, lost_roots
 
 
@@ -50,6 +50,7 @@ def _store_rows(connection: sqlite3.Connection, rows: list[Row]) -> None:
     charge(connection, [row.charge for row in rows if row.charge is not None])
     lost = lost_roots(connection, rows)
     kept = [row for row in rows if not belongs(row, lost)] if lost else rows
+    refer(connection, kept)
     stand_ins = [row.payload for row in kept if row.stand_in]
     appended = [row.payload for row in kept if not (row.edit or row.stand_in)]
     edits = [row.payload for row in kept if row.edit]

@@ -11,6 +11,7 @@ import sqlite3
 from collections.abc import Callable
 
 from proxy.errors import ConfigError
+from proxy.stores.views import VIEWS
 
 Migration = Callable[[sqlite3.Connection], None]
 
@@ -143,6 +144,74 @@ def m004_keys(connection: sqlite3.Connection) -> None:
     PRIMARY KEY (key, day)
 ) WITHOUT ROWID"""
     )
+
+
+@migration
+def m005_conversations(connection: sqlite3.Connection) -> None:
+    """Long conversations apart from their rows, each message once. Rows of before keep theirs, and are read alike."""
+    connection.execute(
+        """CREATE TABLE bodies ( -- messages, each distinct one once
+    id INTEGER PRIMARY KEY,
+    hash BLOB NOT NULL UNIQUE, -- BLAKE2b, 16 bytes, of the body
+    body TEXT NOT NULL         -- JSON, as it was asked with
+)"""
+    )
+    connection.execute(
+        """CREATE TABLE conversations ( -- one message after another conversation: a tree of all that was said
+    id INTEGER PRIMARY KEY,
+    hash BLOB NOT NULL UNIQUE, -- BLAKE2b, 16 bytes, of the hashes of its messages up to this
+    previous INTEGER,          -- the conversation before the message; null for the first
+    place INTEGER NOT NULL,    -- of the message, from 0
+    body INTEGER NOT NULL      -- the message, see bodies
+)"""
+    )
+    connection.execute("CREATE INDEX conversations_by_previous ON conversations (previous)")
+    connection.execute("CREATE INDEX conversations_by_body ON conversations (body)")
+    connection.execute(
+        "ALTER TABLE traces ADD COLUMN conversation INTEGER"
+        " /* see conversations: where it is set, the messages of `configuration` are there, and null here */"
+    )
+    connection.execute("CREATE INDEX traces_by_conversation ON traces (conversation) WHERE conversation IS NOT NULL")
+    # From the last message up, as long as nothing else goes on from there.
+    orphans = """DELETE FROM conversations WHERE id IN (
+        WITH RECURSIVE orphans(id, previous) AS (
+            SELECT id, previous FROM conversations WHERE id = OLD.conversation
+                AND NOT EXISTS (SELECT 1 FROM traces WHERE conversation = OLD.conversation)
+                AND NOT EXISTS (SELECT 1 FROM conversations AS next WHERE next.previous = OLD.conversation)
+            UNION ALL
+            SELECT above.id, above.previous FROM orphans JOIN conversations AS above ON above.id = orphans.previous
+            WHERE NOT EXISTS (SELECT 1 FROM traces WHERE conversation = above.id)
+                AND NOT EXISTS (SELECT 1 FROM conversations AS next
+                    WHERE next.previous = above.id AND next.id <> orphans.id)
+        ) SELECT id FROM orphans);"""
+    connection.execute(
+        f"""CREATE TRIGGER traces_deleted AFTER DELETE ON traces WHEN OLD.conversation IS NOT NULL BEGIN
+    {orphans}
+END"""
+    )
+    connection.execute(
+        f"""CREATE TRIGGER traces_changed AFTER UPDATE OF conversation ON traces
+WHEN OLD.conversation IS NOT NULL AND OLD.conversation IS NOT NEW.conversation BEGIN
+    {orphans}
+END"""
+    )
+    connection.execute(
+        """CREATE TRIGGER conversations_deleted AFTER DELETE ON conversations BEGIN
+    DELETE FROM bodies WHERE id = OLD.body AND NOT EXISTS (SELECT 1 FROM conversations WHERE body = OLD.body);
+END"""
+    )
+
+
+@migration
+def m006_views(connection: sqlite3.Connection) -> None:
+    """The views, and the indexes by which they and the listings walk; a row that says nothing there costs nothing."""
+    for name, columns, where in (
+        ("traces_by_session", "session_id, start_timestamp", "session_id IS NOT NULL"),
+        ("traces_by_failure", "start_timestamp", "status = 'error'"),
+    ):
+        connection.execute(f"CREATE INDEX {name} ON traces ({columns}) WHERE {where}")
+    for view in VIEWS:
+        connection.execute(view)
 
 
 _COLUMNS_001 = """

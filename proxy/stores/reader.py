@@ -57,7 +57,7 @@ class Reader:
 
     def get(self, trace_id: str) -> Record | None:
         with self._connection() as connection:
-            query = f"SELECT {SELECTED} FROM traces WHERE trace_id = ?"
+            query = f"SELECT {SELECTED} FROM traces AS t WHERE trace_id = ?"
             row = connection.execute(query, (without_nul(trace_id),)).fetchone()
         return decode(row) if row else None
 
@@ -65,7 +65,7 @@ class Reader:
         """The rows below one row, at any depth, oldest first; what has no parent there hangs under its root."""
         with self._connection() as connection:
             rows = connection.execute(
-                f"SELECT {SELECTED} FROM traces WHERE root_trace_id ="
+                f"SELECT {SELECTED} FROM traces AS t WHERE root_trace_id ="
                 " (SELECT root_trace_id FROM traces WHERE trace_id = ?) ORDER BY start_timestamp, rowid",
                 (trace_id,),
             ).fetchall()
@@ -90,7 +90,7 @@ class Reader:
         """The rows of a tree, or of a session, by its id, oldest first."""
         with self._connection() as connection:
             rows = connection.execute(
-                f"SELECT {SELECTED} FROM traces WHERE root_trace_id = :name OR session_id = :name"
+                f"SELECT {SELECTED} FROM traces AS t WHERE root_trace_id = :name OR session_id = :name"
                 " ORDER BY start_timestamp, rowid",
                 {"name": without_nul(name)},
             ).fetchall()

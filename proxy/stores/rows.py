@@ -8,21 +8,29 @@ leaves at its default says nothing, and is null.
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from operator import attrgetter
+from functools import lru_cache
+from operator import attrgetter, itemgetter
 from typing import Any
 
 import orjson
 
 from proxy.models import Json
 from proxy.record import FLAGS, Record
+from proxy.stores.conversations import LONG, Message, keep, messages, split
 
 JSON_COLUMNS = frozenset({"tags", "metadata", "eval_metric_ids", "inputs", "configuration", "scores", "notes", "extra"})
 COLUMNS: tuple[str, ...] = tuple(name for name in Record.__dataclass_fields__ if name not in FLAGS)
-"""The columns of `traces`: `Record`'s own fields, in its order."""
+"""`Record`'s own fields, in its order: the columns of `traces` and `edits`. A trace has its `conversation` besides."""
 
-SELECTED = ", ".join(COLUMNS)
+SELECTED = f"{', '.join(f't.{name}' for name in COLUMNS)}, {messages('t')}"
+"""What `decode` takes, of rows `t` of `traces`."""
+
+_ALL = (*COLUMNS, "conversation")
+_LISTED = ", ".join(COLUMNS)
+_CONFIGURATION = COLUMNS.index("configuration")
 
 _fields = attrgetter(*COLUMNS)
 _JSON_PLACES = tuple(place for place, name in enumerate(COLUMNS) if name in JSON_COLUMNS)
@@ -43,8 +51,9 @@ Charge = tuple[str, str, int, int]
 class Row:
     """A row on its way: its cells, in the order of `COLUMNS`, and what decides where it goes.
 
-    `size` is about how many bytes it has. An `edit` sets single columns of a row that exists, or will. A `stand_in` is
-    stored only where there is no row yet.
+    `said` are the messages that are kept apart, `conversation` where they are: see `refer`. `size` is about how many
+    bytes it has. An `edit` sets single columns of a row that exists, or will. A `stand_in` is stored only where there
+    is no row yet.
     """
 
     trace_id: str
@@ -55,19 +64,30 @@ class Row:
     edit: bool = False
     stand_in: bool = False
     charge: Charge | None = None
+    said: list[Message] | None = None
+    conversation: int | None = None
 
     @property
     def payload(self) -> bytes:
-        """The cells as a JSON array."""
+        """All cells as a JSON array."""
         try:
-            return orjson.dumps(self.cells)
+            return orjson.dumps(self.all_cells)
         except TypeError:
-            return _lenient(self.cells)
+            return _lenient(self.all_cells)
+
+    @property
+    def all_cells(self) -> list[Json]:
+        """Those of `COLUMNS`, then the conversation."""
+        return [*self.cells, self.conversation]
 
 
 def encode(record: Record) -> Row:
     """The row of a record."""
     cells, size = _cells(_fields(record))
+    said = None
+    configuration = cells[_CONFIGURATION]
+    if isinstance(configuration, str) and len(configuration) >= LONG and (apart := split(record.configuration or {})):
+        cells[_CONFIGURATION], said = apart
     return Row(
         record.trace_id,
         record.root_trace_id,
@@ -76,7 +96,15 @@ def encode(record: Record) -> Row:
         counted_only=record.counted_only,
         stand_in=record.stand_in,
         charge=charge_of(record),
+        said=said,
     )
+
+
+def refer(connection: sqlite3.Connection, rows: Iterable[Row]) -> None:
+    """Store the conversations of `rows`, in the transaction that stores these."""
+    for row in rows:
+        if row.said is not None:
+            row.conversation = keep(connection, row.said)
 
 
 def charge_of(record: Record) -> Charge | None:
@@ -98,10 +126,13 @@ def encode_edit(trace_id: str, fields: Mapping[str, Any]) -> Row:
 
 def decode(row: Sequence[Any]) -> Record:
     """The record of a row that was selected as `SELECTED`."""
-    values = dict(zip(COLUMNS, row, strict=True))
+    *cells, said = row
+    values = dict(zip(COLUMNS, cells, strict=True))
     for name in JSON_COLUMNS:
         if values[name] is not None:
             values[name] = json.loads(values[name])
+    if said is not None and values["configuration"] is not None:
+        values["configuration"]["messages"] = json.loads(said)
     values["cache_hit"] = bool(values["cache_hit"])
     defaults = {"tags": [], "scores": [], "notes": {}, "extra": {}, "start_timestamp": "", "sample_rate": 1.0}
     for name, default in defaults.items():
@@ -191,10 +222,13 @@ _RULES: dict[str, Callable[[str, str, str], str]] = {
 """How a column of two rows becomes one; where nothing is said the newer value wins and a null leaves the older."""
 
 
-def _merged(new: str, old: str) -> str:
-    return ", ".join(
-        f"{column} = {_RULES.get(column, _last)(column, new, old)}" for column in COLUMNS if column != "trace_id"
-    )
+def _merged(new: str, old: str, conversation: str | None = None) -> str:
+    merged = [f"{column} = {_RULES.get(column, _last)(column, new, old)}" for column in COLUMNS if column != "trace_id"]
+    if conversation is not None:
+        # A conversation belongs to its configuration.
+        kept = f"CASE WHEN {new}.configuration IS NULL THEN {old}.conversation ELSE {conversation} END"
+        merged.append(f"conversation = {kept}")
+    return ", ".join(merged)
 
 
 # Without the limit SQLite would write a row's JSON out again for each of its columns.
@@ -204,37 +238,48 @@ _EACH = "(SELECT value FROM json_each(?) LIMIT -1)"
 _CELLS = {"cache_hit": "coalesce(value ->> {place}, {default})", "start_timestamp": "nullif(value ->> {place}, '')"}
 
 
-def _upsert(table: str, default: str) -> str:
-    return f"{_insert(table, default)} ON CONFLICT (trace_id) DO UPDATE SET {_merged('excluded', table)}"
-
-
-def _insert(table: str, default: str) -> str:
+def _insert(default: str, table: str, conversation: str = "") -> str:
     cells = ", ".join(
         _CELLS.get(column, "value ->> {place}").format(place=place, default=default)
         for place, column in enumerate(COLUMNS)
     )
-    return f"INSERT INTO {table} ({SELECTED}) SELECT {cells} FROM {_EACH} WHERE true"
+    apart = f", value ->> {len(COLUMNS)}" if conversation else ""
+    return f"INSERT INTO {table} ({_LISTED}{conversation}) SELECT {cells}{apart} FROM {_EACH} WHERE true"
 
 
-def _insert_one() -> str:
+@lru_cache(256)
+def _insert_one(columns: tuple[str, ...]) -> str:
     cells = {"cache_hit": "coalesce(?, 0)", "start_timestamp": "nullif(?, '')"}
-    values = ", ".join(cells.get(column, "?") for column in COLUMNS)
-    return f"INSERT INTO traces ({SELECTED}) VALUES ({values})"
+    values = ", ".join(cells.get(column, "?") for column in columns)
+    return f"INSERT INTO traces ({', '.join(columns)}) VALUES ({values})"
 
 
-APPEND_ONE = f"{_insert_one()} ON CONFLICT (trace_id) DO UPDATE SET {_merged('excluded', 'traces')}"
+def insertion(rows: list[list[Json]]) -> tuple[str, Iterable[Sequence[Json]]]:
+    """A statement that stores rows by all their cells where none is there yet, and the cells that it takes of each.
+
+    Null is what a column is by itself, and what Python takes longest to hand over: what no row says is left out.
+    """
+    unsaid = (None,) * len(rows)
+    said = [place for place, cells in enumerate(zip(*rows, strict=True)) if cells != unsaid]
+    statement = _insert_one(tuple([_ALL[place] for place in said]))
+    return f"{statement} ON CONFLICT (trace_id) DO NOTHING", map(itemgetter(*said), rows)
+
+
+_AGAIN = f"ON CONFLICT (trace_id) DO UPDATE SET {_merged('excluded', 'traces', 'excluded.conversation')}"
+
+APPEND_ONE = f"{_insert_one(_ALL)} {_AGAIN}"
 """One row by its cells; `APPEND` takes many as JSON in one step, for a thread that loses its turn with each."""
 
 CHARGE = (
     "INSERT INTO spend VALUES (?, ?, ?, ?) ON CONFLICT (key, day)"
     " DO UPDATE SET nanodollars = nanodollars + excluded.nanodollars, calls = calls + excluded.calls"
 )
-APPEND = _upsert("traces", "0")
-STAND_IN_ONE = f"{_insert_one()} ON CONFLICT (trace_id) DO NOTHING"
-STAND_IN = f"{_insert('traces', '0')} ON CONFLICT (trace_id) DO NOTHING"
-EDIT = _upsert("edits", "NULL")
+APPEND = f"{_insert('0', 'traces', ', conversation')} {_AGAIN}"
+STAND_IN_ONE = f"{_insert_one(COLUMNS)} ON CONFLICT (trace_id) DO NOTHING"
+STAND_IN = f"{_insert('0', 'traces', ', conversation')} ON CONFLICT (trace_id) DO NOTHING"
+EDIT = f"{_insert('NULL', 'edits')} ON CONFLICT (trace_id) DO UPDATE SET {_merged('excluded', 'edits')}"
 APPLY_EDITS = (
-    f"UPDATE traces SET {_merged('edits', 'traces')} FROM edits WHERE traces.trace_id = edits.trace_id"
+    f"UPDATE traces SET {_merged('edits', 'traces', 'NULL')} FROM edits WHERE traces.trace_id = edits.trace_id"
     " AND edits.trace_id IN (SELECT value FROM json_each(?))"
 )
 """Edits win over the rows they belong to, whichever came first."""

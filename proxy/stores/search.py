@@ -25,6 +25,7 @@ from typing import Any
 from proxy import timestamps
 from proxy.errors import BadRequest
 from proxy.protocols import Filter, TraceQuery
+from proxy.stores.conversations import whole
 
 MAX_PAGE_SIZE = 1000
 LONGEST_PATTERN = 10_000  # characters for `like`; SQLite takes 50,000 bytes, of which each may be four
@@ -75,24 +76,23 @@ class Field:
 _TEXTS = """trace_id root_trace_id parent_trace_id session_id name project_uuid deployment_id deployment_version
     experiment_uuid end_user target provider model output status error key"""
 _NUMBERS = "input_tokens output_tokens total_tokens cost latency time_to_first_token sample_rate feedback_score"
-_OBJECTS = "metadata inputs configuration notes extra"
+_OBJECTS = "metadata inputs notes extra"
 
 FIELDS: dict[str, Field] = {
     **{name: Field("text", f"t.{name}") for name in _TEXTS.split()},
     **{name: Field("number", f"t.{name}") for name in _NUMBERS.split()},
     **{name: Field("object", f"t.{name}") for name in _OBJECTS.split()},
+    "configuration": Field("object", whole("t")),
     "model_params": Field("object", "json_extract(t.configuration, '$.model_params')"),
     "project_name": Field("text", PROJECT),
-    "start_timestamp": Field("time", "t.start_timestamp"),
-    "end_timestamp": Field("time", "t.end_timestamp"),
+    **{name: Field("time", f"t.{name}") for name in ("start_timestamp", "end_timestamp")},
     "cache_hit": Field("flag", "t.cache_hit"),
-    "tags": Field("list", "t.tags"),
-    "eval_metric_ids": Field("list", "t.eval_metric_ids"),
+    **{name: Field("list", f"t.{name}") for name in ("tags", "eval_metric_ids")},
     "scores": Field("scores", "t.scores"),
     "content": Field(
         "content",
         "SELECT t.output AS said UNION ALL SELECT atom FROM json_tree(t.inputs)"
-        " UNION ALL SELECT atom FROM json_tree(t.configuration, '$.messages') WHERE key NOT IN ('role', 'type')"
+        f" UNION ALL SELECT atom FROM json_tree({whole('t')}, '$.messages') WHERE key NOT IN ('role', 'type')"
         " UNION ALL SELECT atom FROM json_tree(t.extra, '$.samples') WHERE key = 'output'",
     ),
 }

@@ -24,7 +24,7 @@ import orjson
 
 from proxy.stores.database import WAL_LIMIT, code
 from proxy.stores.files import Files
-from proxy.stores.rows import APPEND_ONE, APPLY_EDITS, CHARGE, STAND_IN_ONE, Row
+from proxy.stores.rows import APPEND_ONE, APPLY_EDITS, CHARGE, STAND_IN_ONE, Row, insertion, refer
 from proxy.stores.sampling import lost_roots
 
 logger = logging.getLogger(__name__)
@@ -84,7 +84,8 @@ class Shortcut:
         self._worker.shutdown()
         self._disconnect()
 
-    def _transact(self, rows: Sequence[Row]) -> bool:
+    def _transact(self, rows: Sequence[Row], merge: bool = False) -> bool:
+        """Commit `rows`. That none is there yet is likely, costs much less than to merge, and is tried first."""
         connection = self._connection or self._open()
         connection.execute("BEGIN IMMEDIATE")
         try:
@@ -94,7 +95,16 @@ class Shortcut:
                 return False
             if stand_ins := [row.cells for row in rows if row.stand_in]:
                 connection.executemany(STAND_IN_ONE, stand_ins)
-            connection.executemany(APPEND_ONE, [row.cells for row in rows if not row.stand_in])
+            appended = [row for row in rows if not row.stand_in]
+            refer(connection, appended)
+            if merge:
+                connection.executemany(APPEND_ONE, [row.all_cells for row in appended])
+            elif appended:
+                before = connection.total_changes
+                connection.executemany(*insertion([row.all_cells for row in appended]))
+                if connection.total_changes - before < len(appended):
+                    connection.execute("ROLLBACK")
+                    return self._transact(rows, merge=True)
             if edited:
                 connection.execute(APPLY_EDITS, (orjson.dumps([row.trace_id for row in rows]).decode(),))
             if charges := [row.charge for row in rows if row.charge is not None]:

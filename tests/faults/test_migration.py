@@ -84,7 +84,7 @@ print(json.dumps(outcomes))
 """Fork, be killed at statement 1, 2, 3, ... of opening a log, and open it again; until one child came through."""
 
 
-@pytest.mark.parametrize("steps", [0, 1, 2])
+@pytest.mark.parametrize("steps", [0, 1, 2, 4])
 def test_d7_a_migration_is_killed_at_every_statement(tmp_path: Path, steps: int, figure: Figure) -> None:
     done = subprocess.run(
         [sys.executable, "-c", KILLED, str(tmp_path), str(steps)], capture_output=True, text=True, timeout=50

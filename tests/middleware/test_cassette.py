@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from contextlib import aclosing
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -155,17 +156,21 @@ async def test_a_full_disk_costs_the_recording_and_not_the_answer(tmp_path: Path
     assert call.remarks["cassette"] == "lost"
 
 
-async def test_the_pace_is_the_recorded_one_if_it_is_wanted(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("paced", "seconds"), [(True, 0.06), (False, 3600)])
+async def test_the_pace_is_the_recorded_one_if_it_is_wanted(tmp_path: Path, paced: bool, seconds: float) -> None:
     await recorded(tmp_path, Upstream(), stream=True)
     (file,) = files(tmp_path)
     document = json.loads(file.read_text())
-    document["answer"]["chunks"][1]["ms"], document["answer"]["ms"] = 60, 120
+    for number, piece in enumerate(document["answer"]["chunks"]):
+        piece["ms"] = number * seconds * 1e3
+    document["answer"]["ms"] = 3 * seconds * 1e3
     file.write_text(json.dumps(document))
-    for paced in (False, True):
-        call = asking(stream=True)
-        events = Player(Folder(tmp_path, make=False), "replay", paced=paced).under(PLAIN)(Upstream().handler)(call)
-        times = [call.elapsed() async for _ in events]
-        assert (times[1] - times[0] > 0.05, times[3] - times[2] > 0.05) == (paced, paced)
+    call = asking(stream=True)
+    events = Player(Folder(tmp_path, make=False), "replay", paced=paced).under(PLAIN)(Upstream().handler)(call)
+    for number in range(4):
+        await anext(events)
+        assert not paced or call.elapsed() >= number * seconds
+    await events.aclose()
 
 
 # what is in a file
@@ -204,6 +209,19 @@ async def test_what_was_recorded_is_replayed_whatever_is_asked(
     assert first == [*chunks, answer]
     assert again[-1] == answer
     assert not chunks or again == first
+
+
+async def test_a_vector_is_one_line(tmp_path: Path) -> None:
+    answer = replace(make_completion(), embeddings=[[0.5, -1e-07, 3], [1]])
+    await recorded(tmp_path, Upstream(answer), said="[\n 1,\n 2\n]")
+    (file,) = files(tmp_path)
+    assert "[0.5, -1e-07, 3]," in [line.strip() for line in file.read_text().splitlines()]
+    assert await told(player(tmp_path, "replay"), asking("[\n 1,\n 2\n]"), Upstream()) == [answer]
+
+
+async def test_half_a_surrogate_pair_is_kept(tmp_path: Path) -> None:
+    await recorded(tmp_path, Upstream(make_completion("a\ud800")))
+    assert said(await told(player(tmp_path, "replay"), asking(), Upstream())) == "a\ud800"
 
 
 async def test_a_file_can_be_read_by_people(tmp_path: Path) -> None:
@@ -377,6 +395,19 @@ async def test_a_secret_in_pieces_is_taken_out_too(tmp_path: Path) -> None:
 def test_every_key_of_the_configuration_is_known(config: Config) -> None:
     told = blot(config).clean({"a": [f"<{CANARY}>", {CANARY: f"it is {CANARY}."}], "b": 1})
     assert told == {"a": [f"<{HIDDEN}>", {HIDDEN: f"it is {HIDDEN}."}], "b": 1}
+
+
+def test_a_key_in_a_file_that_the_configuration_names_is_known(tmp_path: Path) -> None:
+    (tmp_path / "account.json").write_text(
+        json.dumps({"private_key": f"--\n{CANARY}\n--", "project": "a-project-of-mine"})
+    )
+    settings = {"vertex_credentials": str(tmp_path / "account.json")}
+    hidden = blot(Config(providers={"vertexai": Target("vertexai", "", settings=settings)}))
+    said = f"it is --\n{CANARY}\n-- of a-project-of-mine"
+    assert hidden.clean([said, json.dumps(said)]) == [
+        f"it is {HIDDEN} of a-project-of-mine",
+        f'"it is {HIDDEN} of a-project-of-mine"',
+    ]
 
 
 def test_a_request_s_own_key_is_known() -> None:

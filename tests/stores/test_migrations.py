@@ -22,7 +22,8 @@ def columns(connection: sqlite3.Connection, table: str) -> list[str]:
 def test_the_table_has_the_fields_of_a_record(tmp_path: Path) -> None:
     connection = open_writer(tmp_path / "traces.db")
     ours = [field.name for field in fields(Record) if field.name not in FLAGS]
-    assert columns(connection, "traces") == ours == list(COLUMNS)
+    assert columns(connection, "traces") == [*ours, "conversation"]
+    assert ours == list(COLUMNS)
     assert columns(connection, "edits") == ["edited_at", *ours]
     connection.close()
 
@@ -70,7 +71,7 @@ def test_a_migration_that_is_interrupted_is_taken_again(tmp_path: Path, statemen
     connection.close()
     connection = open_writer(path)
     assert applied(connection) == {name for name, _ in MIGRATIONS}
-    assert columns(connection, "traces") == list(COLUMNS)
+    assert columns(connection, "traces") == [*COLUMNS, "conversation"]
     connection.close()
 
 
