@@ -216,12 +216,13 @@ class Gateway:
 
     def _routers(self, config: Config, writer: Writer, explainer: Explainer) -> Iterator[tuple[str, APIRouter]]:
         """What is served besides completions, and where."""
-        from proxy.routes import admin, anthropic, humanloop, log, models, prompts, scale, traces
+        from proxy.routes import admin, anthropic, humanloop, log, models, prompts, scale, spans, traces
 
         yield PAREA, traces.router(self.log, writer.write, writer.update)
         yield PAREA, prompts.router(config)
         yield "/admin", admin.router(self._reload, partial(_summary, config), explainer.explain)
         yield "/admin", log.router(self.log)
+        yield "/v1/traces", spans.router(writer.write, config.server.max_body)
         if "openai" in config.server.dialects:
             yield OPENAI, models.router(config)
         if "anthropic" in config.server.dialects:

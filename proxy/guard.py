@@ -6,8 +6,9 @@ A page in the browser of the same machine can reach loopback. It cannot set thes
                      a name and a port only: whoever reads something else in it would decide otherwise than the guard
     Origin           this server, or nothing
     Sec-Fetch-Site   same-origin or none
-    Content-Type     JSON for every body: a page may send text/plain and forms anywhere, JSON only after asking;
-                     any where there is no body, which clients say of whatever they do not send
+    Content-Type     JSON for every body: a page may send text/plain and forms anywhere, JSON only after asking,
+                     and so protobuf, which spans may come in; any where there is no body, which clients say of
+                     whatever they do not send
 
 With a key configured, every request must bring one: as `x-api-key`, `x-user-id` or `Authorization: Bearer`, found by
 its digest. The master's may do everything; one of `keys` is told to the application as `scope["caller"]` and gets
@@ -42,6 +43,8 @@ from proxy.protocols import Refuse
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 OPEN = frozenset({"/health", "/ready"})
 JSON = b"application/json"
+PROTOBUF = b"application/x-protobuf"
+SPANS = "/v1/traces"
 MASTERS = ("/admin", "/metrics")
 """Where no key of `keys` gets."""
 
@@ -115,7 +118,8 @@ class Guard:
         length = self._length(scope, headers)
         if scope["method"] in ("POST", "PUT", "PATCH"):
             kind = headers.get(b"content-type", b"")
-            if kind != JSON and kind.partition(b";")[0].strip().lower() != JSON and length != 0:
+            named = kind if kind == JSON else kind.partition(b";")[0].strip().lower()
+            if named != JSON and length != 0 and (named != PROTOBUF or scope["path"] != SPANS):
                 raise UnsupportedMedia("the body must be JSON: send the header content-type: application/json")
         return length
 

@@ -40,6 +40,7 @@ EXAMPLES: Mapping[Operation, Body] = {
     ("POST", "/v1/chat/completions"): CHAT,
     ("POST", "/v1/completions"): TEXT,
     ("POST", "/v1/embeddings"): {"model": "echo", "input": "x"},
+    ("POST", "/v1/traces"): {"resourceSpans": []},
     ("POST", "/v1/messages"): CHAT,
     ("POST", "/v1/messages/count_tokens"): {"model": "echo", "messages": MESSAGES},
     ("POST", "/v1/responses"): {"model": "echo", "input": "x"},
