@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from collections.abc import Iterator
 
@@ -40,3 +41,13 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             f"provider matrix: {sum(cells)} of {len(cells)} cells pass ({len(MODELS)} vendors), "
             f"{whole} of {len(rows)} rows pass for every vendor"
         )
+
+
+@pytest.fixture
+def utc() -> Iterator[None]:
+    """A machine that is in Greenwich: tables tell times of its own zone."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TZ", "UTC")
+        time.tzset()
+        yield
+    time.tzset()
