@@ -24,6 +24,7 @@ from click.testing import CliRunner
 from proxy.app import Gateway
 from proxy.cli import main
 from proxy.config import load
+from proxy.config.document import read
 from proxy.errors import ConfigError
 from proxy.stores.migrations import migrate
 from tests.gateway import Local, Process, rows, written
@@ -471,3 +472,20 @@ def test_a_key_that_the_config_would_refuse_is_not_made(given: str, told: str) -
     done = CliRunner().invoke(main, ["keys", "new", "team-a", *given.split()])
     assert (done.exit_code, done.stdout) == (2, "")
     assert told in done.stderr
+
+
+@pytest.mark.parametrize("name", ["- y", "-y", "a: b", "#a", "yes", "1e5", "é", "a\nb", "\x85y", "\u2028", "x" * 200])
+def test_the_block_of_a_new_key_is_read_back_as_it_was_said(name: str) -> None:
+    done = CliRunner().invoke(main, ["keys", "new", "--project", name, "--models", name, "--", name])
+    assert done.exit_code == 0, done.output
+    printed = done.stdout.split("# For the config:\n")[1]
+    document = read(printed, "config.yaml", {})
+    assert document.problems == []
+    (block,) = document.data["keys"].values()
+    assert ([*document.data["keys"]], block["project"], block["models"]) == ([name], name, [name])
+
+
+def test_a_key_needs_a_name() -> None:
+    done = CliRunner().invoke(main, ["keys", "new", ""])
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "NAME: should not be empty" in done.stderr

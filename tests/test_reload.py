@@ -482,7 +482,7 @@ def test_every_worker_follows_whoever_was_asked(tmp_path: Path) -> None:
         write(tmp_path, config(2))
         assert reload(gateway).status_code == 200
         until(lambda: gateway.output.read_text().count("configuration 2 serves\n") == 2)
-        write(tmp_path, "nonsense: 1")
+        write(tmp_path, "log: {nonsense: 1}")
         assert reload(gateway).status_code == 422
         until(lambda: gateway.output.read_text().count("unknown key") == 2)
         assert {answered(gateway.url) for _ in range(20)} == {2}
