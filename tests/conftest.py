@@ -7,8 +7,13 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from tests.upstreams.fleet import MODELS, Fleet
+
+# How long an example takes is the machine's: speed is measured, and never asserted.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")
