@@ -218,7 +218,7 @@ class Gateway:
         """What is served besides completions, and where."""
         from proxy.routes import admin, anthropic, humanloop, log, models, prompts, scale, traces
 
-        yield PAREA, traces.router(self.log, writer.write, writer.update)
+        yield PAREA, traces.router(config, self.log, writer.write, writer.update)
         yield PAREA, prompts.router(config)
         yield "/admin", admin.router(self._reload, partial(_summary, config), explainer.explain)
         yield "/admin", log.router(self.log)

@@ -43,6 +43,7 @@ KEYS: dict[str, Any] = {
     "kept": {"models": ["deployment/d-kept:production", "deployment/d-kept@v2"]},
     "spoken": {"dialects": ["anthropic", "parea"]},
     "silent": {"omit": "all", "dialects": ["openai"], "project": "quiet"},
+    "silent-parea": {"omit": "all"},
     "inputs": {"omit": "inputs", "sample_rate": 0},
     "log": {"log": True, "models": ["echo"]},
     "old": {"expires": "2020-02-29"},
@@ -292,7 +293,8 @@ LOG = [
     ("POST", "/api/parea/v1/get_trace_logs"),
     ("POST", "/api/parea/v1/api/parea/v1/get_trace_logs"),
     ("GET", "/api/parea/v1/trace_log/x"),
-    ("POST", "/api/parea/v1/trace_log"),
+    ("GET", "/api/parea/v1/trace_log"),
+    ("PUT", "/api/parea/v1/trace_log/langchain"),
     ("POST", "/api/parea/v1/deployed-prompt"),
     ("GET", "/v4/logs"),
     ("GET", "/v4/projects"),
@@ -310,6 +312,86 @@ def test_the_log_is_closed_to_keys(gateway: Local, method: str, path: str) -> No
 
     assert status("open") == 403
     assert status("log") == status("the-master-key") != 403
+
+
+def sent(gateway: Local, key: str, path: str, body: Any, method: str = "POST") -> httpx.Response:
+    return httpx.request(method, gateway.url + path, headers={"x-api-key": key}, json=body)
+
+
+PAREA_LOG = "/api/parea/v1/trace_log"
+
+
+def test_a_key_resolves_its_own_project(gateway: Local) -> None:
+    def asked(key: str, name: str) -> str:
+        answer = sent(gateway, key, "/api/parea/v1/project", {"name": name})
+        assert answer.status_code == 200, answer.text
+        found: str = answer.json()["name"]
+        return found
+
+    assert [asked("named", "other"), asked("open", "mine")] == ["support", "mine"]
+    assert sent(gateway, "silent", "/api/parea/v1/project", {"name": "x"}).status_code == 403
+
+
+def test_a_key_logs_its_own_rows_to_its_own_project(gateway: Local) -> None:
+    theirs = {"trace_id": "k-1", "trace_name": "one", "project_name": "other", "project_uuid": "x"}
+    assert sent(gateway, "named", PAREA_LOG, theirs).json() == {"trace_id": "k-1", "logged": True}
+    edit = {"trace_id": "k-1", "field_name_to_value_map": {"output": "done", "project_name": "other"}}
+    assert sent(gateway, "named", PAREA_LOG, edit, "PUT").json()["logged"] is True
+    assert sent(gateway, "named", "/api/parea/v1/feedback", {"trace_id": "k-1", "score": 1}).status_code == 200
+    row = gateway.row("k-1")
+    told = [row[name] for name in ("key", "project_name", "name", "output", "feedback_score")]
+    assert told == ["named", "support", "one", "done", 1.0]
+    assert row["project_uuid"] != "x"
+    assert sent(gateway, "named", f"{PAREA_LOG}/k-1", None, "GET").status_code == 403
+
+
+@pytest.mark.parametrize("owner", ["the-master-key", "open"])
+def test_a_key_changes_no_row_of_anybody_else(gateway: Local, owner: str) -> None:
+    own, reference = f"of-{owner}", f"ref-{owner}"
+    called = ask(gateway, owner, messages=[{"role": "user", "content": "mine"}]).headers["x-trace-id"]
+    assert sent(gateway, owner, PAREA_LOG, {"trace_id": own, "output": "kept"}).status_code == 200
+    logged = {"project": "p", "reference_id": reference, "output": "kept"}
+    humanloop = sent(gateway, owner, "/v4/logs", logged).json()["id"]
+    before = [gateway.row(one) for one in (called, own, humanloop)]
+    fields = {"output": "changed", "trace_name": "changed"}
+    run = {"id": "r", "name": "chain", "run_type": "chain", "child_runs": [{"id": own, "name": "changed"}]}
+    statuses = [
+        [
+            sent(gateway, "named", PAREA_LOG, {"trace_id": one, **fields}).status_code,
+            sent(gateway, "named", PAREA_LOG, {"trace_id": one, "field_name_to_value_map": fields}, "PUT").status_code,
+            sent(gateway, "named", "/api/parea/v1/feedback", {"trace_id": one, "score": 0}).status_code,
+        ]
+        for one in (called, own, humanloop)
+    ]
+    assert statuses == [[403, 404, 404]] * 3
+    assert sent(gateway, "named", f"{PAREA_LOG}/langchain", run).status_code == 403
+    assert sent(gateway, "named", "/v4/logs", [{"project": "p"}, {**logged, "output": "changed"}]).status_code == 403
+    assert [gateway.row(one) for one in (called, own, humanloop)] == before
+
+
+def test_what_is_not_there_cannot_be_edited_in_advance(gateway: Local) -> None:
+    edit = {"trace_id": "to-come", "field_name_to_value_map": {"output": "changed"}}
+    assert sent(gateway, "named", PAREA_LOG, edit, "PUT").status_code == 404
+    assert sent(gateway, "the-master-key", PAREA_LOG, {"trace_id": "to-come"}).status_code == 200
+    assert gateway.row("to-come")["output"] is None
+
+
+def test_a_humanloop_log_is_of_the_keys_project(gateway: Local) -> None:
+    answer = sent(gateway, "named", "/v4/logs", {"project": "other", "output": "x"})
+    assert answer.status_code == 200, answer.text
+    row = gateway.row(answer.json()["id"])
+    assert (row["key"], row["project_name"], row["project_uuid"]) == ("named", "support", answer.json()["project_id"])
+
+
+def test_what_a_key_omits_is_omitted_of_what_it_logs(gateway: Local) -> None:
+    body = {"trace_id": "quiet-1", "inputs": {"a": "a-secret-word"}, "output": "an-answer", "log_sample_rate": 1}
+    assert sent(gateway, "silent-parea", PAREA_LOG, body).status_code == 200
+    edit = {"trace_id": "quiet-1", "field_name_to_value_map": {"output": "a-secret-word", "target": "t"}}
+    assert sent(gateway, "silent-parea", PAREA_LOG, edit, "PUT").status_code == 200
+    row = gateway.row("quiet-1")
+    assert (row["target"], row["output"], "a-secret-word" in json.dumps(row)) == ("t", None, False)
+    assert sent(gateway, "inputs", PAREA_LOG, {"trace_id": "unkept"}).status_code == 200
+    assert rows(gateway.data, "trace_id = 'unkept'") == []
 
 
 def test_admin_is_the_masters(gateway: Local) -> None:
