@@ -132,8 +132,7 @@ class Guard:
         caller = next(filter(None, map(self.callers.get, digests)), None)
         if caller is None:
             raise Unauthorized("give this gateway's key as x-api-key, x-user-id or Authorization: Bearer")
-        if caller.expired(time.time()):
-            raise Unauthorized(f"the key {caller.name!r} has expired: its owner here can make another")
+        check_expiry(caller)
         if scope["path"].startswith(MASTERS):
             raise Forbidden("only general_settings.master_key opens this")
         scope["caller"] = caller
@@ -191,7 +190,7 @@ LOGGED = {
     ("PUT", "/api/parea/v1/trace_log"): "parea",
     ("POST", "/v4/logs"): "humanloop",
 }
-"""Where a key that may use the API may log what it did itself, which these routes see to; they tell nothing of others."""
+"""Where a key that may use the API may log what it did itself, which these routes see to."""
 
 
 def fenced(app: App, refuse: Refuse) -> App:
@@ -232,6 +231,12 @@ def _check_once(names: list[bytes]) -> None:
     for name in ONCE:
         if names.count(name) > 1:
             raise BadRequest(f"more than one header {name.decode()}")
+
+
+def check_expiry(caller: Caller) -> None:
+    """Raises `Unauthorized` where a key does not last any more."""
+    if caller.expired(time.time()):
+        raise Unauthorized(f"the key {caller.name!r} has expired: its owner here can make another")
 
 
 def check_key(host: str, closed: bool) -> None:

@@ -26,7 +26,7 @@ from proxy.caller import DAY, NANO, Budget, Caller, nanodollars
 from proxy.config import Config
 from proxy.config.prices import price
 from proxy.errors import Forbidden, NotReady, OverBudget, UpstreamError
-from proxy.middleware.admit import admit
+from proxy.middleware.admit import Admission, admit
 from proxy.middleware.names import Names
 from proxy.middleware.sample import sample
 from proxy.middleware.trace import trace
@@ -50,7 +50,7 @@ class Gateway:
         self.handler: Handler = chain(
             self._upstream,
             trace(lambda record: self.log.append(sample(record))),
-            admit(config, Names(config), self.log, self.board, now=now),
+            admit(Admission(config, Names(config), self.log, self.board, now=now)),
         )
         self.gates: dict[str, asyncio.Future[float | None | Exception]] = {}
 
@@ -307,7 +307,7 @@ async def test_an_answer_that_turns_out_to_have_no_price_is_the_last(tmp_path: P
     async def unpriced(call: Call) -> AsyncGenerator[Event, None]:
         yield Completion([Choice(text="x")], Usage(1, 1), "mine", "openai", cost=None)
 
-    handler = admit(config(poor), Names(config(poor)), gateway.log, gateway.board)(unpriced)
+    handler = admit(Admission(config(poor), Names(config(poor)), gateway.log, gateway.board))(unpriced)
     events = handler(make(poor, "first", time.time()))
     assert isinstance(await anext(events), Completion)
     await events.aclose()

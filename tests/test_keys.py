@@ -38,6 +38,8 @@ KEYS: dict[str, Any] = {
     "once": {"rpm": 1},
     "poor": {"budget": {"amount": 0.05, "window": "month"}},
     "spent": {"budget": {"amount": 0.01, "window": "total"}},
+    "explained-rpm": {"rpm": 1},
+    "explained-budget": {"budget": {"amount": 0.05, "window": "total"}},
     "tokens": {"tpm": 11},
     "named": {"models": ["gpt-4o-mini", "deployment/d-own", "fast"], "project": "support"},
     "kept": {"models": ["deployment/d-kept:production", "deployment/d-kept@v2"]},
@@ -269,6 +271,38 @@ def test_a_budget_buys_nothing_of_which_the_price_is_not_known(gateway: Local, f
     assert "costs is not known: set input_cost_per_token and output_cost_per_token" in refused.text
     assert fleet["openai"].requests == []
     assert ask(gateway, "open", "free").status_code == 200
+
+
+def explained(gateway: Local, key: str, body: Any, **query: str) -> Any:
+    where, master = f"{gateway.url}/admin/explain", {"x-api-key": "the-master-key"}
+    return httpx.post(where, params={"key": key, **query}, json=body, headers=master, timeout=20).json()["refused"]
+
+
+CALL = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "explain"}], "seed": 11}
+
+
+@pytest.mark.parametrize(
+    ("key", "model", "status"),
+    [
+        ("explained-rpm", "echo", 429),
+        ("explained-budget", "gpt-4o-mini", 429),
+        ("explained-budget", "free", 403),
+        ("named", "echo", 403),
+        ("old", "echo", 401),
+        ("spoken", "echo", 403),
+    ],
+)
+def test_what_would_be_refused_is_explained_so(gateway: Local, key: str, model: str, status: int) -> None:
+    body = {**CALL, "model": model}
+    if status == 429:
+        # explaining takes nothing: the one call that is left stays
+        assert [explained(gateway, key, body) for _ in range(3)] == [None] * 3
+        assert ask(gateway, key, model).status_code == 200
+    told, refused = explained(gateway, key, body), ask(gateway, key, **body)
+    assert told["status"] == refused.status_code == status
+    # how long to wait is another thing a moment later
+    words = [re.sub(r"[\d.]+ s$", "", text) for text in (told["message"], refused.json()["error"]["message"])]
+    assert words[0] == words[1]
 
 
 def test_lists_of_models_show_a_key_its_own(gateway: Local) -> None:
