@@ -278,7 +278,7 @@ def explained(gateway: Local, key: str, body: Any, **query: str) -> Any:
     return httpx.post(where, params={"key": key, **query}, json=body, headers=master, timeout=20).json()["refused"]
 
 
-CALL = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "explain"}], "seed": 11}
+CALL: dict[str, Any] = {"messages": [{"role": "user", "content": "explain"}], "seed": 11}
 
 
 @pytest.mark.parametrize(

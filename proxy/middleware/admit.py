@@ -27,7 +27,7 @@ from proxy.config.prices import UNPRICED, price, priced
 from proxy.config.project import DEFAULT, ids_of
 from proxy.config.router import RouterSettings
 from proxy.errors import ConfigError, Forbidden
-from proxy.estimate import expected
+from proxy.estimate import expected, longest
 from proxy.middleware.allowance import Allowance
 from proxy.middleware.names import Names
 from proxy.middleware.resolve import DEPLOYMENT
@@ -119,7 +119,8 @@ class Admission:
             del self._unpriced[next(iter(self._unpriced))]
 
     def _allowance(self, call: Call, caller: Caller) -> Allowance:
-        return Allowance(caller, self._board, self._ledger, _prompt(call), self._now)
+        tokens = _prompt(call) + longest(call.request)
+        return Allowance(caller, self._board, self._ledger, tokens, self._now)
 
     def _allowed(self, call: Call, caller: Caller) -> None:
         request, config = call.request, self._config

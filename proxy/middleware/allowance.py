@@ -24,19 +24,21 @@ RESET = b"65s"
 
 
 class Allowance:
-    """One call's part in what its key may use. `prompt` is its tokens as far as they are known.
+    """One call's part in what its key may use. `tokens` are those of its prompt and the most that its answer may have,
+    as far as that is known; they are set aside until it is known what it took.
 
     `headers` tell what is left, by OpenAI's names where it has some; they are filled in as the call goes on.
     """
 
     def __init__(
-        self, caller: Caller, board: Board, ledger: Ledger | None, prompt: int, now: Callable[[], float]
+        self, caller: Caller, board: Board, ledger: Ledger | None, tokens: int, now: Callable[[], float]
     ) -> None:
         self.headers: Headers = []
         self._caller = caller
         self._board = board
         self._ledger = ledger
-        self._counted = prompt
+        # A call that may take more than a minute's tokens is let through alone.
+        self._counted = tokens if caller.tpm is None else min(tokens, caller.tpm)
         self._now = now
         self._id = f"key/{caller.name}"
         self._spent = 0

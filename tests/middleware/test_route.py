@@ -92,7 +92,7 @@ class Rests(Balance):
         target: Target,
         ended: str,
         *,
-        tokens: int = 0,
+        tokens: int | None = None,
         retry_after: float | None = None,
         estimate: int = 0,
         begun: float | None = None,
