@@ -98,7 +98,7 @@ class Rests(Balance):
         begun: float | None = None,
     ) -> None:
         self.said.append((target.model, ended))
-        self.tokens += tokens
+        self.tokens += tokens or 0
 
 
 def failure(code: str, retry_after: float | None = None) -> UpstreamError:
