@@ -301,6 +301,18 @@ async def test_what_is_owed_is_paid_when_the_gateway_ends(tmp_path: Path, poor: 
     assert counted(tmp_path, "SELECT key, nanodollars FROM spend") == {"poor": NANO // 4}
 
 
+async def test_all_that_is_owed_of_one_day_is_paid(tmp_path: Path, poor: Caller) -> None:
+    gateway = Gateway(tmp_path, config(poor))
+    # all of them are let through before the first of them fails to be counted
+    running = [await begun(gateway, poor, name) for name in ("one", "two", "three")]
+    with locked(tmp_path):
+        for each in running:
+            await ended(each, 0.25)
+    await gateway.close()
+    assert counted(tmp_path, "SELECT key, nanodollars FROM spend") == {"poor": 3 * NANO // 4}
+    assert counted(tmp_path, "SELECT key, calls FROM spend") == {"poor": 3}
+
+
 async def test_an_answer_that_turns_out_to_have_no_price_is_the_last(tmp_path: Path, poor: Caller) -> None:
     gateway = Gateway(tmp_path, config(poor))
 

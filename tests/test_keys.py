@@ -192,6 +192,19 @@ def test_a_key_calls_its_models_only(gateway: Local, body: dict[str, Any], statu
         assert "it may call gpt-4o-mini, deployment/d-own, fast" in refused.json()["error"]["message"]
 
 
+@pytest.mark.parametrize(
+    "model", ["zzz", "deployment/zzz", "deployment/d-kept:zzz", "deployment/d-kept@v9", "vertex_ai/x"]
+)
+def test_a_key_is_not_told_what_it_may_not_call(gateway: Local, model: str) -> None:
+    refused = ask(gateway, "named", model)
+    assert refused.status_code in (403, 404), refused.text
+    assert not any(word in refused.text for word in ("echo", "free", "d-other", "staging", "v1", "v2"))
+    if refused.status_code == 404:
+        assert ("d-own" if model.startswith("deployment/") else "gpt-4o-mini") in refused.text
+    if model == "zzz":
+        assert "echo, free, gpt-4o-mini" in ask(gateway, "open", model).text
+
+
 SAID: dict[str, Any] = {"messages": [{"role": "user", "content": "x"}]}
 
 
