@@ -303,11 +303,16 @@ async def test_what_is_owed_is_paid_when_the_gateway_ends(tmp_path: Path, poor: 
 
 async def test_all_that_is_owed_of_one_day_is_paid(tmp_path: Path, poor: Caller) -> None:
     gateway = Gateway(tmp_path, config(poor))
-    # all of them are let through before the first of them fails to be counted
-    running = [await begun(gateway, poor, name) for name in ("one", "two", "three")]
+    calls = [make(poor, name, time.time()) for name in ("one", "two", "three")]
+    running = [gateway.handler(call) for call in calls]
+    for events in running:
+        await anext(events)
     with locked(tmp_path):
-        for each in running:
-            await ended(each, 0.25)
+        for call, events in zip(calls, running, strict=True):
+            gateway.gates[call.request.trace.trace_id].set_result(0.25)
+            await anext(events)
+            await events.aclose()
+            assert call.logged is False
     await gateway.close()
     assert counted(tmp_path, "SELECT key, nanodollars FROM spend") == {"poor": 3 * NANO // 4}
     assert counted(tmp_path, "SELECT key, calls FROM spend") == {"poor": 3}
