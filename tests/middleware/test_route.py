@@ -93,13 +93,13 @@ class Rests(Balance):
         target: Target,
         ended: str,
         *,
-        tokens: int = 0,
+        tokens: int | None = None,
         retry_after: float | None = None,
         estimate: int = 0,
         begun: float | None = None,
     ) -> None:
         self.said.append((target.model, ended))
-        self.tokens += tokens
+        self.tokens += tokens or 0
 
 
 def failure(code: str, retry_after: float | None = None) -> UpstreamError:
