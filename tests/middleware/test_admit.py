@@ -32,7 +32,7 @@ ROUTERS = {
 @pytest.mark.parametrize("kind", ROUTERS)
 async def test_a_budget_buys_nothing_that_may_fall_back_to_what_has_no_price(tmp_path: Path, kind: str) -> None:
     caller = Caller(name="k", budget=Budget(NANO, "total"))
-    models = {"a": (PRICED,), "b": (FREE,), "c": (PRICED,)}
+    models: dict[str, tuple[Target, ...]] = {"a": (PRICED,), "b": (FREE,), "c": (PRICED,)}
     log, board = SQLiteLog(tmp_path / "traces.db"), Board()
     for router, refused in ((RouterSettings(), False), (ROUTERS[kind], True)):
         config = Config(models=models, router=router, keys={b"k": caller})
