@@ -38,7 +38,7 @@ CATALOGUE: dict[str, tuple[str, str]] = {
     "P1": ("requests framed wrongly", "400 or its like, and the connection is closed"),
     "P2": ("slow clients, idle connections, too few file descriptors", "closed at the deadline, others are served"),
     "P3": ("bodies above the limit, announced, lied about or not", "413, memory grows by less than 16 MB"),
-    "P4": ("hostile JSON", "400 or 422, never 500; cache, log and upstream see one value"),
+    "P4": ("hostile JSON", "400, 413 or 422, never 500; cache, log and upstream see one value"),
     "P5": ("schemathesis on every operation", "no server error"),
     "P6": ("arbitrary requests, templates and cache keys", "the properties hold"),
     "P7": ("atheris on the parsers", "no crash and no hang"),
