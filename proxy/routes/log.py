@@ -21,7 +21,7 @@ from proxy.record import FLAGS, Record
 from proxy.routes.strict import StrictRoute
 from proxy.selection import Pages, Selection, moment
 
-Text = Annotated[str | None, Query(max_length=10_000)]
+Text = Annotated[str | None, Query(max_length=1_000)]
 Number = Annotated[int, Query(ge=1, le=500)]
 
 

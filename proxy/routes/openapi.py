@@ -78,7 +78,6 @@ REFUSALS = {
     "404": "There is no such thing",
     "413": "The body is too large",
     "415": "The body is not JSON",
-    "431": "The head of the request is too large",
 }
 """What any route may answer besides what FastAPI knows of: the guard stands before all of them."""
 
