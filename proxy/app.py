@@ -150,7 +150,7 @@ class Gateway:
         table = self._table(surfaces, handler)
         if config.server.metrics:
             table["/metrics"] = {"GET": metrics(self.tally, self._page.made, partial(self._now, config, balance))}
-        self.explainer = explainer
+        self.handler, self.explainer = handler, explainer
         behind = Once(partial(self._behind, config, surfaces, refuse, writer, explainer))
         guard = Guard(
             Front(table, prefix=PAREA, refuse=refuse, behind=behind),

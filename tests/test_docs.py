@@ -146,6 +146,31 @@ def test_the_commands_of_the_log_do_what_the_page_says(tmp_path: Path, monkeypat
     assert ran == 16 == page.count("\nparea-proxy ")
 
 
+@pytest.mark.usefixtures("utc")
+def test_the_commands_of_replay_do_what_the_page_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """But for new ids, and for how long a call took."""
+    page = (DOCS / "replay.md").read_text()
+    for form, name in (("json", "log.jsonl"), ("yaml", "config.yaml")):
+        (text,) = re.findall(rf"```{form}\n(.*?)```", page, re.DOTALL)
+        (tmp_path / name).write_text(text)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PAREA_PROXY_DATA", "data")
+    assert _ran("parea-proxy log import log.jsonl")
+    ran = 0
+    for commands, output in re.findall(r"```sh\n(.*?)```\n\n```text\n(.*?)```", page, re.DOTALL):
+        said = "".join(_ran(command) for command in commands.splitlines())
+        assert _timeless(said) == _timeless(output)
+        ran += len(commands.splitlines())
+    assert ran == 3 == page.count("\nparea-proxy ")
+    assert (tmp_path / "report.html").read_text().startswith("<!doctype html>")
+
+
+def _timeless(said: str) -> list[str]:
+    """The lines of an output, without ids and times that are others with each run."""
+    said = re.sub(r"[0-9a-f]{8}-[0-9a-f-]{27}|\d+\.\d{3} s|(?<= s) \([+-]\d+%\)", "*", said)
+    return [" ".join(line.split()) for line in said.splitlines()]
+
+
 def _ran(command: str) -> str:
     program, *arguments = shlex.split(command)
     if program == "cat":
