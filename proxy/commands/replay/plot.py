@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-SIZE, LEFT, TOP = 220.0, 58.0, 8.0
+SIZE, LEFT, TOP = 220.0, 66.0, 8.0
 """Of the square that the points are in, and where it stands."""
 
 MOST = 2000

@@ -101,7 +101,7 @@ def _payload(record: Record) -> tuple[dict[str, Json], list[Message]]:
         raise Unfit(UNREADABLE)
     if not isinstance(model, str) or not isinstance(configuration.get("provider"), str | None):
         raise Unfit(NO_CALL)
-    return configuration, [_message(message) for message in messages]
+    return configuration, [dict(message) for message in messages]
 
 
 def _said(message: Json) -> bool:
@@ -110,12 +110,6 @@ def _said(message: Json) -> bool:
         and isinstance(message.get("role"), str)
         and isinstance(message.get("content"), str | list | None)
     )
-
-
-def _message(logged: Message) -> Message:
-    """The log has an empty text where a message that calls tools had none."""
-    silent = logged.get("content") == "" and (logged.get("tool_calls") or logged.get("function_call"))
-    return {**logged, "content": None} if silent else dict(logged)
 
 
 def _place(record: Record) -> TraceContext:
