@@ -364,15 +364,23 @@ def test_no_more_calls_are_under_way_than_was_said(lab: Lab) -> None:
 
 
 def test_a_gateway_on_the_same_folder_goes_on_and_knows_of_it(lab: Lab) -> None:
+    """The replay is a process of its own, and both write at the same time."""
+    lab.second.script = Scenario(MILAN.reply, delay=0.05)
     with lab.gateway() as gateway:
         trace_id = lab.ask(gateway)
-        told = lab.told(trace_id, "--model", "b", "-n", "5")
-        assert told["totals"]["verdicts"] == {"different": 5}
+        with lab.process(trace_id, "--model", "b", "-n", "20", "--json") as replay:
+            meanwhile = [lab.ask(gateway)]
+            while replay.poll() is None:
+                meanwhile.append(lab.ask(gateway))
+            printed, said = replay.communicate(timeout=40)
+        assert replay.returncode == 0, said
+        told = json.loads(printed)
+        assert told["totals"]["verdicts"] == {"different": 20}
         shown = httpx.get(f"{gateway.url}/admin/log/{trace_id}").json()
-        assert str(shown).count(MODELS["groq"]) >= 5
-        again = lab.ask(gateway)
+        assert str(shown).count(MODELS["groq"]) >= 20
         assert httpx.get(f"{gateway.url}/health").json()["status"] == "ok"
-    assert {row["trace_id"] for row in rows(lab.data)} >= {trace_id, again, *(one["replay"] for one in told["calls"])}
+    expected = {trace_id, *meanwhile, *(one["replay"] for one in told["calls"])}
+    assert {row["trace_id"] for row in rows(lab.data)} == expected
 
 
 def test_ctrl_c_keeps_what_is_done_and_tells_it(lab: Lab) -> None:
