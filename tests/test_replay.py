@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 import uuid
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
@@ -372,6 +372,8 @@ def test_a_gateway_on_the_same_folder_goes_on_and_knows_of_it(lab: Lab) -> None:
             meanwhile = [lab.ask(gateway)]
             while replay.poll() is None:
                 meanwhile.append(lab.ask(gateway))
+                with suppress(subprocess.TimeoutExpired):
+                    replay.wait(0.1)  # most of the machine is for it
             printed, said = replay.communicate(timeout=40)
         assert replay.returncode == 0, said
         told = json.loads(printed)
