@@ -387,10 +387,10 @@ def test_a_gateway_on_the_same_folder_goes_on_and_knows_of_it(lab: Lab) -> None:
 
 def test_ctrl_c_keeps_what_is_done_and_tells_it(lab: Lab) -> None:
     trace_id = lab.logged()
-    lab.second.script = [MILAN, Scenario(fault="hang")]
-    with lab.process(trace_id, "--model", "b", "-n", "20", "--concurrency", "2", "--json") as replay:
+    lab.first.script = [MILAN, Scenario(fault="hang")]
+    with lab.process(trace_id, "-n", "20", "--concurrency", "2", "--json") as replay:
         end = time.monotonic() + 40
-        while len(lab.second.requests) < 3:  # one was answered, so two others are under way
+        while len(lab.first.requests) < 4:  # two were answered, one of them before, so two others are under way
             assert replay.poll() is None, replay.communicate()
             assert time.monotonic() < end
             time.sleep(0.02)
@@ -419,10 +419,10 @@ def test_a_terminal_is_asked_before_many_calls(lab: Lab) -> None:
 
 def test_a_long_run_shows_how_far_it_has_come(lab: Lab) -> None:
     trace_id = lab.logged()
-    lab.second.script = Scenario(MILAN.reply, delay=0.3)
+    lab.first.script = Scenario(MILAN.reply, delay=0.3)
     ours, theirs = pty.openpty()
     told = b""
-    with lab.process(trace_id, "--model", "b", "-n", "4", "--concurrency", "1", stderr=theirs) as replay:
+    with lab.process(trace_id, "-n", "4", "--concurrency", "1", stderr=theirs) as replay:
         os.close(theirs)
         while True:
             try:
