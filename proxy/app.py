@@ -95,8 +95,7 @@ class Gateway:
         call: Path | None = None,
         player: Player | None = None,
     ) -> None:
-        self._host = host
-        self._player = player
+        self._host, self._player = host, player
         self._silent = player is not None and player.mode == "replay"
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.log: TraceLog = plugins.make("stores", config.log.store, "trace_log", data, config.log)
@@ -105,6 +104,7 @@ class Gateway:
         self.tally = Tally(data)
         self._meters: WeakSet[Meter] = WeakSet()
         self._sessions = Sessions()
+        self._writers: WeakSet[Writer] = WeakSet()
         self._spans = plugins.make("stores", "spans", "Spans", config.otel) if config.otel else None
         self._echo: Provider = plugins.load("providers", "echo", "provider")()
         called = "silent" if self._silent else "litellm"
@@ -144,7 +144,7 @@ class Gateway:
             plugins.make("dialects", name, "surface", config.server.max_depth) for name in config.server.dialects
         ]
         refuse = refusal(surfaces)
-        writer = Writer(config, self.log, self._sessions, self._spans.put if self._spans else None)
+        self._writers.add(writer := Writer(config, self.log, self._sessions, self._spans.put if self._spans else None))
         balance = Balance(self.board, config.router, _price)
         handler, explainer = self._pipeline(config, writer, surfaces, balance)
         table = self._table(surfaces, handler)
@@ -262,6 +262,7 @@ class Gateway:
             await provider.close()
         self.board.close()
         await self.cache.close()
+        await asyncio.gather(*[writer.settle() for writer in self._writers])
         await self.log.close()
         if self._spans is not None:
             await asyncio.to_thread(self._spans.close)
