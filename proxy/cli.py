@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from proxy.middleware.cassette import Player
     from proxy.recording import Mode
 
-COMMANDS = ("cache", "check", "deployments", "init", "keys", "log", "traces")
+COMMANDS = ("cache", "check", "deployments", "doctor", "init", "keys", "log", "traces")
 """The commands with a file or a folder of their own in `commands/`, which has one of the same name."""
 
 
@@ -74,6 +74,7 @@ def main() -> None:
       parea-proxy cache stats                 what the cache holds
       parea-proxy deployments list --stats    the deployed prompts, and how each version does
       parea-proxy keys list                   what each key may spend, and has
+      parea-proxy doctor                      whether the data folder is sound and private
     """
 
 

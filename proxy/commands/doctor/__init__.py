@@ -1,0 +1,48 @@
+"""`doctor`: whether the data folder is sound, private and what it should be.
+
+What must stay true: it reads alone, beside a gateway that runs; it never shows a secret, but only where one stands; it
+says of everything that is not well what to do about it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from proxy.commands import config_option, data_option, json_option, print_json
+from proxy.places import config_path, data_folder
+
+STYLES = {"ok": "green", "warn": "yellow", "fail": "red"}
+
+
+@click.command()
+@config_option
+@data_option
+@json_option
+@click.option("--full", is_flag=True, help="Look at everything, however long it takes: every index and every row.")
+def doctor(path: Path | None, data: Path | None, as_json: bool, full: bool) -> None:
+    """Check the data folder: integrity, permissions, the cache's seals, secrets in rows.
+
+    A gateway may be running on it. The exit code is 1 if something fails, else 0.
+
+    \b
+    Examples:
+      parea-proxy doctor
+      parea-proxy doctor --full --json | jq '.[] | select(.state != "ok")'
+    """
+    from proxy.commands.doctor.checks import findings
+
+    found = findings(config_path(path), data_folder(data, config_path(path)), full=full)
+    if as_json:
+        print_json([one.told() for one in found])
+    else:
+        from rich.text import Text
+
+        from proxy.terminal import console, table, text
+
+        rows = table("", "what", "how it is", "what to do")
+        for one in found:
+            rows.add_row(Text(one.state, style=STYLES[one.state]), text(one.name), text(one.said), text(one.fix))
+        console().print(rows)
+    raise click.exceptions.Exit(1 if any(one.state == "fail" for one in found) else 0)
