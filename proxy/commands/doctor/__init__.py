@@ -22,9 +22,10 @@ STYLES = {"ok": "green", "warn": "yellow", "fail": "red"}
 @json_option
 @click.option("--full", is_flag=True, help="Look at everything, however long it takes: every index and every row.")
 def doctor(path: Path | None, data: Path | None, as_json: bool, full: bool) -> None:
-    """Check the data folder: integrity, permissions, the cache's seals, secrets in rows.
+    """Check the data folder, and what is in it.
 
-    A gateway may be running on it. The exit code is 1 if something fails, else 0.
+    Whether its files are sound and private, whether the cache is this gateway's own, whether keys stand in rows: read
+    alone, also while a gateway runs on it. The exit code is 1 if something fails, else 0.
 
     \b
     Examples:
