@@ -256,10 +256,13 @@ class Redaction:
         return cleaned if changed else value
 
     def _text(self, text: str, until: float) -> str:
-        if "\\" in text and text.lstrip()[:1] in ("{", "[", '"'):
-            text = self._document(text, until)
         data = text.encode("utf-8", "surrogatepass")
-        if self._any is not None and self._any.search(data) is None:
+        clean = self._any is not None and self._any.search(data) is None
+        if clean and "\\" not in text:
+            return text
+        if text.lstrip()[:1] in ("{", "[", '"') and (said := self._document(text, until)) is not text:
+            text, data, clean = said, said.encode("utf-8", "surrogatepass"), False
+        if clean:
             return text
         cleaned = data
         for one in self._rules:
@@ -267,7 +270,7 @@ class Redaction:
         return text if cleaned is data else cleaned.decode("utf-8", "surrogatepass")
 
     def _document(self, text: str, until: float) -> str:
-        """A text that is JSON, in which a match may be written in other letters."""
+        """A text that is JSON, in which a match may be written in other letters, and which is still JSON afterwards."""
         try:
             value = orjson.loads(text)
         except ValueError:

@@ -8,7 +8,10 @@ from typing import Any
 
 import httpx
 import pytest
+import yaml
+from click.testing import CliRunner
 
+from proxy.cli import main
 from proxy.config import load
 from proxy.errors import ConfigError
 from tests.collector import Collector
@@ -17,6 +20,7 @@ from tests.upstreams.fleet import Fleet
 from tests.upstreams.scenario import Reply, Scenario, ToolUse
 
 MAIL, TICKET, CARD = "ada@example.org", "T-4711", "4111 1111 1111 1111"
+START = "2026-11-20T12:00:00.000000+00:00"
 SECRETS = (MAIL, TICKET, CARD)
 REDACT = ["emails", "cards", {"name": "ticket", "pattern": r"T-\d+"}]
 
@@ -131,3 +135,24 @@ def test_a_pattern_that_cannot_be_is_an_error_of_the_config(tmp_path: Path) -> N
     assert "line 5: log.redact[2]" in said
     assert "emails" in said
     assert "my-secret" not in said
+
+
+def test_what_is_imported_is_redacted_too(tmp_path: Path) -> None:
+    path, file = tmp_path / "config.yaml", tmp_path / "rows.jsonl"
+    path.write_text(yaml.safe_dump({"log": {"redact": REDACT}}))
+    said = {"trace_id": "t-1", "trace_name": TICKET, "inputs": {"a": MAIL}, "output": CARD, "start_timestamp": START}
+    file.write_text(json.dumps(said))
+    given = ["log", "import", str(file), "--config", str(path), "--data", str(tmp_path / "data")]
+    found = CliRunner().invoke(main, given)
+    assert found.exit_code == 0, found.output
+    (row,) = rows(tmp_path / "data")
+    assert (row["name"], row["inputs"], row["output"]) == ("[ticket]", {"a": "[email]"}, "[card]")
+    assert not any(secret.encode() in bytes_of(tmp_path / "data") for secret in SECRETS)
+
+
+def test_check_names_the_rules_that_are_on(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(yaml.safe_dump({"log": {"redact": REDACT}}))
+    assert "redacted: emails, cards, ticket." in CliRunner().invoke(main, ["check", "--config", str(path)]).output
+    told = CliRunner().invoke(main, ["check", "--config", str(path), "--json"])
+    assert json.loads(told.output)["redact"] == ["emails", "cards", "ticket"]

@@ -80,6 +80,12 @@ def test_of_a_key_that_is_cut_off_nothing_is_left() -> None:
     assert ALL.clean('{"a": "-----BEGIN PRIVATE KEY-----\\nMII", "b": 1}') == '{"a":"[key]","b":1}'
 
 
+def test_json_is_still_json_afterwards() -> None:
+    quoting = Redaction([*NAMED["cards"], own("ticket", r"T-\d+", '"a ticket"')])
+    said = json.dumps([{"card": 4111111111111111, "T-1": "T-2\n"}])
+    assert json.loads(quoting.clean(said)) == [{"card": "[card]", '"a ticket"': '"a ticket"\n'}]
+
+
 def test_cards_in_a_row_are_found_each() -> None:
     assert ALL.clean("1234 5555 4111 1111 1111 1111 123") == "1234 5555 [card] 123"
     assert ALL.clean("4111-1111-1111-1111-5555-5555-5555-4444") == "[card]-[card]"
