@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from proxy.middleware.cassette import Player
     from proxy.recording import Mode
 
-COMMANDS = ("cache", "check", "deployments", "init", "keys", "log", "replay", "traces")
+COMMANDS = ("cache", "check", "deployments", "doctor", "init", "keys", "log", "replay", "traces")
 """The commands with a file or a folder of their own in `commands/`, which has one of the same name."""
 
 
@@ -76,6 +76,7 @@ def main() -> None:
       parea-proxy cache stats                 what the cache holds
       parea-proxy deployments list --stats    the deployed prompts, and how each version does
       parea-proxy keys list                   what each key may spend, and has
+      parea-proxy doctor                      whether the data folder is sound and private
     """
 
 

@@ -1,8 +1,8 @@
 """`log import`: rows from files into the log.
 
 What must stay true: a file is taken whole or, where a line of it is wrong, not at all; a row keeps its id, so that
-taking it again changes nothing; what the config omits is not written, wherever it comes from; a line is in memory, and
-not the file.
+taking it again changes nothing; what the config omits or redacts is not written, wherever it comes from; a line is in
+memory, and not the file.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from proxy.commands import config_option, data_option
 from proxy.places import config_path, data_folder, private
 
 if TYPE_CHECKING:
+    from proxy.config.settings import LogSettings
     from proxy.models import LogPolicy
     from proxy.record import Record
 
@@ -57,7 +58,7 @@ def intake(file: Path, path: Path | None, data: Path | None, only_check: bool) -
         from proxy.models import LogPolicy
 
         policy = LogPolicy(inputs=omit in ("none", "outputs"), outputs=omit in ("none", "inputs"))
-        asyncio.run(_write(file, private(data_folder(data, path)) / "traces.db", policy))
+        asyncio.run(_write(file, private(data_folder(data, path)) / "traces.db", policy, config.log))
     click.echo(f"{total} rows {'can be read' if only_check else 'imported'} from {file}")
 
 
@@ -83,20 +84,22 @@ def _check(file: Path) -> int:
     return total
 
 
-async def _write(file: Path, path: Path, policy: LogPolicy) -> None:
+async def _write(file: Path, path: Path, policy: LogPolicy, settings: LogSettings) -> None:
     from proxy.commands.log.progress import Progress
     from proxy.errors import ConfigError
     from proxy.middleware.omit import omit
+    from proxy.middleware.redact import redact
     from proxy.stores.sqlite import SQLiteLog
 
-    log = SQLiteLog(path)
+    log, redacting = SQLiteLog(path), redact(settings)
     written, waiting = 0, []
     try:
         with Progress("importing") as progress:
             for _, text, share in _lines(file):
                 for record in _records(text):
                     record.policy = policy
-                    waiting.append(log.append(omit(record)))
+                    kept = omit(record)
+                    waiting.append(log.append(kept if redacting is None else redacting.record(kept)))
                     if len(waiting) < AT_ONCE:
                         continue
                     written += sum(await asyncio.gather(*waiting))
