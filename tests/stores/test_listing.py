@@ -202,3 +202,31 @@ async def test_ids_by_their_beginning(tmp_path: Path) -> None:
     assert reader.named("z") == []
     reader.close()
     await log.close()
+
+
+LONG = [{"role": "system", "content": "Be terse. " * 200}, {"role": "user", "content": "Rome?"}]
+
+
+@pytest.mark.parametrize(
+    ("where", "found"),
+    [
+        ("configuration ->> '$.messages[#-1].content' = 'Rome?'", {"long", "short"}),
+        ("configuration LIKE '%Rome%' AND cost > 0.1", {"long"}),
+        ("EXISTS (SELECT 1 FROM json_each(Configuration, '$.messages') WHERE value ->> 'role' = 'system')", {"long"}),
+        ("json_array_length(configuration, '$.messages') = 1 -- whole", {"short"}),
+        ("configuration IS NULL", {"none"}),
+        ("t.trace_id = 'long' AND configuration ->> 'model' = 'm'", {"long"}),
+    ],
+)
+async def test_a_condition_sees_a_whole_configuration(tmp_path: Path, where: str, found: set[str]) -> None:
+    log = await stored(
+        tmp_path,
+        Record("long", "long", configuration={"model": "m", "messages": LONG}, cost=0.5),
+        Record("short", "short", configuration={"messages": LONG[1:]}, cost=0.01),
+        Record("none", "none"),
+    )
+    assert {one.trace_id for one in (await log.page(Selection(where=where))).records} == found
+    assert sum(one.calls for one in await log.figures(Selection(where=where))) == len(found)
+    with pytest.raises(BadRequest):
+        await log.page(Selection(where=f"{where}\n) OR (true"))
+    await log.close()
