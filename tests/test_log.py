@@ -22,6 +22,7 @@ from click.testing import CliRunner, Result
 
 from proxy import timestamps
 from proxy.cli import main
+from proxy.commands.log import stats as stats_of
 from proxy.commands.log.show import WIDTH, bar
 from proxy.commands.log.stats import sparkline
 from proxy.record import Record
@@ -226,6 +227,19 @@ def test_figures() -> None:
     (found,) = json.loads(run("stats", "--json", "--model", "gpt-4o").stdout)
     assert (found["calls"], found["cost"], found["latency"]["p99"], found["hit_rate"]) == (1, 0.25, 2.0, 0.0)
     assert "course" not in lines("stats", "--by", "day")[0]
+
+
+def test_of_many_rows_the_last_days_are_added_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    week = 7 * 86400
+    store(record("new", week), record("edge", 0), record("old", -1), record("none", start_timestamp=""))
+    assert json.loads(run("stats", "--json").stdout)[0]["calls"] == 4
+    monkeypatch.setattr(stats_of, "MANY", 3)
+    found = run("stats", "--json")
+    assert json.loads(found.stdout)[0]["calls"] == 2
+    assert found.stderr == "since 2026-11-20 12:00 UTC, of 4 rows; --since all adds up all of them\n"
+    for since, calls in (("all", 4), ("2026-11-20T11:59:59", 3)):
+        asked = run("stats", "--json", "--since", since)
+        assert (json.loads(asked.stdout)[0]["calls"], asked.stderr) == (calls, "")
 
 
 def test_bars() -> None:
