@@ -222,6 +222,13 @@ def m006_views(connection: sqlite3.Connection) -> None:
         connection.execute(view)
 
 
+@migration
+def m007_filters(connection: sqlite3.Connection) -> None:
+    """The indexes by which the rows of one model, or of one deployment, are found among a million of others."""
+    for name, column in (("traces_by_model", "model"), ("traces_by_deployment", "deployment_id")):
+        connection.execute(f"CREATE INDEX {name} ON traces ({column}, start_timestamp) WHERE {column} IS NOT NULL")
+
+
 _COLUMNS_001 = """
     trace_id TEXT PRIMARY KEY,        -- one call, or one function that a client logged
     root_trace_id TEXT NOT NULL,      -- the whole tree it belongs to; its own id for the root
