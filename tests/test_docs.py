@@ -14,10 +14,12 @@ import pytest
 from click.testing import CliRunner
 
 from proxy import cli
+from proxy.commands.log.source import FORMATS
 from proxy.config.foreign import BLOCKS, IGNORED, known
 from proxy.config.missing import TOPICS, topic_of
 from proxy.config.routing import STRATEGIES
 from proxy.stores.migrations import migrate
+from proxy.stores.rows import COLUMNS
 from proxy.stores.views import SPEND_DAILY
 from proxy.vendors import infer
 
@@ -234,3 +236,13 @@ if __name__ == "__main__":
     (DOCS / "schema.md").write_text(schema_page())
     page = DOCS / "routing.md"
     page.write_text(TOPIC_ROWS.sub(lambda _: topics(), page.read_text()))
+
+
+def test_the_page_of_imports_has_every_format_and_only_columns_that_there_are() -> None:
+    page = (DOCS / "import.md").read_text()
+    formats, *tables = re.findall(r"(?:^\|.*\n)+", page, re.MULTILINE)
+    assert re.findall(r"^\| `(\w+)` \|", formats, re.MULTILINE) == [*FORMATS, "prompt"]
+    said = [name for table in tables for cell in re.findall(r"^\| ([^|]*)", table, re.MULTILINE)[2:] for name in
+            re.findall(r"`(\w+)[`.]", cell)]  # fmt: skip
+    assert len(said) > 50
+    assert set(said) - {"execute_tool"} <= set(COLUMNS)
