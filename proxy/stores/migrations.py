@@ -11,6 +11,7 @@ import sqlite3
 from collections.abc import Callable
 
 from proxy.errors import ConfigError
+from proxy.stores.finding import TABLE
 from proxy.stores.views import VIEWS
 
 Migration = Callable[[sqlite3.Connection], None]
@@ -207,11 +208,46 @@ def m006_views(connection: sqlite3.Connection) -> None:
     """The views, and the indexes by which they and the listings walk; a row that says nothing there costs nothing."""
     for name, columns, where in (
         ("traces_by_session", "session_id, start_timestamp", "session_id IS NOT NULL"),
+        ("traces_by_model", "model, start_timestamp", "model IS NOT NULL"),
         ("traces_by_failure", "start_timestamp", "status = 'error'"),
     ):
         connection.execute(f"CREATE INDEX {name} ON traces ({columns}) WHERE {where}")
     for view in VIEWS:
         connection.execute(view)
+
+
+@migration
+def m007_search(connection: sqlite3.Connection) -> None:
+    """Full-text search: `texts` by the number of the row, which `VACUUM` keeps as the table has an index."""
+    connection.execute(TABLE)
+    # Merges that are rarer, and none that is large: whoever commits meanwhile waits for them.
+    for option, value in (("automerge", 8), ("crisismerge", 32)):
+        connection.execute("INSERT INTO texts (texts, rank) VALUES (?, ?)", (option, value))
+    connection.execute(
+        "CREATE TABLE indexed ( -- how far texts has come\n    upto INTEGER NOT NULL -- the rowid of a row of traces\n)"
+    )
+    connection.execute("INSERT INTO indexed VALUES (0)")
+    connection.execute(
+        "CREATE TABLE stale ( -- rows that were changed after they were indexed\n"
+        "    number INTEGER PRIMARY KEY -- the rowid of a row of traces\n)"
+    )
+    connection.execute(
+        """CREATE TRIGGER texts_deleted AFTER DELETE ON traces WHEN OLD.rowid <= (SELECT upto FROM indexed) BEGIN
+    DELETE FROM texts WHERE rowid = OLD.rowid;
+    DELETE FROM stale WHERE number = OLD.rowid;
+    -- the numbers of the last rows are given again
+    UPDATE indexed SET upto = (SELECT coalesce(max(rowid), 0) FROM traces)
+        WHERE upto > (SELECT coalesce(max(rowid), 0) FROM traces);
+END"""
+    )
+    connection.execute(
+        """CREATE TRIGGER texts_changed AFTER UPDATE OF inputs, configuration, conversation, output ON traces
+WHEN OLD.rowid <= (SELECT upto FROM indexed) AND (OLD.inputs IS NOT NEW.inputs OR OLD.output IS NOT NEW.output
+    OR OLD.configuration IS NOT NEW.configuration OR OLD.conversation IS NOT NEW.conversation) BEGIN
+    DELETE FROM texts WHERE rowid = OLD.rowid;
+    INSERT INTO stale SELECT OLD.rowid WHERE OLD.rowid NOT IN (SELECT number FROM stale);
+END"""
+    )
 
 
 _COLUMNS_001 = """

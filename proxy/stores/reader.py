@@ -5,6 +5,7 @@ Every method is synchronous; the command line calls it as it is, `SQLiteLog` fro
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ from pathlib import Path
 from proxy.errors import NotReady
 from proxy.protocols import ProjectUse, TracePage, TraceQuery, VersionUse
 from proxy.record import Record
-from proxy.stores import search
+from proxy.stores import finding, search
 from proxy.stores.database import open_reader
 from proxy.stores.rows import SELECTED, decode, without_nul
 
@@ -98,6 +99,19 @@ class Reader:
                 [*values, limit, offset],
             ).fetchall()
         return TracePage(total, [decode(row) for row in rows])
+
+    def find(self, text: str, limit: int = 50) -> list[Record]:
+        """The last rows that hold all words of `text`, "phrases" and begin* of words too, newest first; a row is found
+        by what its call added. Raises `BadRequest`.
+        """
+        with self._connection() as connection:
+            numbers = finding.find(connection, text, limit)
+            rows = connection.execute(
+                f"SELECT {SELECTED} FROM traces AS t WHERE t.rowid IN (SELECT value FROM json_each(?))"
+                " ORDER BY t.start_timestamp DESC, t.rowid DESC",
+                (json.dumps(numbers),),
+            ).fetchall()
+        return [decode(row) for row in rows]
 
     def totals(self) -> dict[str, float]:
         """`calls`, `errors`, `cache_hits`, `input_tokens`, `output_tokens`, `cost`, `saved`, sampled out or not."""

@@ -32,6 +32,7 @@ from proxy.protocols import ProjectUse, TracePage, TraceQuery, VersionUse
 from proxy.record import Record
 from proxy.stores.database import BUSY_TIMEOUT, DAMAGE, TROUBLE, code, open_writer
 from proxy.stores.debts import Debt, Debts, charge
+from proxy.stores.indexer import Indexer
 from proxy.stores.reader import Reader, open_readonly
 from proxy.stores.rows import APPEND, APPLY_EDITS, EDIT, STAND_IN, Row, batch, charge_of, encode, encode_edit, refer
 from proxy.stores.sampling import belongs, fold, lost_roots
@@ -95,6 +96,7 @@ class SQLiteLog:
             max_items=max_rows,
             max_bytes=max_bytes,
         )
+        self._indexer = Indexer(path)
         self._debts = Debts(lambda debt: self._writer.put(debt, len(debt.charges)))
 
     def append(self, record: Record) -> asyncio.Future[bool]:
@@ -157,6 +159,7 @@ class SQLiteLog:
     async def close(self) -> None:
         self._debts.paid()
         await self._writer.close()
+        await asyncio.to_thread(self._indexer.close)
         if self._shortcut is not None:
             await asyncio.to_thread(self._shortcut.close)
         self._reader.close()
