@@ -94,6 +94,7 @@ keys: $(DEVELOPMENT) ## Write the list of LiteLLM's config keys anew
 
 lock: ## Resolve the locks anew (needs uv); upgrade with: make lock ARGS=--upgrade
 	$(COMPILE) $(PROJECT) --group build $(ARGS) -o locks/requirements.lock
+	$(COMPILE) $(PROJECT) --group build --extra otel $(ARGS) -o locks/otel.lock
 	$(COMPILE) $(PROJECT) --group build --group dev $(ARGS) -o locks/development.lock
 	for names in locks/fuzz.in locks/clients/*.in; do $(COMPILE) $$names $(ARGS) -o "$${names%.in}.lock" || exit; done
 	for names in locks/peers/*.in; do \

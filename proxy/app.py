@@ -5,7 +5,7 @@
 
 The pipeline of a completion, outermost first:
 
-    place -> trace -> enroll -> assign -> resolve -> render -> admit -> cache -> route -> provider
+    place -> trace -> enroll -> assign -> resolve -> render -> admit -> cache (or cassette) -> route -> provider
 
 What the configuration decides is made anew for each configuration (`Gateway.build`); stores, providers and what the
 middleware remembers are made once and serve all of them (`live.py`).
@@ -20,14 +20,17 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
-from proxy import plugins
+from proxy import heap, plugins
 from proxy.asgi import App
 from proxy.config import Config
 from proxy.config.prices import price
 from proxy.endpoint import Endpoint
 from proxy.errors import ConfigError
+from proxy.explanation import Explainer
 from proxy.front import Front, Once
 from proxy.guard import LOOPBACK, Guard, check_key, fenced, is_loopback
 from proxy.live import Live
@@ -36,37 +39,36 @@ from proxy.middleware.admit import admit, enroll
 from proxy.middleware.assign import assign
 from proxy.middleware.balance import Balance
 from proxy.middleware.cache import cache
+from proxy.middleware.meter import Meter
 from proxy.middleware.names import Names
-from proxy.middleware.omit import omit, omit_fields, restrict
+from proxy.middleware.omit import restrict
 from proxy.middleware.place import place
 from proxy.middleware.render import render
 from proxy.middleware.resolve import resolve
 from proxy.middleware.route import route
-from proxy.middleware.sample import sample
 from proxy.middleware.session import Sessions
 from proxy.middleware.steps import steps
 from proxy.middleware.trace import trace
-from proxy.models import ALL, Json, LogPolicy
+from proxy.middleware.write import Writer
+from proxy.models import Json
 from proxy.protocols import CacheStore, Handler, Middleware, Provider, Refuse, Surface, TraceLog, refusal
-from proxy.record import Record
+from proxy.pulse import Pulse
+from proxy.routes.metrics import metrics
 from proxy.routes.status import about, health, ready
 from proxy.stores.board import Board
 from proxy.stores.keyfile import any_key
+from proxy.stores.tally import Tally
+from proxy.tally import queue
 from proxy.target import Target
 
 if TYPE_CHECKING:
     from fastapi import APIRouter
 
+    from proxy.middleware.cassette import Player
+
 PAREA = "/api/parea/v1"
 OPENAI = "/v1"
 HUMANLOOP = "/v4"
-
-OMIT = {
-    "none": ALL,
-    "inputs": LogPolicy(inputs=False),
-    "outputs": LogPolicy(outputs=False),
-    "all": LogPolicy(inputs=False, outputs=False),
-}
 
 
 def chain(handler: Handler, *layers: Middleware) -> Handler:
@@ -76,37 +78,11 @@ def chain(handler: Handler, *layers: Middleware) -> Handler:
     return handler
 
 
-class Writer:
-    """Takes what is to be written down to the log, as one configuration says."""
-
-    def __init__(self, config: Config, log: TraceLog, sessions: Sessions) -> None:
-        self.policy = OMIT[config.log.omit]
-        self._sample_rate = config.log.sample_rate
-        self._log = log
-        self._sessions = sessions
-
-    def write(self, record: Record) -> asyncio.Future[bool]:
-        """Take a finished record through the processors to the log."""
-        record.policy = record.policy.narrowed(self.policy)
-        record.sample_rate = min(record.sample_rate, self._sample_rate)
-        if (session := self._sessions.missing(record)) is not None:
-            self._log.append(omit(sample(session))).add_done_callback(partial(self._settle, session.trace_id))
-        return self._log.append(omit(sample(record)))
-
-    def _settle(self, session: str, written: asyncio.Future[bool]) -> None:
-        if written.cancelled() or not written.result():
-            self._sessions.forget(session)
-
-    def update(self, trace_id: str, fields: Mapping[str, Json]) -> asyncio.Future[bool]:
-        """Take an edit of a record to the log, without what may not be written down."""
-        return self._log.update(trace_id, omit_fields(fields, self.policy))
-
-
 class Gateway:
     """One gateway: what is made once for all its configurations, and the ASGI application around them.
 
     `load` reads the configuration anew, `call` is the file by which other workers are told to; without them the gateway
-    keeps `config`.
+    keeps `config`. With a `player` calls are recorded or replayed, and the cache is not used.
     """
 
     def __init__(
@@ -117,33 +93,65 @@ class Gateway:
         host: str = "127.0.0.1",
         load: Callable[[], Config] | None = None,
         call: Path | None = None,
+        player: Player | None = None,
     ) -> None:
         self._host = host
+        self._player = player
+        self._silent = player is not None and player.mode == "replay"
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.log: TraceLog = plugins.make("stores", config.log.store, "trace_log", data, config.log)
         self.cache: CacheStore = plugins.make("stores", config.cache.store, "cache_store", data, config.cache)
         self.board = Board(data / "board")
+        self.tally = Tally(data)
+        self._meters: WeakSet[Meter] = WeakSet()
         self._sessions = Sessions()
+        self._spans = plugins.make("stores", "spans", "Spans", config.otel) if config.otel else None
         self._echo: Provider = plugins.load("providers", "echo", "provider")()
-        self._lite = plugins.load("providers", "litellm", "provider")(plans=data / "plans.json")
+        called = "silent" if self._silent else "litellm"
+        self._lite = plugins.load("providers", called, "provider")(plans=data / "plans.json")
         self.providers: Mapping[str, Provider] = {"echo": self._echo, "": self._lite}
         self._placed = place(self.log)
-        self._cached = cache(self.cache, any_key(data / "cache.key"))
+        self._secret = any_key(data / "cache.key")
+        self._cached = cache(self.cache, self._secret)
         self._web = Once(partial(load_module, "proxy.routes.web"))
+        self._page = Once(partial(load_module, "proxy.routes.exposition"))
         self.app = Live(
             config, build=self._build, load=load or (lambda: config), start=self._start, stop=self._stop, call=call
         )
+        self._pulse = Pulse(
+            self.tally,
+            {
+                "rows_dropped": lambda: queue(self.log)[1],
+                "reload": lambda: self.app.current.number - 1,
+                "reload_refused": lambda: self.app.refused,
+                "span_sent": lambda: self._spans.sent if self._spans else 0,
+                "span_dropped": lambda: self._spans.dropped if self._spans else 0,
+            },
+            {
+                "busy": lambda: sum(meter.busy for meter in self._meters),
+                "rows_waiting": lambda: queue(self.log)[0],
+                "problem": lambda: self.app.problem is not None,
+            },
+        )
+        self._pulsing: asyncio.Task[None] | None = None
 
     def _build(self, config: Config) -> tuple[App, Callable[[], Awaitable[object]]]:
         """All that depends on `config`, and how to load what is not needed for completions. Raises `ConfigError`."""
         check_key(self._host, config.closed)
+        if self._silent:
+            config = config.uncalled()
         surfaces: list[Surface] = [
             plugins.make("dialects", name, "surface", config.server.max_depth) for name in config.server.dialects
         ]
         refuse = refusal(surfaces)
-        writer = Writer(config, self.log, self._sessions)
-        table = self._table(surfaces, self._handler(config, writer))
-        behind = Once(partial(self._behind, config, surfaces, refuse, writer))
+        writer = Writer(config, self.log, self._sessions, self._spans.put if self._spans else None)
+        balance = Balance(self.board, config.router, _price)
+        handler, explainer = self._pipeline(config, writer, surfaces, balance)
+        table = self._table(surfaces, handler)
+        if config.server.metrics:
+            table["/metrics"] = {"GET": metrics(self.tally, self._page.made, partial(self._now, config, balance))}
+        self.explainer = explainer
+        behind = Once(partial(self._behind, config, surfaces, refuse, writer, explainer))
         guard = Guard(
             Front(table, prefix=PAREA, refuse=refuse, behind=behind),
             hosts=_hosts(config, self._host),
@@ -154,25 +162,34 @@ class Gateway:
         )
         return guard, behind.made
 
-    def _handler(self, config: Config, writer: Writer) -> Handler:
+    def _pipeline(
+        self, config: Config, writer: Writer, surfaces: list[Surface], balance: Balance
+    ) -> tuple[Handler, Explainer]:
+        """What carries a call out, and what tells how."""
         lite = self._lite.under(
             strict_params=config.litellm.strict_params,
             max_response=config.server.max_response,
             timeout=config.router.timeout,
         )
         names = Names(config)
-        balance = Balance(self.board, config.router, _price)
+        meter = Meter(config, self.tally) if config.server.metrics else None
+        if meter is not None:
+            self._meters.add(meter)
         # without keys nothing is to be looked at
         enrolled = [enroll(config)] if config.keys else []
         admitted = [admit(config, names, self.log, self.board)] if config.keys else []
-        return chain(
-            route({"echo": self._echo, "": lite}, config.router, names.group, balance),
+        stepped = [restrict(writer.policy), *enrolled, assign(config), resolve(config, names), render]
+        providers: dict[str, Provider] = {"echo": self._echo, "": lite}
+        handler = chain(
+            route(providers, config.router, names.group, balance),
             self._placed,
-            trace(writer.write),
-            steps(restrict(writer.policy), *enrolled, assign(config), resolve(config, names), render),
+            trace(writer.write_call, meter),
+            steps(*stepped),
             *admitted,
-            self._cached,
+            self._cached if self._player is None else self._player.under(config),
         )
+        served = {one.path: one for surface in surfaces for one in surface.operations}
+        return handler, Explainer(config, served, stepped, names, balance, providers, self.cache, self._secret)
 
     def _table(self, surfaces: list[Surface], handler: Handler) -> dict[str, dict[str, App]]:
         table: dict[str, dict[str, App]] = {
@@ -186,22 +203,25 @@ class Gateway:
             table[one.path] = {"POST": Endpoint(one.dialect, handler, stream=one.stream, paced=one.paced)}
         return table
 
-    async def _behind(self, config: Config, surfaces: list[Surface], refuse: Refuse, writer: Writer) -> App:
+    async def _behind(
+        self, config: Config, surfaces: list[Surface], refuse: Refuse, writer: Writer, explainer: Explainer
+    ) -> App:
         web = await self._web.made()
         routers = []
-        for one in self._routers(config, writer):
+        for one in self._routers(config, writer, explainer):
             routers.append(one)
             await asyncio.sleep(0)  # a router takes some milliseconds, and others wait for the loop
         app: App = web.build(routers, prefix=PAREA, refuse=refuse, surfaces=surfaces, max_depth=config.server.max_depth)
         return fenced(app, refuse) if config.keys else app
 
-    def _routers(self, config: Config, writer: Writer) -> Iterator[tuple[str, APIRouter]]:
+    def _routers(self, config: Config, writer: Writer, explainer: Explainer) -> Iterator[tuple[str, APIRouter]]:
         """What is served besides completions, and where."""
-        from proxy.routes import admin, anthropic, humanloop, models, prompts, scale, traces
+        from proxy.routes import admin, anthropic, humanloop, log, models, prompts, scale, traces
 
         yield PAREA, traces.router(self.log, writer.write, writer.update)
         yield PAREA, prompts.router(config)
-        yield "/admin", admin.router(self._reload, partial(_summary, config))
+        yield "/admin", admin.router(self._reload, partial(_summary, config), explainer.explain)
+        yield "/admin", log.router(self.log)
         if "openai" in config.server.dialects:
             yield OPENAI, models.router(config)
         if "anthropic" in config.server.dialects:
@@ -216,17 +236,45 @@ class Gateway:
         await self.app.demand()
         return self.app.status()
 
+    def _now(self, config: Config, balance: Balance) -> dict[str, dict[str, Any]]:
+        """Bring the tally up to date; what is known of the targets."""
+        self._pulse.beat()
+        return balance.health(target for targets in config.models.values() for target in targets)
+
+    async def close(self) -> None:
+        """Let go of all that was made once; where it served, the end of serving does it."""
+        await self._stop()
+
     async def _start(self) -> None:
+        heap.give_back()
+        self._pulsing = asyncio.create_task(self._pulse.run())
         for provider in self.providers.values():
             provider.start()
 
     async def _stop(self) -> None:
         self._web.cancel()
+        self._page.cancel()
+        if self._pulsing is not None:
+            self._pulsing.cancel()
         for provider in self.providers.values():
             await provider.close()
         self.board.close()
         await self.cache.close()
         await self.log.close()
+        if self._spans is not None:
+            await asyncio.to_thread(self._spans.close)
+        self._pulse.beat()
+        self.tally.close()
+
+
+async def explained(config: Config, body: bytes, *, path: str | None, key: str | None) -> dict[str, Json]:
+    """What would become of a request in a gateway that has just been started with `config`. Raises `RequestError`."""
+    with TemporaryDirectory() as folder:
+        gateway = Gateway(config, Path(folder))
+        try:
+            return await gateway.explainer.explain(body, {}, path=path, key=key)
+        finally:
+            await gateway.close()
 
 
 def _price(target: Target) -> float | None:

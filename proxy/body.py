@@ -14,7 +14,8 @@ from typing import Any, TypeVar
 import orjson
 from pydantic import BaseModel, ValidationError
 
-from proxy.errors import BadRequest, Unprocessable
+from proxy import crowd
+from proxy.errors import BadRequest, TooLarge, Unprocessable
 
 MAX_DEPTH = 200
 OBJECT = "Input should be an object"
@@ -27,7 +28,11 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 def loads(body: bytes, max_depth: int = MAX_DEPTH) -> Any:
-    """The JSON value in `body`. Raises `BadRequest` that tells what is wrong and where, never what stood there."""
+    """The JSON value in `body`. Raises `BadRequest` that tells what is wrong and where, never what stood there,
+    and `TooLarge`.
+    """
+    if crowd.crowded(body):
+        raise TooLarge(f"the body holds more than {crowd.MOST} objects and lists, which is the limit; send fewer")
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError as error:

@@ -11,17 +11,22 @@ import importlib
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import click
+from click.core import ParameterSource
 
 from proxy import __version__
 from proxy.commands import config_option, data_option, load
-from proxy.errors import GatewayError
+from proxy.errors import ConfigError, GatewayError
 from proxy.places import check_port, config_path, data_folder, private
 
-COMMANDS = ("cache", "check", "deployments", "init", "keys", "traces")
-"""The commands with a file of their own in `commands/`, which has one of the same name."""
+if TYPE_CHECKING:
+    from proxy.middleware.cassette import Player
+    from proxy.recording import Mode
+
+COMMANDS = ("cache", "check", "deployments", "init", "keys", "log", "traces")
+"""The commands with a file or a folder of their own in `commands/`, which has one of the same name."""
 
 
 class _Group(click.Group):
@@ -62,8 +67,10 @@ def main() -> None:
     Examples:
       parea-proxy serve                       serve on http://127.0.0.1:4000
       parea-proxy init && parea-proxy check   write a config.yaml, and see what comes of it
-      parea-proxy traces                      the latest calls
-      parea-proxy traces 0190d3f2             one call and everything below it
+      parea-proxy traces                      the latest trees of calls
+      parea-proxy log --since 2h              every call of the last two hours
+      parea-proxy log show 0190d3f2           one call and everything below it
+      parea-proxy log stats --by model        what each model cost, and how fast it was
       parea-proxy cache stats                 what the cache holds
       parea-proxy deployments list --stats    the deployed prompts, and how each version does
       parea-proxy keys list                   what each key may spend, and has
@@ -100,6 +107,31 @@ def main() -> None:
     help="How many processes share the port.",
 )
 @click.option(
+    "--mode",
+    default="live",
+    type=click.Choice(["live", "record", "replay", "auto"]),
+    show_default=True,
+    envvar="PAREA_PROXY_MODE",
+    show_envvar=True,
+    help="Record every call in the cassette, replay it without calling anybody, or record what it does not have yet.",
+)
+@click.option(
+    "--cassette",
+    type=click.Path(file_okay=False, path_type=Path),
+    envvar="PAREA_PROXY_CASSETTE",
+    show_envvar=True,
+    help="The folder of recorded calls.",
+)
+@click.option(
+    "--pace",
+    default="at-once",
+    type=click.Choice(["at-once", "recorded"]),
+    show_default=True,
+    envvar="PAREA_PROXY_PACE",
+    show_envvar=True,
+    help="How fast a recorded answer is replayed.",
+)
+@click.option(
     "--log-level",
     default="info",
     type=click.Choice(["critical", "error", "warning", "info", "debug"]),
@@ -108,7 +140,17 @@ def main() -> None:
     show_envvar=True,
     help="How much to say on stderr.",
 )
-def serve(path: Path | None, host: str, port: int, data: Path | None, workers: int, log_level: str) -> None:
+def serve(
+    path: Path | None,
+    host: str,
+    port: int,
+    data: Path | None,
+    workers: int,
+    mode: str,
+    cassette: Path | None,
+    pace: str,
+    log_level: str,
+) -> None:
     """Serve the gateway until Ctrl-C.
 
     \b
@@ -116,6 +158,7 @@ def serve(path: Path | None, host: str, port: int, data: Path | None, workers: i
       parea-proxy serve --port 8080
       PAREA_PROXY_KEY=secret parea-proxy serve --host 0.0.0.0
       parea-proxy serve --config gateway.yaml --data /var/lib/parea-proxy --workers 2
+      parea-proxy serve --mode auto --cassette tests/cassettes
     """
     gc.disable()  # until it serves: all that is imported stays, and looking for cycles in it takes a tenth of the start
     path = config_path(path)
@@ -124,6 +167,9 @@ def serve(path: Path | None, host: str, port: int, data: Path | None, workers: i
 
     check_key(host, config.closed)
     check_port(host, port)
+    if mode == "live" and cassette is not None and not _given("mode"):
+        raise ConfigError("--cassette: needs --mode record, replay or auto (PAREA_PROXY_MODE)")
+    player = None if mode == "live" else _player(mode, cassette, pace, workers)
     folder = private(data_folder(data, path))
     told = [
         f"{one.file or config.name}, line {one.line}: {one.key} {one.message}"
@@ -134,9 +180,29 @@ def serve(path: Path | None, host: str, port: int, data: Path | None, workers: i
         from proxy.banner import banner
 
         told += banner(config, host=host, port=port, data=folder)
+    if player is not None and log_level in {"info", "debug"}:
+        told.append(f"--mode {mode}: {cassette}{' (nobody is called)' if mode == 'replay' else ''}")
     # Where this goes to a file on a full disk, the gateway serves all the same.
     with contextlib.suppress(OSError):
         click.echo("\n".join(told), err=True, nl=bool(told))
     from proxy import process
 
-    process.serve(config, path=path, host=host, port=port, data=folder, workers=workers, log_level=log_level)
+    process.serve(
+        config, path=path, host=host, port=port, data=folder, workers=workers, log_level=log_level, player=player
+    )
+
+
+def _given(option: str) -> bool:
+    return click.get_current_context().get_parameter_source(option) is not ParameterSource.DEFAULT
+
+
+def _player(mode: str, cassette: Path | None, pace: str, workers: int) -> Player:
+    """What records and replays. Raises `ConfigError`."""
+    if cassette is None:
+        raise ConfigError(f"--mode {mode}: needs --cassette (PAREA_PROXY_CASSETTE), the folder of recorded calls")
+    if workers > 1:
+        raise ConfigError(f"--mode {mode}: needs --workers 1, since equal requests are counted in one process")
+    from proxy.middleware.cassette import Player
+    from proxy.stores.cassette import Folder
+
+    return Player(Folder(cassette, make=mode != "replay"), cast("Mode", mode), paced=pace == "recorded")

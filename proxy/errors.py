@@ -12,6 +12,7 @@
         Unprocessable      422   a list of {loc, msg, type}, never the values
         Limited            429   OverBudget is one
         NotReady           503
+        NotRecorded        504
       UpstreamError            the provider failed, refused, or cut its answer short
       ConfigError              the configuration cannot be used; never leaves the command line
 
@@ -25,6 +26,8 @@ import logging
 import traceback
 from collections.abc import Sequence
 from typing import Any, ClassVar
+
+from proxy import remains
 
 logger = logging.getLogger("proxy")
 
@@ -144,6 +147,13 @@ class NotReady(RequestError):
         return True
 
 
+class NotRecorded(RequestError):
+    """A cassette has no answer to the request, and nobody is to be called."""
+
+    status = 504
+    code = "not_recorded"
+
+
 class Unprocessable(RequestError):
     """The body does not fit the schema. `detail` is FastAPI's list of `{loc, msg, type}`, without the values."""
 
@@ -231,7 +241,9 @@ def shown(error: Exception) -> GatewayError:
     It comes without the frames that it went through: who keeps it while it answers is one of them, and with it they
     would keep each other, and the request's body, until the collector comes by.
     """
+    if not isinstance(error, GatewayError):
+        logger.error("internal error: %s\n%s", type(error).__name__, "".join(traceback.format_tb(error.__traceback__)))
+    remains.clear(error)
     if isinstance(error, GatewayError):
-        return error.with_traceback(None)
-    logger.error("internal error: %s\n%s", type(error).__name__, "".join(traceback.format_tb(error.__traceback__)))
+        return error
     return GatewayError(f"internal error ({type(error).__name__}); the gateway's log says where")

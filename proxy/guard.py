@@ -11,7 +11,8 @@ A page in the browser of the same machine can reach loopback. It cannot set thes
 
 With a key configured, every request must bring one: as `x-api-key`, `x-user-id` or `Authorization: Bearer`, found by
 its digest. The master's may do everything; one of `keys` is told to the application as `scope["caller"]` and gets
-nowhere below `/admin`, nor behind the fence unless its own block says so. `/health` and `/ready` are open.
+neither below `/admin` nor to `/metrics`, nor behind the fence unless its own block says so. `/health` and `/ready` are
+open.
 
 A body larger than the limit is refused, by its announced length or by what arrives.
 A body is framed by a length or by chunks, said once; what else may be around chunks is understood by nobody here.
@@ -41,7 +42,9 @@ from proxy.protocols import Refuse
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 OPEN = frozenset({"/health", "/ready"})
 JSON = b"application/json"
-ADMIN = "/admin"
+MASTERS = ("/admin", "/metrics")
+"""Where no key of `keys` gets."""
+
 KEY_HEADERS = (b"x-api-key", b"x-user-id")
 ONCE = (b"host", b"transfer-encoding")
 """Headers that mean something else when they stand twice. The parser sees to the length."""
@@ -131,7 +134,7 @@ class Guard:
             raise Unauthorized("give this gateway's key as x-api-key, x-user-id or Authorization: Bearer")
         if caller.expired(time.time()):
             raise Unauthorized(f"the key {caller.name!r} has expired: its owner here can make another")
-        if scope["path"].startswith(ADMIN):
+        if scope["path"].startswith(MASTERS):
             raise Forbidden("only general_settings.master_key opens this")
         scope["caller"] = caller
 

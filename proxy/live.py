@@ -82,6 +82,8 @@ class Live:
         self.current = Generation(1, config, *build(config))
         self.problem: str | None = None
         """Why the files cannot be used as they are now."""
+        self.refused = 0
+        """How often files were read that could not be used."""
         self.restarts: tuple[str, ...] = ()
         """The keys that say something else in the files than what holds until the next start."""
         self._build = build
@@ -162,6 +164,7 @@ class Live:
 
     def _refuse(self, error: Exception, *, again: bool) -> None:
         problem = shown(error).message
+        self.refused += 1
         if not (again and problem == self.problem):
             logger.error("configuration %d serves on, since the files cannot be used: %s", self.current.number, problem)
         self.problem = problem
@@ -229,8 +232,8 @@ class Live:
 
 def _kept(read: Config, running: Config) -> tuple[Config, tuple[str, ...]]:
     """`read` with the values that `running` has of what is made once, and the keys that differ."""
-    restarts: list[str] = []
-    blocks: dict[str, Any] = {}
+    restarts = ["otel"] if read.otel != running.otel else []
+    blocks: dict[str, Any] = {"otel": running.otel}
     for block, names in FIXED.items():
         new, old = getattr(read, block), getattr(running, block)
         restarts += [f"{block}.{name}" for name in names if getattr(new, name) != getattr(old, name)]

@@ -12,7 +12,7 @@ import os
 import sys
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from proxy.app import Gateway
 from proxy.asgi import App
@@ -22,6 +22,9 @@ from proxy.door import Door, Limits, room
 from proxy.guard import check_key
 from proxy.live import call
 from proxy.server import run
+
+if TYPE_CHECKING:
+    from proxy.middleware.cassette import Player
 
 GRACE = 30
 """Seconds that running answers have to finish after a signal."""
@@ -44,9 +47,18 @@ def create() -> App:
 
 
 def serve(
-    config: Config, *, path: Path | None, host: str, port: int, data: Path, workers: int = 1, log_level: str = "info"
+    config: Config,
+    *,
+    path: Path | None,
+    host: str,
+    port: int,
+    data: Path,
+    workers: int = 1,
+    log_level: str = "info",
+    player: Player | None = None,
 ) -> None:
-    """Serve until told to stop; `path` is where `config` was read, None for the built-in one.
+    """Serve until told to stop; `path` is where `config` was read, None for the built-in one. Only one worker can have
+    a `player`.
 
     SIGTERM and SIGINT let running answers finish for `GRACE` seconds; a second one does not. Raises `ConfigError` when
     `host` is not loopback and no key is configured.
@@ -74,7 +86,7 @@ def serve(
         "timeout_graceful_shutdown": GRACE,
     }
     if workers == 1:
-        gateway = Gateway(config, data, host=host, load=partial(load, path, os.environ))
+        gateway = Gateway(config, data, host=host, load=partial(load, path, os.environ), player=player)
         settle()
         run(gateway.app, **options)
         return

@@ -177,9 +177,9 @@ class Filter:
 class TraceQuery:
     """A search of the log, in the words of Parea's `get_trace_logs`; see `stores/search.py` for the fields.
 
-    `rows` says which: the tops of trees, every call at whatever depth, or the sessions' own rows. A session is of every
-    project that one of its calls is of. With `project_id` rows also count that name their project by this id alone.
-    All of `filters` must hold.
+    `rows` says which: the tops of trees, every call at whatever depth, the sessions' own rows, or all. A session is of
+    every project that one of its calls is of. With `project_id` rows also count that name their project by this id
+    alone. All of `filters` must hold.
     """
 
     project_name: str | None = None
@@ -191,7 +191,7 @@ class TraceQuery:
     status: str | None = None
     page: int = 1
     page_size: int = 20
-    rows: Literal["tops", "calls", "sessions"] = "tops"
+    rows: Literal["tops", "calls", "sessions", "all"] = "tops"
     filters: tuple[Filter, ...] = ()
     project_id: str | None = None
 

@@ -177,16 +177,21 @@ def show_list(records: list[Record], total: int) -> None:
     console = _console()
     table = _table("trace", "started", "name", "model", "latency", "cost", "tokens", "status")
     for record in records:
-        table.add_row(
-            _text(record.trace_id),
-            _text(_when(record.start_timestamp)),
-            _text(record.name or "-"),
-            _text(record.model or "-"),
-            *_figures(record),
-            _status(record),
-        )
+        table.add_row(*line_of(record))
     console.print(table)
     console.print(Text(f"{len(records)} of {total}", style="dim"))
+
+
+def line_of(record: Record) -> list[Text | str]:
+    """A row of the log as the cells of a table."""
+    return [
+        _text(record.trace_id),
+        _text(_when(record.start_timestamp)),
+        _text(record.name or "-"),
+        _text(record.model or "-"),
+        *figures_of(record),
+        status_of(record),
+    ]
 
 
 def show_tree(records: list[Record], trace_id: str) -> None:
@@ -212,21 +217,21 @@ def show_tree(records: list[Record], trace_id: str) -> None:
 
 
 def _line(record: Record) -> Text:
-    latency, cost, tokens = _figures(record)
+    latency, cost, tokens = figures_of(record)
     line = Text.assemble((_clean(record.name or record.trace_id), "bold"), "  ", _clean(record.model or ""))
     for figure in (latency, cost, f"{tokens} tokens" if tokens != "-" else "-"):
         if figure != "-":
             line.append(f"  {figure}")
-    line.append("  ").append_text(_status(record))
+    line.append("  ").append_text(status_of(record))
     for score in record.scores:
-        if (said := _said(score)) is not None:
-            line.append(f"  {said}", style="cyan")
+        if (told := said_of(score)) is not None:
+            line.append(f"  {told}", style="cyan")
     if record.error:
         line.append(f"  {_clean(record.error)}", style="red")
     return line.append(f"  {_clean(record.trace_id)}", style="dim")
 
 
-def _said(score: dict[str, Any]) -> str | None:
+def said_of(score: dict[str, Any]) -> str | None:
     """A score by its name and what was given: a person's own word, or the number. What was withdrawn is not told."""
     given = score.get("value", score.get("score"))
     if given is None or given == "":
@@ -235,7 +240,7 @@ def _said(score: dict[str, Any]) -> str | None:
     return _clean(name if name.endswith(f": {given}") else f"{name}: {given}")
 
 
-def _figures(record: Record) -> tuple[str, str, str]:
+def figures_of(record: Record) -> tuple[str, str, str]:
     return (
         "-" if record.latency is None else f"{record.latency:.3f} s",
         "-" if record.cost is None else f"${record.cost:.6f}",
@@ -243,7 +248,7 @@ def _figures(record: Record) -> tuple[str, str, str]:
     )
 
 
-def _status(record: Record) -> Text:
+def status_of(record: Record) -> Text:
     status = _clean(record.status or "-") + (" (cached)" if record.cache_hit else "")
     return Text(status, style=_COLORS.get(record.status or "", ""))
 

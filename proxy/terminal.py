@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from rich.console import Console
@@ -25,6 +26,21 @@ def written(value: Any) -> str:
     """JSON for people and programs: whatever would steer a terminal is escaped, as JSON escapes the first of it."""
     text = json.dumps(value, indent=2, ensure_ascii=False, default=str)
     return "\n".join(_CONTROL.sub(lambda one: f"\\u{ord(one[0]):04x}", line) for line in text.split("\n"))
+
+
+def line(value: Any) -> str:
+    """The same in one line."""
+    return _CONTROL.sub(lambda one: f"\\u{ord(one[0]):04x}", json.dumps(value, ensure_ascii=False, default=str))
+
+
+def listed(values: Iterable[Any]) -> Iterator[str]:
+    """The lines of a JSON list as `written` has it, with no more than one value in memory."""
+    opened = False
+    for value in values:
+        text = written(value).replace("\n", "\n  ")
+        yield f",\n  {text}" if opened else f"[\n  {text}"
+        opened = True
+    yield "\n]\n" if opened else "[]\n"
 
 
 def clean(text: str, longest: int = _LONGEST) -> str:

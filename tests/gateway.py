@@ -21,6 +21,7 @@ import yaml
 
 from proxy.app import PAREA, Gateway
 from proxy.config import Config, load
+from proxy.middleware.cassette import Player
 from tests.live import Server
 
 
@@ -36,14 +37,20 @@ def written(folder: Path, config: dict[str, Any] | None) -> Path | None:
 class Local:
     """A gateway in a thread. Its environment is empty: what it may use is in the config alone."""
 
-    def __init__(self, folder: Path, config: dict[str, Any] | Config | None = None, path: Path | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        config: dict[str, Any] | Config | None = None,
+        path: Path | None = None,
+        player: Player | None = None,
+    ) -> None:
         self.data = folder / "data"
         if isinstance(config, Config):
             self._config, again = config, lambda: config
         else:
             file = path or written(folder, config)
             self._config, again = load(file, {}), lambda: load(file, {})
-        self._server = Server(lambda: Gateway(self._config, self.data, load=again).app)
+        self._server = Server(lambda: Gateway(self._config, self.data, load=again, player=player).app)
 
     def __enter__(self) -> Local:
         self._server.__enter__()

@@ -117,9 +117,27 @@ def test_help_names_every_command_and_has_examples() -> None:
     assert "..." not in found.output.partition("Commands:")[2]
 
 
-@pytest.mark.parametrize("option", ["config", "host", "port", "data", "workers", "log-level"])
+@pytest.mark.parametrize(
+    "option", ["config", "host", "port", "data", "workers", "mode", "cassette", "pace", "log-level"]
+)
 def test_every_option_of_serve_is_an_environment_variable(option: str) -> None:
     assert f"PAREA_PROXY_{option.upper().replace('-', '_')}" in "".join(run("serve", "--help").output.split())
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--mode", "record"], "--mode record: needs --cassette (PAREA_PROXY_CASSETTE)"),
+        (["--cassette", "tapes"], "--cassette: needs --mode record, replay or auto"),
+        (["--mode", "auto", "--cassette", "tapes", "--workers", "2"], "--mode auto: needs --workers 1"),
+        (["--mode", "replay", "--cassette", "tapes"], "--cassette tapes: No such file or directory: record first"),
+    ],
+)
+def test_serve_needs_to_know_what_it_plays(options: list[str], told: str) -> None:
+    found = run("serve", "--port", "0", *options)
+    assert found.exit_code == 2
+    assert found.stderr.startswith(told)
+    assert not Path("tapes").exists()
 
 
 @pytest.mark.fault("S4")

@@ -463,6 +463,33 @@ def test_a_request_that_takes_too_long_is_refused(hurried: tuple[Server, App], b
         assert line.rest() == (b"The request took too long to arrive." if begun else b"")
 
 
+class Watched(Door):
+    """A door that remembers who came last, and where."""
+
+    def enter(self, caller: Any) -> bool:
+        self.caller, self.loop = caller, asyncio.get_running_loop()
+        return super().enter(caller)
+
+
+@pytest.mark.fault("P2")
+@pytest.mark.parametrize(("early", "status"), [(1.0, 200), (-1.0, 408)])
+def test_a_request_has_the_seconds_that_are_said_and_no_more(early: float, status: int) -> None:
+    """The connection is looked at as if that time had come: a limit of another length fails on any machine."""
+    door = Watched(Limits(receive=40.0))
+    with Server(App, http=partial(Connection, door=door)) as server, Line(server.port) as line:
+        # the second request has begun when the first one is answered
+        line.send(post("/echo", b"x") + b"GET /echo HTTP/1.1\r\n").echoed()
+        looked = threading.Event()
+
+        def look() -> None:
+            door.caller.look(door.caller.since + 40.0 + door.step - early)
+            looked.set()
+
+        door.loop.call_soon_threadsafe(look)
+        assert looked.wait(10)
+        assert line.send(HOST + b"\r\n").head()[0] == status
+
+
 def test_a_request_may_take_as_long_as_its_length_needs(hurried: tuple[Server, App]) -> None:
     whole = post("/echo", b"x" * 16_000)
     with Line(hurried[0].port) as line:

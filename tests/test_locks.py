@@ -23,8 +23,8 @@ def pins(path: Path) -> dict[str, str]:
     return {match[1]: match[2] for match in PINNED.finditer(path.read_text("utf-8"))}
 
 
-def test_there_are_three_locks() -> None:
-    assert [path.name for path in LOCKS] == ["development.lock", "fuzz.lock", "requirements.lock"]
+def test_there_are_four_locks() -> None:
+    assert [path.name for path in LOCKS] == ["development.lock", "fuzz.lock", "otel.lock", "requirements.lock"]
 
 
 def test_every_environment_of_clients_is_locked() -> None:

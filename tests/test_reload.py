@@ -121,7 +121,7 @@ def test_it_is_read_again_when_it_is_told_to(gateway: Local, tmp_path: Path) -> 
     assert {**response.json(), "loaded_at": ""} == {
         "generation": 2,
         "loaded_at": "",
-        "files": [str(tmp_path / NAME)],
+        "files": [str(tmp_path / NAME), str(tmp_path / "deployments")],
         "problem": None,
         "needs_restart": [],
     }

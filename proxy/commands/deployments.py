@@ -103,7 +103,7 @@ def diff(a: str, b: str, path: Path | None, as_json: bool) -> None:
     if as_json:
         print_json({"a": _content(old), "b": _content(new), "diff": lines})
     else:
-        _show_diff(lines)
+        show_diff(lines)
 
 
 def _changing(command: Command) -> Command:
@@ -163,7 +163,7 @@ def _change(path: Path | None, dry_run: bool, decide: Callable[[Config], Change]
         return
     promotion.check(change, path, os.environ)
     before, name = (change.before or "").splitlines(), str(change.path)
-    _show_diff(list(difflib.unified_diff(before, change.after.splitlines(), name, name, lineterm="")))
+    show_diff(list(difflib.unified_diff(before, change.after.splitlines(), name, name, lineterm="")))
 
 
 def _uses(data: Path | None, path: Path | None, deployment_id: str | None) -> Uses:
@@ -274,7 +274,7 @@ def _figures(use: VersionUse | None) -> list[str]:
     return [str(use.calls), str(use.errors), f"${use.cost:.6f}", latency, *means]
 
 
-def _show_diff(lines: list[str]) -> None:
+def show_diff(lines: list[str]) -> None:
     """A unified diff, in colours where somebody looks at it."""
     colours = {"+": "green", "-": "red", "@": "cyan"}
     for line in lines:

@@ -11,7 +11,7 @@ import importlib.util
 import pkgutil
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -33,6 +33,7 @@ from proxy.config.route import Route, Source
 from proxy.config.router import GroupSettings, RouterSettings, Wildcard
 from proxy.config.settings import CacheSettings, File, LogSettings, ServerSettings
 from proxy.config.targets import providers, routes
+from proxy.config.telemetry import Otel, otel
 from proxy.config.validation import ConfigWarning, validated, warned
 from proxy.errors import ConfigError, NotFound
 from proxy.target import Target
@@ -86,11 +87,20 @@ class Config:
     wildcards: tuple[Wildcard, ...] = ()
     groups: dict[str, GroupSettings] = field(default_factory=dict)
     keys: dict[bytes, Caller] = field(default_factory=dict, repr=False)
+    otel: Otel | None = None
 
     @property
     def closed(self) -> bool:
         """Whether a request must bring a key."""
         return self.master_key is not None or bool(self.keys)
+
+    def uncalled(self) -> Config:
+        """This one for where nobody is called: a name whose targets all lack something, such as a key, has them all."""
+        leads = {route.name for route in self.routes if route.reason is None}
+        found = [route if route.name in leads else replace(route, reason=None) for route in self.routes]
+        known = {each.pattern for each in self.wildcards}
+        others = tuple(each for each in wildcards(found) if each.pattern not in known)
+        return replace(self, models={**models(found), **self.models}, wildcards=(*self.wildcards, *others))
 
 
 def load(path: Path | None, environ: Mapping[str, str], texts: Mapping[Path, str] = MappingProxyType({})) -> Config:
@@ -121,6 +131,7 @@ def load(path: Path | None, environ: Mapping[str, str], texts: Mapping[Path, str
     for place, message in problems(file.projects, partial(_undeployed, deployed)):
         document.problem(place, message)
     _check_keys(document, file, found, deployed)
+    told_to = otel(document, file)
     if wrong := [one for one in (document, *folder.documents) if one.problems]:
         raise ConfigError("\n".join(one.error().message for one in wrong))
     warnings += folder.warnings
@@ -152,6 +163,7 @@ def load(path: Path | None, environ: Mapping[str, str], texts: Mapping[Path, str
         wildcards=wildcards(found),
         groups=groups,
         keys=keys.callers(file.keys),
+        otel=told_to,
     )
 
 

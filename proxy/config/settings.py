@@ -174,7 +174,7 @@ class LogSettings(Block):
 
 class ServerSettings(Block):
     """Limits in bytes, the depth of JSON, how many clients may be connected and how slow they may be, the Host names
-    answered besides this machine's own, the APIs spoken.
+    answered besides this machine's own, the APIs spoken, whether calls are counted for `/metrics`.
     """
 
     max_body: Bytes = 32 * 2**20
@@ -184,7 +184,19 @@ class ServerSettings(Block):
     receive_timeout: Seconds = 10.0
     send_timeout: Seconds = 60.0
     allowed_hosts: list[Host] = []
+    metrics: bool = True
     dialects: list[Plugin] = ["parea", "openai", "anthropic", "responses", "humanloop", "scale"]
+
+
+class OtelSettings(Block):
+    """Spans to an OpenTelemetry collector, over OTLP and HTTP: `endpoint` is its base, `headers` go with every request,
+    `content` sends messages and answers, too.
+    """
+
+    endpoint: Url = None
+    headers: Annotated[dict[Name, Secret], Field(repr=False)] = {}
+    service_name: Text = None
+    content: bool = False
 
 
 class File(Block):
@@ -206,3 +218,4 @@ class File(Block):
     cache: CacheSettings = CacheSettings()
     log: LogSettings = LogSettings()
     server: ServerSettings = ServerSettings()
+    otel: OtelSettings | None = None

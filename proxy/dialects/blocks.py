@@ -19,6 +19,7 @@ from typing import Literal
 
 import orjson
 
+from proxy.crowd import crowded
 from proxy.ids import derived_id
 from proxy.models import Chunk, Completion, Event, Json, ToolCall
 
@@ -185,6 +186,8 @@ class Blocks:
 
 def parsed(arguments: str) -> dict[str, Json] | None:
     """The object that a call's arguments are, None when they are none."""
+    if crowded(arguments):
+        return None
     try:
         value = orjson.loads(arguments)
     except orjson.JSONDecodeError:

@@ -21,6 +21,7 @@ from pydantic import SecretStr
 
 from proxy import timestamps
 from proxy.body import MAX_DEPTH, loads, validated
+from proxy.crowd import crowded
 from proxy.dialects import parea_messages
 from proxy.dialects.parea_schema import CompletionsSchema, MessageSchema, ModelParamsSchema
 from proxy.dialects.sse import written
@@ -179,6 +180,8 @@ def _fence(calls: list[ToolCall]) -> str:
 
 
 def _arguments(text: str) -> Json:
+    if crowded(text):
+        return text
     try:
         return orjson.loads(text or "{}")
     except orjson.JSONDecodeError:

@@ -12,6 +12,7 @@ import re
 
 import orjson
 
+from proxy.crowd import crowded
 from proxy.models import Json, Message
 
 ROLES = {"example_user": "user", "example_assistant": "assistant"}
@@ -92,7 +93,7 @@ def _written_result(text: str) -> Message:
 
 def _document(text: str) -> Json:
     """The JSON list or object that `text` is, or None."""
-    if not text.lstrip().startswith(("[", "{")):
+    if not text.lstrip().startswith(("[", "{")) or crowded(text):
         return None
     try:
         return orjson.loads(text)

@@ -69,7 +69,7 @@ def _target(target: Target, params: Mapping[str, Json], kind: Kind) -> Json:
     sent = {**target.params, **params}
     for name, value in sent.items():
         if type(value) is float:
-            sent[name] = _number(value)
+            sent[name] = number(value)
     return [target.provider, target.model, target.api_base, _settings(target), sent, asked(target, kind)]
 
 
@@ -92,7 +92,7 @@ def _settings(target: Target) -> dict[str, Json]:
     return found
 
 
-def _number(value: float) -> float:
+def number(value: float) -> float:
     return int(value) if value.is_integer() and abs(value) < EXACT else value
 
 

@@ -65,6 +65,18 @@ class Names:
                 self._found[name, provider] = found
         return found
 
+    def why(self, name: str, provider: str | None = None) -> str:
+        """Why a name stands for what it does."""
+        config = self._config
+        real = config.router.aliases.get(name, name)
+        if provider is None and real in config.models:
+            return "a model_name of the config" if real == name else f"an alias of {real}"
+        if any(pattern.fullmatch(real) for pattern, _ in self._patterns if len(real) <= LONGEST):
+            return "fits a model_name with a *"
+        if provider is not None:
+            return f"the request names the provider {provider}"
+        return "named as provider/model" if named(real) is not None else "its provider is told from its form"
+
     def _group(self, name: str, real: str, targets: tuple[Target, ...]) -> Group:
         router, groups = self._config.router, self._config.groups
         own = groups.get(name) or groups.get(real) or PLAIN

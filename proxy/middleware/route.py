@@ -15,6 +15,7 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 
+from proxy import remains
 from proxy.config.router import RouterSettings
 from proxy.errors import UpstreamError
 from proxy.middleware.attempt import Trial
@@ -85,6 +86,7 @@ class Router:
                     return
                 except (UpstreamError, TimeoutError) as error:
                     failure = trial.failed(error)
+                    remains.clear(error)
                 except BaseException as error:
                     trial.left(error)
                     raise

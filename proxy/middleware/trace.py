@@ -19,6 +19,7 @@ from proxy import timestamps
 from proxy.caller import nanodollars
 from proxy.draft import Draft
 from proxy.errors import GatewayError, UpstreamError
+from proxy.middleware.meter import Meter
 from proxy.middleware.veil import veiled
 from proxy.models import Call, Choice, Chunk, Completion, Event, Json, Status, ToolCall
 from proxy.protocols import Handler, Middleware
@@ -34,14 +35,21 @@ MODEL_PARAMS = {"temperature": "temp", "max_tokens": "max_length"}
 """The log keeps model parameters by Parea's names, which its readers know."""
 
 
-def trace(write: Write) -> Middleware:
-    """Surround a handler so that every ending of a call is written down by `write`."""
+def trace(write: Write, meter: Meter | None = None) -> Middleware:
+    """Surround a handler so that every ending of a call is written down by `write` and counted by `meter`."""
+
+    def unanswered(call: Call, record: Record) -> asyncio.Future[bool]:
+        if meter is not None:
+            meter.count(call, record, None)
+        return write(record)
 
     def middleware(inner: Handler) -> Handler:
         async def handler(call: Call) -> AsyncGenerator[Event, None]:
             draft: Draft | None = None
             first: float | None = None
             completion: Completion | None = None
+            if meter is not None:
+                meter.busy += 1
             try:
                 events = inner(call)
                 try:
@@ -57,17 +65,20 @@ def trace(write: Write) -> Middleware:
                 finally:
                     # What `aclosing` does, without its two coroutines for each call; there is nothing behind it.
                     await events.aclose()
+                if completion is None:
+                    raise RuntimeError("a handler ended without a Completion")
             except (GeneratorExit, asyncio.CancelledError):
-                write(_record(call, "cancelled", first, choices=_told(draft)))
+                unanswered(call, _record(call, "cancelled", first, choices=_told(draft)))
                 raise
             except Exception as error:
-                call.logged = await write(_record(call, "error", first, choices=_told(draft), error=error))
+                call.logged = await unanswered(call, _record(call, "error", first, choices=_told(draft), error=error))
                 if isinstance(error, UpstreamError) and error.quoted and call.request.policy.omits:
                     raise error.withheld() from None
                 raise
-            if completion is None:
-                raise RuntimeError("a handler ended without a Completion")
-            call.logged = await write(_record(call, "success", first, completion=completion))
+            record = _record(call, "success", first, completion=completion)
+            if meter is not None:
+                meter.count(call, record, completion)
+            call.logged = await write(record)
             yield completion
 
         return handler

@@ -126,10 +126,11 @@ def _set_up(litellm: Any) -> None:
     from litellm.llms.custom_httpx.http_handler import get_ssl_configuration
     from litellm.llms.vertex_ai.gemini import transformation as contents
     from litellm.llms.vertex_ai.gemini import vertex_and_google_ai_studio_gemini as gemini
+    from litellm.llms.vertex_ai.vertex_llm_base import VertexBase
 
-    from proxy.providers import corrections
+    from proxy.providers import corrections, tokens
     from proxy.providers.fetching import pinned
-    from proxy.providers.transport import SyncGuard, bounded, guarded
+    from proxy.providers.transport import SyncGuard, guarded
 
     sync = SyncGuard(verify=get_ssl_configuration())
     client = httpx.Client(transport=sync)
@@ -141,7 +142,8 @@ def _set_up(litellm: Any) -> None:
     url_utils.validate_url = pinned(url_utils.validate_url, url_utils.SSRFError)
     transport = aiohttp_transport.LiteLLMAiohttpTransport
     transport.handle_async_request = guarded(transport.handle_async_request)
-    Google.__call__ = bounded(Google.__call__)
+    Google.__call__ = tokens.bounded(Google.__call__)
+    VertexBase.refresh_auth = tokens.refresh
     litellm.utils.get_token_counter_new = lambda: _no_count
     litellm.utils.dispatch_success_logging = litellm.utils.update_response_metadata = _nothing
     secret_redaction.python_redact_string = _short(secret_redaction.python_redact_string)

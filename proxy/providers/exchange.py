@@ -20,11 +20,13 @@ A message is fit to be shown: it may name the host, never a path, a query, a hea
 
 from __future__ import annotations
 
+import asyncio
 import math
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
+from concurrent.futures import Future
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 EVENT = 256
 """Bytes that an event of a stream counts for at least, of those that an answer may have: it takes as many in memory."""
@@ -32,13 +34,18 @@ EVENT = 256
 FROM_ENVIRONMENT = ("openai-organization", "openai-project")
 """Headers that OpenAI's library takes from the environment and sends to every server that it is pointed at."""
 
-Refusal = Literal["redirect", "encoding", "size", "text"]
+T = TypeVar("T")
+
+Refusal = Literal["redirect", "encoding", "size", "text", "event", "token", "values"]
 
 REFUSALS: Mapping[Refusal, str] = {
     "redirect": "the provider answered with a redirect, which is not followed; set api_base to the final address",
     "encoding": "the provider's answer is compressed although that was not asked for",
     "size": "the provider's answer is larger than allowed (server.max_response)",
     "text": "the provider's stream holds bytes that are no text",
+    "event": "an event of the provider's stream is too large",
+    "values": "the provider's answer holds more objects and lists than are allowed in one",
+    "token": "what should have brought a token for the provider brought none",
 }
 
 
@@ -95,6 +102,28 @@ class Exchange:
     sent: bool = True
     provider: str = ""
     calls: dict[str, int] = field(default_factory=dict)
+    loop: asyncio.AbstractEventLoop | None = None
+    left: bool = False
+    """Whether nobody waits for the answer any more."""
+    _waiting: set[Future[Any]] = field(default_factory=set)
+
+    def await_in_thread(self, work: Coroutine[Any, Any, T]) -> T:
+        """What `work` returns, done on the call's event loop, for a thread of the call's; cancelled with the call."""
+        assert self.loop is not None
+        future = asyncio.run_coroutine_threadsafe(work, self.loop)
+        self._waiting.add(future)
+        try:
+            if self.left:
+                future.cancel()
+            return future.result()
+        finally:
+            self._waiting.discard(future)
+
+    def leave(self) -> None:
+        """End what threads wait for on behalf of the call, which is left."""
+        self.left = True
+        for future in self._waiting.copy():
+            future.cancel()
 
     def send(self) -> None:
         """Note that a request is about to be made."""
@@ -117,7 +146,8 @@ _exchange: ContextVar[Exchange | None] = ContextVar("proxy_exchange", default=No
 
 def begin(limit: int, organization: str | None, provider: str, calls: dict[str, int]) -> Exchange:
     """The exchange of the call that is about to be made in this context; `organization` is what OpenAI may be told."""
-    exchange = Exchange(limit, organization, sent=False, provider=provider, calls=calls)
+    loop = asyncio.get_running_loop()
+    exchange = Exchange(limit, organization, sent=False, provider=provider, calls=calls, loop=loop)
     _exchange.set(exchange)
     return exchange
 

@@ -19,6 +19,7 @@ from typing import Any
 import orjson
 
 from proxy.config.targets import UNCHANGED
+from proxy.crowd import OF_AN_ANSWER, crowded
 from proxy.providers import credentials, values, wires, wrapper
 from proxy.providers.access import access
 from proxy.providers.capture import capture
@@ -168,7 +169,9 @@ class Answer:
 
     async def __aiter__(self) -> AsyncIterator[Mapping[str, Any]]:
         if not self._stream:
-            answer = self._reading.whole(self._reply, await self._reply.read())
+            body = await self._reply.read()
+            self._bound(body)
+            answer = self._reading.whole(self._reply, body)
             _check(answer)
             yield answer
             return
@@ -198,6 +201,7 @@ class Answer:
 
     def _read(self, payload: bytes) -> Mapping[str, Any]:
         self._began = True
+        self._bound(payload)
         found = loaded(payload)
         _check(found)
         part = self._reading.part(found)
@@ -206,6 +210,10 @@ class Answer:
             if reason:
                 self.reason = str(reason)
         return part
+
+    def _bound(self, payload: bytes) -> None:
+        if crowded(payload, OF_AN_ANSWER):
+            raise self._exchange.refuse("values")
 
     def close(self) -> None:
         if self._lingers:

@@ -26,7 +26,6 @@ from proxy.providers import (
     embeddings,
     failures,
     names,
-    remains,
     standins,
     wrapper,
 )
@@ -121,9 +120,10 @@ class LiteLLM:
             raise
         except Exception as error:
             secrets = credentials.secrets(target)
-            translated = failures.translate(error, target.provider, exchange, secrets, began=reader.began)
-            remains.clear(error)
-            raise translated from None
+            raise failures.translate(error, target.provider, exchange, secrets, began=reader.began) from None
+        except BaseException:  # the caller has gone, or its time is up
+            exchange.leave()
+            raise
         finally:
             if source is not None:
                 source.close()

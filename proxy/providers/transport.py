@@ -10,21 +10,19 @@ from __future__ import annotations
 
 import codecs
 import functools
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
 import httpx
 
+from proxy.crowd import OF_AN_ANSWER, Crowd
 from proxy.providers.capture import catch
+from proxy.providers.events import LARGEST
 from proxy.providers.exchange import FROM_ENVIRONMENT, Exchange, Refusal, current, refusal
 from proxy.providers.fetching import certify
 
 UNKNOWN_LIMIT = 48 * 2**20
 """Bytes allowed in an answer that belongs to no call."""
-
-TOKEN_LIMIT = 2**20
-"""Bytes allowed in an answer that brings a token."""
 
 Send = Callable[[Any, httpx.Request], Awaitable[httpx.Response]]
 """`handle_async_request` of a transport class."""
@@ -51,9 +49,8 @@ def guarded(send: Send) -> Send:
         if why is not None:
             await response.aclose()
             raise _refused(exchange, why, request)
-        assert isinstance(response.stream, httpx.AsyncByteStream)
-        body: httpx.AsyncByteStream = CappedStream(response.stream, exchange, request)
-        if response.headers.get("content-type", "").startswith("text/event-stream"):
+        body: httpx.AsyncByteStream = CappedStream(response, exchange, request)
+        if streams(response):
             body = EventStream(body, exchange, request)
         response.stream = body
         return response
@@ -80,67 +77,42 @@ class SyncGuard(httpx.HTTPTransport):
         return response
 
 
-def bounded(ask: Callable[..., Any]) -> Callable[..., Any]:
-    """`__call__` of google-auth's client, which buys tokens in a thread, behind the guard: what it sends is signed with
-    the account's key, and lets in whoever has it.
-    """
-    from google.auth.exceptions import TransportError
-    from requests import RequestException
-
-    @functools.wraps(ask)
-    def call(
-        client: Any, url: str, method: str = "GET", body: Any = None, headers: Any = None, *rest: Any, **named: Any
-    ) -> TokenAnswer:
-        came: list[Any] = []
-        named |= {"allow_redirects": False, "stream": True, "hooks": {"response": lambda one, **_: came.append(one)}}
-        ask(client, url, method, body, {**(headers or {}), "accept-encoding": "identity"}, *rest, **named)
-        with came[-1] as response:
-            exchange, read = current() or Exchange(UNKNOWN_LIMIT), bytearray()
-            if (why := refusal(response.status_code, response.headers, TOKEN_LIMIT)) is not None:
-                raise exchange.refuse(why)
-            try:
-                for piece in response.iter_content(2**16):
-                    read += piece
-                    if len(read) > TOKEN_LIMIT:
-                        raise exchange.refuse("size")
-            except RequestException as error:
-                raise TransportError(error) from error
-            return TokenAnswer(response.status_code, response.headers, bytes(read))
-
-    return call
-
-
-@dataclass(slots=True, frozen=True)
-class TokenAnswer:
-    """What google-auth reads of an answer (`google.auth.transport.Response`)."""
-
-    status: int
-    headers: Mapping[str, str]
-    data: bytes
-
-
 def _refused(exchange: Exchange, why: Refusal, request: httpx.Request) -> httpx.HTTPError:
     """The refusal as an error that every client above takes for a broken connection."""
     return httpx.ReadError(str(exchange.refuse(why)), request=request)
 
 
-class CappedStream(httpx.AsyncByteStream):
-    """A body that ends in an error once it has grown past the exchange's limit."""
+def streams(response: httpx.Response) -> bool:
+    """Whether it is a stream of events."""
+    return str(response.headers.get("content-type", "")).startswith("text/event-stream")
 
-    def __init__(self, body: httpx.AsyncByteStream, exchange: Exchange, request: httpx.Request) -> None:
-        self._body = body
+
+class CappedStream(httpx.AsyncByteStream):
+    """A response's body that ends in an error once it has grown past the exchange's limit.
+
+    Closed, it leaves the response: httpx has the two hold each other, and with them all that was read would stay.
+    """
+
+    def __init__(self, response: httpx.Response, exchange: Exchange, request: httpx.Request) -> None:
+        assert isinstance(response.stream, httpx.AsyncByteStream)
+        self._response = response
+        self._body = response.stream
         self._exchange = exchange
         self._request = request
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         left = self._exchange.limit
+        crowd = Crowd(OF_AN_ANSWER, lines=streams(self._response))
         async for piece in self._body:
             left -= len(piece)
             if left < 0:
                 raise _refused(self._exchange, "size", self._request)
+            if crowd.feed(piece):
+                raise _refused(self._exchange, "values", self._request)
             yield piece
 
     async def aclose(self) -> None:
+        self._response.stream = httpx.ByteStream(b"")
         await self._body.aclose()
 
 
@@ -152,7 +124,8 @@ def _lines(piece: bytes) -> list[bytes]:
 class EventStream(httpx.AsyncByteStream):
     """Server-sent events without their comments: some of LiteLLM's parsers lose the usage, and so the cost, to one.
 
-    It ends in an error at what is no UTF-8, for which most of them would put a sign of their own.
+    It ends in an error at what is no UTF-8, for which most of them would put a sign of their own, and at a line that is
+    longer than any event may be: they would gather it in several copies.
     """
 
     def __init__(self, body: httpx.AsyncByteStream, exchange: Exchange, request: httpx.Request) -> None:
@@ -161,8 +134,12 @@ class EventStream(httpx.AsyncByteStream):
         self._request = request
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        read = codecs.getincrementaldecoder("utf-8")().decode
+        read, line = codecs.getincrementaldecoder("utf-8")().decode, 0
         async for piece in self._uncommented():
+            last = piece.rfind(b"\n")
+            line = len(piece) - last - 1 if last >= 0 else line + len(piece)
+            if line > LARGEST:
+                raise _refused(self._exchange, "event", self._request)
             try:
                 read(piece)
             except UnicodeDecodeError:

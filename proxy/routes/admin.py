@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
@@ -28,8 +28,18 @@ class Configuration(BaseModel):
     needs_restart: list[str] = Field(description="Keys whose new values hold from the next start on.")
 
 
-def router(reload: Callable[[], Awaitable[Mapping[str, Json]]], summary: Callable[[], Json]) -> APIRouter:
-    """`POST /reload` and `GET /config`."""
+class Explain(Protocol):
+    """What would become of a request; see `explanation.py`."""
+
+    async def __call__(
+        self, body: bytes, headers: Mapping[bytes, bytes], *, path: str | None, key: str | None
+    ) -> dict[str, Json]: ...
+
+
+def router(
+    reload: Callable[[], Awaitable[Mapping[str, Json]]], summary: Callable[[], Json], explain: Explain
+) -> APIRouter:
+    """`POST /reload`, `POST /explain` and `GET /config`."""
     routes = APIRouter(tags=["administration"], route_class=StrictRoute)
 
     @routes.post(
@@ -42,6 +52,17 @@ def router(reload: Callable[[], Awaitable[Mapping[str, Json]]], summary: Callabl
         if told["problem"] is None:
             return JSONResponse(dict(told))
         return JSONResponse({"detail": told["problem"], **told}, 422, {"x-should-retry": "false"})
+
+    @routes.post(
+        "/explain",
+        summary="What would become of a completion request with this body, without calling anybody",
+        openapi_extra={"requestBody": {"required": True, "content": {"application/json": {"schema": {}}}}},
+    )
+    async def explain_request(request: Request, path: str | None = None, key: str | None = None) -> dict[str, Any]:
+        """`path` is where the request would be sent, if the body does not tell; `key` the name of the key it would come
+        with. Its headers count, too.
+        """
+        return await explain(await request.body(), dict(request.scope["headers"]), path=path, key=key)
 
     @routes.get("/config", summary="The effective configuration, as `check --json` prints it")
     async def config() -> dict[str, Any]:

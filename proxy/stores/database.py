@@ -16,6 +16,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from proxy.errors import ConfigError
+from proxy.stores.files import identity
 from proxy.stores.migrations import check, migrate
 
 logger = logging.getLogger(__name__)
@@ -70,12 +71,15 @@ def open_writer(
     return _patiently(lambda: _connect(path, synchronous, busy_timeout, False), busy_timeout)
 
 
-def open_reader(path: Path) -> sqlite3.Connection:
-    """A connection that cannot write; any thread may use it. Raises `ConfigError` when there is no log to read."""
+def open_reader(path: Path, *, at_rest: bool = False) -> sqlite3.Connection:
+    """A connection that cannot write; any thread may use it. Raises `ConfigError` when there is no log to read.
+
+    `at_rest` says that nobody writes: then nothing is made beside the file, which SQLite else does even to read.
+    """
     if not path.exists():
         raise ConfigError(f"there is no trace log at {path} yet: `parea-proxy serve` makes it, --data says where")
     connection = sqlite3.connect(
-        f"file:{quote(str(path.absolute()))}?mode=ro",
+        f"file:{quote(str(path.absolute()))}?mode=ro{'&immutable=1' if at_rest else ''}",
         uri=True,
         timeout=BUSY_TIMEOUT,
         isolation_level=None,
@@ -88,6 +92,15 @@ def open_reader(path: Path) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def written_back(connection: sqlite3.Connection) -> bool:
+    """Bring what the WAL holds into the database, and empty the WAL. False where others keep that from being done."""
+    try:
+        (busy, _, _) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    except sqlite3.Error as error:
+        return code(error) not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+    return not busy
 
 
 def _patiently(connect: Callable[[], sqlite3.Connection], patience: float) -> sqlite3.Connection:
@@ -108,10 +121,12 @@ def _connect(path: Path, synchronous: str, busy_timeout: float, thorough: bool) 
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         # SQLite would make the file by the umask, and gives its WAL the file's own mode.
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        meant = os.fstat(handle)
+        os.close(handle)
         path.chmod(0o600)
     except OSError as error:
-        raise _coded(sqlite3.OperationalError(f"{path}: {error.strerror}"), sqlite3.SQLITE_CANTOPEN) from error
+        raise coded(sqlite3.OperationalError(f"{path}: {error.strerror}"), sqlite3.SQLITE_CANTOPEN) from error
     connection = sqlite3.connect(path, timeout=busy_timeout, isolation_level=None, check_same_thread=False)
     try:
         connection.execute("PRAGMA journal_mode = WAL")
@@ -120,15 +135,17 @@ def _connect(path: Path, synchronous: str, busy_timeout: float, thorough: bool) 
         if thorough or path.stat().st_size <= CHECKED_AT_START:
             (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
             if verdict != "ok":
-                raise _coded(sqlite3.DatabaseError(verdict.replace("\n", " ")), sqlite3.SQLITE_CORRUPT)
+                raise coded(sqlite3.DatabaseError(verdict.replace("\n", " ")), sqlite3.SQLITE_CORRUPT)
         migrate(connection)
+        if identity(path) != (meant.st_dev, meant.st_ino):
+            raise coded(sqlite3.OperationalError(f"{path} was replaced while it was opened"), sqlite3.SQLITE_BUSY)
     except BaseException:
         connection.close()
         raise
     return connection
 
 
-def _coded(error: sqlite3.DatabaseError, number: int) -> sqlite3.DatabaseError:
+def coded(error: sqlite3.DatabaseError, number: int) -> sqlite3.DatabaseError:
     """An error of our own, with SQLite's number for such."""
     error.sqlite_errorcode = number
     return error

@@ -7,17 +7,24 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
-from proxy.errors import NotReady
+from proxy.errors import ConfigError, NotReady
 from proxy.protocols import ProjectUse, TracePage, TraceQuery, VersionUse
 from proxy.record import Record
-from proxy.stores import finding, search
-from proxy.stores.database import open_reader
+from proxy.selection import PATIENCE, Figures, Selection, Slice
+from proxy.stores import finding, listing, search
+from proxy.stores.database import code, open_reader
+from proxy.stores.figures import figures
+from proxy.stores.guarded import ask, guarded
 from proxy.stores.rows import SELECTED, decode, without_nul
+
+AT_ONCE = 200
+"""Rows that `stream` holds at a time."""
 
 _VERSIONS = """WITH used AS (
     SELECT deployment_id, deployment_version, status, cost, latency, cache_hit, scores, feedback_score, start_timestamp,
@@ -38,10 +45,13 @@ FROM used GROUP BY deployment_id, deployment_version ORDER BY deployment_id, max
 
 
 class Reader:
-    """A trace log to read. `now` is asked for the end of a query's time range."""
+    """A trace log to read. `now` is asked for the end of a query's time range; `at_rest` says that nobody writes."""
 
-    def __init__(self, path: Path, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+    def __init__(
+        self, path: Path, now: Callable[[], datetime] = lambda: datetime.now(UTC), *, at_rest: bool = False
+    ) -> None:
         self._path = path
+        self._at_rest = at_rest
         self._now = now
         self._idle: list[sqlite3.Connection] = []
         self._generation = 0
@@ -113,6 +123,47 @@ class Reader:
             ).fetchall()
         return [decode(row) for row in rows]
 
+    def page(
+        self, selection: Selection, after: str | None = None, limit: int = 50, *, seconds: float = PATIENCE
+    ) -> Slice:
+        """Rows after where a page ended. Raises `BadRequest`, also where it takes longer than `seconds`."""
+        with self._connection() as connection, guarded(connection, seconds):
+            return listing.page(connection, listing.condition(connection, selection, self._now()), after, limit)
+
+    def stream(self, selection: Selection, limit: int | None = None, *, seconds: float = PATIENCE) -> Iterator[Record]:
+        """The rows of a selection, newest first, however many they are; `seconds` are for each page of them."""
+        after: str | None = None
+        left = limit
+        while left is None or left > 0:
+            found = self.page(selection, after, AT_ONCE if left is None else min(left, AT_ONCE), seconds=seconds)
+            yield from found.records
+            left = None if left is None else left - len(found.records)
+            after = found.after
+            if after is None:
+                return
+
+    def figures(
+        self, selection: Selection, by: str | None = None, limit: int = 20, *, seconds: float = PATIENCE
+    ) -> list[Figures]:
+        """What the rows come to, by groups. Raises `BadRequest`, also where it takes longer than `seconds`."""
+        with self._connection() as connection, guarded(connection, seconds):
+            return figures(connection, listing.condition(connection, selection, self._now()), by, limit)
+
+    def ask(self, sql: str, *, seconds: float = PATIENCE) -> Iterator[Sequence[Any]]:
+        """The names of the columns that a question of SQL has, then its rows, as they are found. Raises as `page`."""
+        with self._connection() as connection, guarded(connection, seconds):
+            yield from ask(connection, sql)
+
+    def named(self, prefix: str, limit: int = 6) -> list[str]:
+        """Ids that begin with `prefix`, in their order."""
+        with self._connection() as connection:
+            return listing.named(connection, prefix, limit)
+
+    def oldest(self) -> str | None:
+        """When the first row that is kept began."""
+        with self._connection() as connection:
+            return listing.oldest(connection)
+
     def totals(self) -> dict[str, float]:
         """`calls`, `errors`, `cache_hits`, `input_tokens`, `output_tokens`, `cost`, `saved`, sampled out or not."""
         with self._connection() as connection:
@@ -178,12 +229,14 @@ class Reader:
             try:
                 connection = self._idle.pop()
             except IndexError:
-                connection = open_reader(self._path)
+                connection = open_reader(self._path, at_rest=self._at_rest)
             yield connection
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             if connection is not None:
                 connection.close()
             raise NotReady(f"the trace log cannot be read: {error}") from error
+        except ConfigError as error:
+            raise NotReady(f"the trace log cannot be read: {error.message}") from error
         except BaseException:
             if connection is not None:
                 connection.close()
@@ -195,6 +248,31 @@ class Reader:
 
 
 def open_readonly(path: Path) -> Reader:
-    """The log of a gateway that runs elsewhere, or not at all. Raises `ConfigError` when there is none."""
-    open_reader(path).close()
-    return Reader(path)
+    """The log of a gateway that runs elsewhere, or not at all. Raises `ConfigError` when none can be read.
+
+    Where nothing can be made beside the file, it is read alone, if it is all there is: a WAL would be left out.
+    """
+    try:
+        try:
+            open_reader(path).close()
+            return Reader(path)
+        except sqlite3.OperationalError as error:
+            if code(error) not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
+                raise
+            _complete(path)
+            open_reader(path, at_rest=True).close()
+            return Reader(path, at_rest=True)
+    except sqlite3.Error as error:
+        raise ConfigError(f"the trace log {path} cannot be read: {error}") from error
+    except OSError as error:
+        raise ConfigError(f"the trace log {path} cannot be read: {error.strerror}") from error
+
+
+def _complete(path: Path) -> None:
+    """Raises `ConfigError` when there are rows beside the file."""
+    wal = path.with_name(path.name + "-wal")
+    if wal.exists() and wal.stat().st_size:
+        raise ConfigError(
+            f"the trace log {path} cannot be read: {wal.name} holds rows of it, and its folder may not be written:"
+            f" copy {path.name}* to another folder, and name that with --data"
+        )

@@ -100,7 +100,7 @@ FIELDS: dict[str, Field] = {
 
 def where(query: TraceQuery, now: datetime) -> Test:
     """The condition that `query` puts on a row `t` of `traces`. Raises `BadRequest`."""
-    tests: list[Test] = [(KINDS[query.rows], [])]
+    tests: list[Test] = [(KINDS.get(query.rows, "true"), [])]
     if query.project_name:
         tests.append(_of_project(query.project_name, query.project_id or query.project_name))
     if query.status:

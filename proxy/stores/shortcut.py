@@ -23,6 +23,7 @@ from urllib.parse import quote
 import orjson
 
 from proxy.stores.database import WAL_LIMIT, code
+from proxy.stores.files import Files
 from proxy.stores.rows import APPEND_ONE, APPLY_EDITS, CHARGE, STAND_IN_ONE, Row, insertion, refer
 from proxy.stores.sampling import lost_roots
 
@@ -38,13 +39,16 @@ _SPECIAL = "SELECT EXISTS (SELECT 1 FROM sampled_out), EXISTS (SELECT 1 FROM edi
 
 
 class Shortcut:
-    """Commits rows to the trace log `path`, which exists and is sound, or declines."""
+    """Commits rows to the trace log `path`, which exists and is sound, or declines.
 
-    def __init__(self, path: Path) -> None:
+    `files` are those that the writer's thread has open: what is committed to others does not count.
+    """
+
+    def __init__(self, path: Path, files: Files) -> None:
         self._path = path
+        self._files = files
         self._connection: sqlite3.Connection | None = None
         self._since_checkpoint = 0
-        self._stale = False
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="trace-log-checkpoint")
 
     def commit(self, items: Sequence[object]) -> bool | None:
@@ -52,9 +56,8 @@ class Shortcut:
         rows = [item for item in items if isinstance(item, Row) and not (item.edit or item.counted_only)]
         if len(rows) != len(items):
             return False
-        if self._stale:
-            self._stale = False
-            self._disconnect()
+        if not self._files.seem_in_place():
+            return False
         try:
             if not self._transact(rows):
                 return False
@@ -64,15 +67,17 @@ class Shortcut:
             # The thread finds out what it is. It may put another file in the place of this one, so let go of it.
             self._disconnect()
             return False
+        if not self._files.database_in_place():
+            return False
         self._since_checkpoint += len(rows)
         if self._since_checkpoint >= CHECKPOINT_ROWS:
             self._since_checkpoint = 0
             self._worker.submit(self._checkpoint)
         return True
 
-    def renew(self) -> None:
-        """From any thread, while nothing is committed here: another file may be in the place of ours."""
-        self._stale = True
+    def let_go(self) -> None:
+        """From any thread, while nothing is committed here: close the file, and open what is there when asked again."""
+        self._worker.submit(self._disconnect).result()
 
     def close(self) -> None:
         """Finish a checkpoint that is under way, then let go of the file."""
@@ -128,6 +133,8 @@ class Shortcut:
             self._connection = None
 
     def _checkpoint(self) -> None:
+        if not self._files.in_place():
+            return
         try:
             connection = self._open(timeout=1.0)
         except sqlite3.Error as error:

@@ -6,6 +6,8 @@ What must stay true:
   is full).
 * Nothing here ever raises into an answer: a full, locked, read-only or damaged database costs rows, which are counted
   as dropped and reported by `health`, and it is used again as soon as it can be.
+* A row that is said to be on disk is in the file at the path, also when that was deleted, moved or replaced meanwhile:
+  what is at the path is used from then on, or made.
 * What calls cost their keys is counted in the transaction of their rows. What could not be written is owed, and while
   something is, nobody is told what was spent.
 * The order in which rows, edits and lost draws arrive does not change what is stored, nor the totals.
@@ -17,12 +19,9 @@ import asyncio
 import logging
 import sqlite3
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
-
-import orjson
 
 from proxy import timestamps
 from proxy.config.settings import LogSettings
@@ -30,12 +29,14 @@ from proxy.errors import ConfigError, GatewayError, NotReady
 from proxy.ids import project_uuid
 from proxy.protocols import ProjectUse, TracePage, TraceQuery, VersionUse
 from proxy.record import Record
-from proxy.stores.database import BUSY_TIMEOUT, DAMAGE, TROUBLE, code, open_writer
-from proxy.stores.debts import Debt, Debts, charge
+from proxy.selection import Figures, Selection, Slice
+from proxy.stores.database import BUSY_TIMEOUT, DAMAGE, TROUBLE, code, coded, open_writer, written_back
+from proxy.stores.debts import Debts
+from proxy.stores.files import Files
 from proxy.stores.indexer import Indexer
+from proxy.stores.items import Item, Look, Project, none, store
 from proxy.stores.reader import Reader, open_readonly
-from proxy.stores.rows import APPEND, APPLY_EDITS, EDIT, STAND_IN, Row, batch, charge_of, encode, encode_edit, refer
-from proxy.stores.sampling import belongs, fold, lost_roots
+from proxy.stores.rows import charge_of, encode, encode_edit
 from proxy.stores.shortcut import Shortcut
 from proxy.stores.writer import Writer
 
@@ -46,17 +47,10 @@ logger = logging.getLogger(__name__)
 ORPHANED = "-7 days"
 """How long an edit waits for its row."""
 
+FOLLOWED = 2
+"""How often a batch goes to another file because the one it went to was replaced meanwhile."""
+
 T = TypeVar("T")
-
-
-@dataclass(slots=True, frozen=True)
-class _Project:
-    name: str
-    uuid: str
-    created_at: str
-
-
-_Item = Row | _Project | Debt
 
 
 class SQLiteLog:
@@ -79,7 +73,10 @@ class SQLiteLog:
         self._connection: sqlite3.Connection | None = None
         self._reason: str | None = None
         self._suspect = False
+        self._files = Files(path)
         self._reader = Reader(path, now)
+        # A commit that syncs is the thread's in any case.
+        self._shortcut = Shortcut(path, self._files) if synchronous == "normal" else None
         try:
             self._open().execute(
                 "DELETE FROM edits WHERE datetime(edited_at) < datetime('now', ?)"
@@ -88,9 +85,7 @@ class SQLiteLog:
             )
         except sqlite3.Error as error:
             self._trouble(error)
-        # A commit that syncs is the thread's in any case.
-        self._shortcut = Shortcut(path) if synchronous == "normal" else None
-        self._writer: Writer[_Item] = Writer(
+        self._writer: Writer[Item] = Writer(
             self._commit,
             shortcut=self._commit_here if self._shortcut else None,
             max_items=max_rows,
@@ -111,6 +106,9 @@ class SQLiteLog:
     def spent(self, key: str, since: str) -> int:
         if not self._debts.paid() or self._reason is not None:
             raise NotReady(f"what is spent cannot be counted: the log cannot be written ({self._reason or 'just now'})")
+        if not self._files.in_place():
+            self._writer.put(Look(), 0)
+            raise NotReady("what is spent cannot be counted: the log was moved just now")
         return self._reader.spent(key, since)
 
     def update(self, trace_id: str, fields: Mapping[str, Any]) -> asyncio.Future[bool]:
@@ -118,23 +116,29 @@ class SQLiteLog:
         return self._writer.put(edit, edit.size)
 
     async def get(self, trace_id: str) -> Record | None:
-        return await asyncio.to_thread(self._reader.get, trace_id)
+        return await self._read(lambda: self._reader.get(trace_id))
 
     async def descendants(self, trace_id: str) -> list[Record]:
-        return await asyncio.to_thread(self._reader.descendants, trace_id)
+        return await self._read(lambda: self._reader.descendants(trace_id))
 
     async def search(self, query: TraceQuery) -> TracePage:
-        return await asyncio.to_thread(self._reader.search, query)
+        return await self._read(lambda: self._reader.search(query))
+
+    async def page(self, selection: Selection, after: str | None = None, limit: int = 50) -> Slice:
+        return await self._read(lambda: self._reader.page(selection, after, limit))
+
+    async def figures(self, selection: Selection, by: str | None = None, limit: int = 20) -> list[Figures]:
+        return await self._read(lambda: self._reader.figures(selection, by, limit))
 
     async def totals(self) -> dict[str, float]:
         """`calls`, `errors`, `cache_hits`, `input_tokens`, `output_tokens`, `cost`, `saved`, sampled out or not."""
-        return await asyncio.to_thread(self._reader.totals)
+        return await self._read(self._reader.totals)
 
     async def project(self, name: str) -> tuple[str, str, bool]:
         found = await self._readable(lambda: self._reader.project(name))
         if found is not None:
             return *found, False
-        made = _Project(name, project_uuid(name), timestamps.text(self._now()))
+        made = Project(name, project_uuid(name), timestamps.text(self._now()))
         await self._writer.put(made, len(name))
         stored = await self._readable(lambda: self._reader.project(name))
         uuid_, created_at = stored or (made.uuid, made.created_at)
@@ -142,10 +146,10 @@ class SQLiteLog:
         return uuid_, created_at, created_at == made.created_at
 
     async def projects(self) -> list[ProjectUse]:
-        return await asyncio.to_thread(self._reader.projects)
+        return await self._read(self._reader.projects)
 
     async def versions(self, deployment_id: str | None = None) -> list[VersionUse]:
-        return await asyncio.to_thread(self._reader.versions, deployment_id)
+        return await self._read(lambda: self._reader.versions(deployment_id))
 
     async def health(self) -> dict[str, Any]:
         return {
@@ -156,36 +160,41 @@ class SQLiteLog:
             "pending": self._writer.pending,
         }
 
+    def queue(self) -> tuple[int, int]:
+        return self._writer.pending, self._writer.dropped
+
     async def close(self) -> None:
         self._debts.paid()
         await self._writer.close()
         await asyncio.to_thread(self._indexer.close)
-        if self._shortcut is not None:
-            await asyncio.to_thread(self._shortcut.close)
-        self._reader.close()
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        await asyncio.to_thread(self._end)
 
     async def _readable(self, read: Callable[[], T]) -> T | None:
         """What `read` finds, None when the log cannot be read now."""
         try:
-            return await asyncio.to_thread(read)
+            return await self._read(read)
         except GatewayError:
             return None
 
-    def _commit_here(self, items: list[_Item]) -> bool | None:
+    async def _read(self, read: Callable[[], T]) -> T:
+        """What `read` finds in the file that is at the path."""
+        if self._reason is None and not self._files.in_place():
+            # The writer goes first: whoever opens a file beside another one's WAL may end this process.
+            await self._writer.put(Look(), 0)
+        return await asyncio.to_thread(read)
+
+    def _commit_here(self, items: list[Item]) -> bool | None:
         """On the event loop; as long as there is trouble, the thread alone tries."""
         return self._reason is None and self._shortcut is not None and self._shortcut.commit(items)
 
-    # What follows runs in the writer's thread.
+    # What follows runs in the writer's thread. Meanwhile nothing is committed on the loop.
 
-    def _commit(self, items: list[_Item]) -> list[bool]:
+    def _commit(self, items: list[Item]) -> list[bool]:
         try:
-            self._transact(items)
+            self._settle(items)
         except ConfigError as error:
             self._trouble(error)
-            return [False] * len(items)
+            return none(items)
         except sqlite3.Error as error:
             return self._recover(items, error)
         if self._reason is not None:
@@ -193,14 +202,24 @@ class SQLiteLog:
             self._reason = None
         return [True] * len(items)
 
-    def _recover(self, items: list[_Item], error: sqlite3.Error) -> list[bool]:
+    def _settle(self, items: list[Item]) -> None:
+        """Commit to the file that is at the path afterwards."""
+        for _ in range(FOLLOWED):
+            try:
+                self._transact(items)
+            except sqlite3.Error:
+                if self._connection is None or self._files.in_place():
+                    raise
+            else:
+                if self._files.database_in_place():
+                    return
+        raise coded(sqlite3.OperationalError(f"{self._path} is replaced again and again"), sqlite3.SQLITE_CANTOPEN)
+
+    def _recover(self, items: list[Item], error: sqlite3.Error) -> list[bool]:
         if code(error) in DAMAGE and not self._suspect:
             # Once more on a file that is checked from end to end first, and moved aside if it fails.
             self._suspect = True
-            self._disconnect()
-            self._reader.forget()
-            if self._shortcut is not None:
-                self._shortcut.renew()
+            self._let_go()
             outcomes = self._commit(items)
             self._suspect = False
             return outcomes
@@ -208,23 +227,13 @@ class SQLiteLog:
             # One of them is at fault; the others shall not suffer for it.
             return [outcome for item in items for outcome in self._commit([item])]
         self._trouble(error)
-        return [False] * len(items)
+        return none(items)
 
-    def _transact(self, items: list[_Item]) -> None:
+    def _transact(self, items: list[Item]) -> None:
         connection = self._open()
         connection.execute("BEGIN IMMEDIATE")
         try:
-            rows = [item for item in items if isinstance(item, Row)]
-            if rows:
-                _store(connection, rows)
-            for item in items:
-                if isinstance(item, _Project):
-                    connection.execute(
-                        "INSERT INTO projects VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
-                        (item.name, item.uuid, item.created_at),
-                    )
-                elif isinstance(item, Debt):
-                    charge(connection, item.charges)
+            store(connection, items)
             connection.execute("COMMIT")
         except BaseException:
             if connection.in_transaction:
@@ -232,44 +241,57 @@ class SQLiteLog:
             raise
 
     def _open(self) -> sqlite3.Connection:
+        if self._connection is not None and not self._files.in_place():
+            self._follow(self._connection)
         if self._connection is None:
             self._connection = open_writer(
                 self._path, self._synchronous, busy_timeout=self._busy_timeout, thorough=self._suspect
             )
+            self._files.remember()
         return self._connection
 
-    def _disconnect(self) -> None:
+    def _follow(self, connection: sqlite3.Connection) -> None:
+        """Let go of files that are no longer at their paths, so that those that are there are opened.
+
+        What the WAL holds goes into its database first, wherever that is now: nobody else would find it.
+        """
+        moved = not self._files.database_in_place()
+        complete = written_back(connection)
+        if not moved and not complete:
+            # Beside a new WAL the old one would be forgotten, or be copied over what came later.
+            error = sqlite3.OperationalError(f"the WAL of {self._path} was deleted while somebody reads it")
+            raise coded(error, sqlite3.SQLITE_BUSY)
+        logger.warning("the trace log %s was deleted, moved or replaced: going on with what is there", self._path)
+        # Before they are closed: then their numbers may be those of another process's new files.
+        self._files.remove_companions()
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Close every connection: what is at the path now is opened by whoever comes next."""
+        if self._shortcut is not None:
+            self._shortcut.let_go()
+        self._reader.forget()
         if self._connection is not None:
             self._connection.close()
             self._connection = None
 
+    def _end(self) -> None:
+        if self._connection is not None and not self._files.in_place():
+            try:
+                self._follow(self._connection)
+            except sqlite3.Error as error:
+                logger.warning("%s", error)
+        self._let_go()
+        if self._shortcut is not None:
+            self._shortcut.close()
+
     def _trouble(self, error: Exception) -> None:
         if isinstance(error, sqlite3.Error) and code(error) == sqlite3.SQLITE_READONLY:
             # What SQLite could not open for writing in one bad moment it has opened read-only, and for good.
-            self._disconnect()
+            self._let_go()
         if self._reason is None:
             logger.warning("the trace log %s cannot be written, rows are dropped: %s", self._path, error)
         self._reason = str(error)
-
-
-def _store(connection: sqlite3.Connection, rows: list[Row]) -> None:
-    charge(connection, [row.charge for row in rows if row.charge is not None])
-    lost = lost_roots(connection, rows)
-    kept = [row for row in rows if not belongs(row, lost)] if lost else rows
-    refer(connection, kept)
-    stand_ins = [row.payload for row in kept if row.stand_in]
-    appended = [row.payload for row in kept if not (row.edit or row.stand_in)]
-    edits = [row.payload for row in kept if row.edit]
-    if stand_ins:
-        connection.execute(STAND_IN, (batch(stand_ins),))
-    if appended:
-        connection.execute(APPEND, (batch(appended),))
-    if edits:
-        connection.execute(EDIT, (batch(edits),))
-    if edits or connection.execute("SELECT EXISTS (SELECT 1 FROM edits)").fetchone()[0]:
-        connection.execute(APPLY_EDITS, (orjson.dumps([row.trace_id for row in kept]).decode(),))
-    if lost:
-        fold(connection, [row for row in rows if belongs(row, lost)], lost)
 
 
 def trace_log(folder: Path, settings: LogSettings) -> SQLiteLog:

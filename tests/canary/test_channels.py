@@ -137,6 +137,8 @@ def test_s1_a_crash_leaves_no_core(mistreated: Process) -> None:
 @pytest.mark.parametrize("number", [signal.SIGABRT, signal.SIGQUIT, signal.SIGSEGV], ids=lambda number: number.name)
 def test_s1_a_dump_of_what_runs_tells_no_key(number: signal.Signals, environ: dict[str, str], tmp_path: Path) -> None:
     """After calls with keys: faulthandler writes where every thread is, and no values."""
+    if signal.getsignal(number) is signal.SIG_IGN:
+        pytest.skip("the signal is ignored here, as it is in a shell's background")
     config = {"model_list": [ECHO], "general_settings": {"master_key": MASTER}}
     gateway = Process(tmp_path, config, PAREA_PROXY_LOG_LEVEL="debug", PYTHONFAULTHANDLER="1", **environ)
     with gateway:

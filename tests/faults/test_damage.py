@@ -118,6 +118,20 @@ def test_d6_damaged_files(tmp_path: Path, damage: Damage, used: bool, full: bool
     figure(f"wrong answers with files damaged {'in use' if used else 'at rest'}", "0")
 
 
+def test_d6_answers_that_changed_places(tmp_path: Path) -> None:
+    """Each is as it was written and belongs to another question."""
+    with Process(tmp_path, ECHO) as gateway:
+        served(gateway)
+    with closing(sqlite3.connect(gateway.data / "cache" / "cache.db")) as connection, connection:
+        entries = connection.execute("SELECT rowid, value FROM Cache").fetchall()
+        values = [value for _, value in entries]
+        moved = [(value, rowid) for (rowid, _), value in zip(entries, values[1:] + values[:1], strict=True)]
+        connection.executemany("UPDATE Cache SET value = ? WHERE rowid = ?", moved)
+    assert len(set(values)) >= QUESTIONS // 2
+    with Process(tmp_path, ECHO) as gateway:
+        served(gateway)
+
+
 def strike(data: Path, names: list[Path], damage: Damage, noise: random.Random) -> None:
     for name in names:
         if (data / name).is_file():

@@ -61,6 +61,28 @@ def test_d9_a_reader_that_stays(tmp_path: Path, full: bool, figure: Figure) -> N
     intact(gateway.data)
 
 
+def alone(data: Path) -> int:
+    """Rows that are in the database itself, without its WAL; 0 while it is being written back."""
+    with closing(sqlite3.connect(f"file:{data / 'traces.db'}?immutable=1", uri=True)) as connection:
+        try:
+            return int(connection.execute("SELECT count(*) FROM traces").fetchone()[0])
+        except sqlite3.DatabaseError:
+            return 0
+
+
+def test_d9_the_wal_is_written_back_while_it_is_written(tmp_path: Path) -> None:
+    load = Load(("posted",))
+    with Process(tmp_path, ECHO) as gateway:
+        load.ask(gateway.port, requests=CHECKPOINT_ROWS - 200)
+        assert alone(gateway.data) == 0
+        load.ask(gateway.port, requests=300)
+        end = time.monotonic() + 10
+        while (found := alone(gateway.data)) < CHECKPOINT_ROWS and time.monotonic() < end:
+            time.sleep(0.05)
+    assert found >= CHECKPOINT_ROWS
+    assert missing(gateway.data, load) == set()
+
+
 VACUUM = """
 import sqlite3, sys
 connection = sqlite3.connect(sys.argv[1], timeout=30, isolation_level=None)

@@ -94,6 +94,8 @@ def test_half_an_event_at_the_end_is_told(tail: bytes) -> None:
 @given(cuts=st.lists(st.integers(0, 3000), max_size=5))
 def test_an_event_has_a_largest_size(cuts: list[int]) -> None:
     assert payloads(b"data: " + b"x" * 94 + b"\n\n", cuts, largest=100)
+    # line ends before it, however many, are none of its bytes
+    assert payloads(b"data: one\n\n\ndata: " + b"x" * 94 + b"\n\n", cuts, largest=100)
     with pytest.raises(Malformed):
         payloads(b"data: one\n\ndata: " + b"x" * 2000 + b"\n\n", cuts, largest=100)
     with pytest.raises(Malformed):

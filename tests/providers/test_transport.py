@@ -154,10 +154,12 @@ REQUEST = httpx.Request("POST", "http://upstream")
 
 
 async def test_the_cap_counts_bytes() -> None:
-    assert [piece async for piece in CappedStream(Pieces([b"ab", b"cd"]), Exchange(4), REQUEST)] == [b"ab", b"cd"]
+    assert [
+        piece async for piece in CappedStream(httpx.Response(200, stream=Pieces([b"ab", b"cd"])), Exchange(4), REQUEST)
+    ] == [b"ab", b"cd"]
     exchange = Exchange(3)
     with pytest.raises(httpx.ReadError):
-        [piece async for piece in CappedStream(Pieces([b"ab", b"cd"]), exchange, REQUEST)]
+        [piece async for piece in CappedStream(httpx.Response(200, stream=Pieces([b"ab", b"cd"])), exchange, REQUEST)]
     assert exchange.refusal == "size"
     with pytest.raises(httpx.ReadError):
         list(CappedSyncStream(Pieces([b"ab", b"cd"]), Exchange(3), REQUEST))

@@ -22,6 +22,7 @@ from proxy.record import Record
 from proxy.stores import rows
 from proxy.stores.conversations import LONG
 from proxy.stores.database import open_writer
+from proxy.stores.files import Files
 from proxy.stores.rows import encode
 from proxy.stores.shortcut import Shortcut
 from proxy.stores.sqlite import SQLiteLog
@@ -193,7 +194,9 @@ def test_whatever_is_removed_and_in_whichever_order_nothing_is_left_of_it(said: 
 def test_a_batch_that_is_not_committed_leaves_no_messages(tmp_path: Path) -> None:
     path = tmp_path / "traces.db"
     open_writer(path).close()
-    shortcut = Shortcut(path)
+    files = Files(path)
+    files.remember()
+    shortcut = Shortcut(path, files)
     assert not shortcut.commit([encode(record("a", turn(3))), encode(Record("b", "b", output="\ud800"))])
     assert left(path) == (0, 0)
     shortcut.close()

@@ -17,6 +17,7 @@ from proxy.errors import BadRequest
 from proxy.record import Record
 from proxy.stores import indexer
 from proxy.stores.database import open_writer
+from proxy.stores.files import Files
 from proxy.stores.indexer import Indexer, index
 from proxy.stores.reader import Reader
 from proxy.stores.rows import encode
@@ -35,10 +36,16 @@ def path(tmp_path: Path) -> Path:
 
 
 def logged(path: Path, *records: Record) -> None:
-    shortcut = Shortcut(path)
+    shortcut = opened(path)
     for one in records:
         assert shortcut.commit([encode(one)])
     shortcut.close()
+
+
+def opened(path: Path) -> Shortcut:
+    files = Files(path)
+    files.remember()
+    return Shortcut(path, files)
 
 
 def indexed(path: Path) -> int:
@@ -128,12 +135,11 @@ class Log(RuleBasedStateMachine):
         self.folder = TemporaryDirectory()
         self.path = Path(self.folder.name) / "traces.db"
         open_writer(self.path).close()
-        self.shortcut = Shortcut(self.path)
         self.said: dict[str, str] = {}
 
     @rule(name=st.sampled_from("abcd"), word=st.sampled_from(WORDS))
     def say(self, name: str, word: str) -> None:
-        assert self.shortcut.commit([encode(Record(name, name, output=word))])
+        logged(self.path, Record(name, name, output=word))
         self.said[name] = word
 
     @rule(name=st.sampled_from("abcd"))
@@ -161,7 +167,6 @@ class Log(RuleBasedStateMachine):
         assert kept <= set(self.said.values()), "what is gone is gone from the index"
 
     def teardown(self) -> None:
-        self.shortcut.close()
         self.folder.cleanup()
 
 
@@ -193,7 +198,7 @@ async def test_a_log_is_indexed_when_no_row_comes(tmp_path: Path, monkeypatch: p
 def test_rows_that_never_stop_coming_are_indexed_too(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(indexer, "REST", 0.01)
     monkeypatch.setattr(indexer, "MANY", 100)
-    shortcut, running = Shortcut(path), Indexer(path)
+    shortcut, running = opened(path), Indexer(path)
     number = 0
     while not reached(path, 1, patience=0.0):
         shortcut.commit([encode(Record(f"t-{number}", f"t-{number}", output="said"))])

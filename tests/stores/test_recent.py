@@ -13,7 +13,7 @@ from proxy.stores.diskcache import DiskCache, cache_store
 from proxy.stores.recent import LARGEST, OVERHEAD, Recent
 
 KEY, OTHER = b"k" * 32, b"o" * 32
-LATER = time.time() + 1000
+LATER = time.time() + 1e6
 
 
 @pytest.fixture

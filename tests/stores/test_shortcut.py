@@ -9,20 +9,30 @@ import pytest
 
 from proxy.record import Record
 from proxy.stores.database import open_writer
+from proxy.stores.files import Files
 from proxy.stores.rows import Row, encode, encode_edit
 from proxy.stores.shortcut import CHECKPOINT_ROWS, Shortcut
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
+def path(tmp_path: Path) -> Iterator[Path]:
+    """A log that is open, as the writer's thread keeps it."""
     found = tmp_path / "traces.db"
-    open_writer(found).close()
+    connection = open_writer(found)
+    yield found
+    connection.close()
+
+
+@pytest.fixture
+def files(path: Path) -> Files:
+    found = Files(path)
+    found.remember()
     return found
 
 
 @pytest.fixture
-def shortcut(path: Path) -> Iterator[Shortcut]:
-    made = Shortcut(path)
+def shortcut(path: Path, files: Files) -> Iterator[Shortcut]:
+    made = Shortcut(path, files)
     yield made
     made.close()
 
@@ -97,14 +107,19 @@ def test_a_value_that_sqlite_cannot_take_leaves_nothing_behind(path: Path, short
     assert shortcut.commit([row("a")])
 
 
-def test_another_file_in_the_place_of_ours_is_the_one(path: Path, shortcut: Shortcut) -> None:
+def test_what_is_committed_to_a_file_that_was_replaced_does_not_count(
+    path: Path, shortcut: Shortcut, files: Files
+) -> None:
     assert shortcut.commit([row("a")])
     for suffix in ("", "-wal", "-shm"):
         path.with_name(path.name + suffix).rename(path.with_name("aside.db" + suffix))
-    open_writer(path).close()
-    shortcut.renew()
-    assert shortcut.commit([row("b")])
-    assert stored(path) == {"b": None}
+    connection = open_writer(path)
+    assert shortcut.commit([row("b")]) is False
+    shortcut.let_go()
+    files.remember()
+    assert shortcut.commit([row("c")])
+    assert stored(path) == {"c": None}
+    connection.close()
 
 
 def test_a_file_that_is_gone_is_not_made_again(path: Path, shortcut: Shortcut) -> None:
@@ -113,8 +128,19 @@ def test_a_file_that_is_gone_is_not_made_again(path: Path, shortcut: Shortcut) -
     assert not path.exists()
 
 
-def test_the_wal_is_written_back_and_stays_bounded(path: Path) -> None:
-    shortcut = Shortcut(path)
+@pytest.mark.parametrize("suffix", ["-wal", "-shm"])
+def test_a_companion_that_is_gone_is_seen_in_a_moment(
+    path: Path, shortcut: Shortcut, suffix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert shortcut.commit([row("a")])
+    path.with_name(path.name + suffix).unlink()
+    monkeypatch.setattr("proxy.stores.files.INTERVAL", 0)
+    assert shortcut.commit([row("b")]) is False
+
+
+@pytest.mark.fault("D9")
+def test_the_wal_is_written_back_and_stays_bounded(path: Path, files: Files) -> None:
+    shortcut = Shortcut(path, files)
     committed = 0
     for start in range(0, CHECKPOINT_ROWS * 5, 100):
         while not shortcut.commit([row(f"t-{number}", output="x" * 500) for number in range(start, start + 100)]):
@@ -127,11 +153,13 @@ def test_the_wal_is_written_back_and_stays_bounded(path: Path) -> None:
 
 
 @pytest.mark.fault("D9")
-def test_a_wal_that_grew_beside_a_reader_is_cut_off_after_it(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wal_that_grew_beside_a_reader_is_cut_off_after_it(
+    path: Path, files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("proxy.stores.shortcut.WAL_LIMIT", 100_000)
     monkeypatch.setattr("proxy.stores.shortcut.CHECKPOINT_ROWS", 50)
     wal = path.with_name("traces.db-wal")
-    shortcut = Shortcut(path)
+    shortcut = Shortcut(path, files)
     reader = sqlite3.connect(path, isolation_level=None)
     reader.execute("BEGIN")
     reader.execute("SELECT count(*) FROM traces").fetchone()
@@ -142,7 +170,7 @@ def test_a_wal_that_grew_beside_a_reader_is_cut_off_after_it(path: Path, monkeyp
     reader.execute("COMMIT")
     shortcut.commit([row(f"more {number}") for number in range(50)])
     shortcut.close()  # the checkpoint has ended; the reader keeps the file from being removed
-    again = Shortcut(path)
+    again = Shortcut(path, files)
     again.commit([row("the first after a checkpoint")])
     assert wal.stat().st_size <= 100_000
     again.close()

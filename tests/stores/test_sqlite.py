@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import os
 import resource
@@ -9,9 +10,10 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -267,6 +269,92 @@ async def test_the_command_line_reads_without_a_writer(tmp_path: Path) -> None:
     reader.close()
 
 
+READ = """
+import os, sys
+from pathlib import Path
+from proxy.errors import ConfigError
+from proxy.protocols import TraceQuery
+from proxy.stores.sqlite import open_readonly
+if os.geteuid() == 0:
+    os.setegid(65534)
+    os.seteuid(65534)
+try:
+    print([record.trace_id for record in open_readonly(Path(sys.argv[1])).search(TraceQuery()).roots])
+except ConfigError as error:
+    print(error.message)
+"""
+
+
+@pytest.fixture
+def reachable() -> Iterator[Path]:
+    """A folder that others may enter, which pytest's own are not."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder)
+        path.chmod(0o755)
+        yield path
+        path.chmod(0o755)
+
+
+async def test_the_command_line_reads_a_folder_that_may_not_be_written(reachable: Path) -> None:
+    """As anybody but root, whom no mode stops."""
+    path = reachable / "traces.db"
+    async with opened(path) as log:
+        await log.append(FULL)
+
+    def read() -> str:
+        for file in reachable.iterdir():
+            file.chmod(0o444)
+        reachable.chmod(0o555)
+        command = [sys.executable, "-c", READ, str(path)]
+        try:
+            return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+        finally:
+            reachable.chmod(0o755)
+
+    assert read() == "['t']"
+    path.with_name("traces.db-wal").write_bytes(b"rows that are not in the database yet")
+    assert "traces.db-wal holds rows of it" in read()
+    path.with_name("traces.db-wal").unlink()
+    path.write_bytes(b"no database" * 1000)
+    assert read() == f"the trace log {path} cannot be read: file is not a database"
+
+
+CLOSED = """
+import asyncio, json, os, sys
+from pathlib import Path
+from proxy.record import Record
+from proxy.stores.sqlite import SQLiteLog
+folder = Path(sys.argv[1])
+if os.geteuid() == 0:
+    os.chown(folder, 65534, 65534)
+    os.setegid(65534)
+    os.seteuid(65534)
+async def main():
+    path = folder / "traces.db"
+    log = SQLiteLog(path)
+    for number, (closed, mode) in enumerate([(path, 0o000), (folder, 0o500), (folder, 0o000), (folder, 0o700)]):
+        closed.chmod(mode)
+        logged = await log.append(Record(str(number), str(number)))
+        health = await log.health()
+        print(json.dumps([logged, health["writable"], health["dropped"]]))
+        if closed == path:
+            path.chmod(0o600)
+    await log.close()
+asyncio.run(main())
+"""
+
+
+@pytest.mark.fault("D6")
+def test_permissions_that_are_taken_away(reachable: Path) -> None:
+    """What is open is written on; a folder that may not be entered may hold another file by now."""
+    done = subprocess.run([sys.executable, "-c", CLOSED, str(reachable)], capture_output=True, text=True, check=True)
+    told = [json.loads(line) for line in done.stdout.splitlines()]
+    assert told == [[True, True, 0], [True, True, 0], [False, False, 1], [True, True, 1]]
+    assert "Permission denied" in done.stderr
+    with closing(sqlite3.connect(reachable / "traces.db")) as connection:
+        assert {("0",), ("1",), ("3",)} <= set(connection.execute("SELECT trace_id FROM traces"))
+
+
 async def test_cost_spent_leaves_out_what_the_cache_saved(tmp_path: Path) -> None:
     async with opened(tmp_path / "traces.db") as log:
         await log.append(record("a", cost=1.0, input_tokens=5))
@@ -397,10 +485,10 @@ async def test_what_was_opened_read_only_is_opened_anew(tmp_path: Path) -> None:
     path = tmp_path / "traces.db"
     async with opened(path, synchronous="full") as log:
         assert log._connection is not None
+        readonly = sqlite3.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None, check_same_thread=False)
+        readonly.execute("SELECT 1 FROM traces")
         log._connection.close()
-        log._connection = sqlite3.connect(
-            f"file:{path}?mode=ro", uri=True, isolation_level=None, check_same_thread=False
-        )
+        log._connection = readonly
         assert await log.append(record("during")) is False
         assert (await log.health())["reason"] == "attempt to write a readonly database"
         assert await log.append(record("after")) is True

@@ -1,0 +1,83 @@
+"""Which rows a verb is about: the options that all of them share."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import click
+
+from proxy.commands import config_option, data_option
+from proxy.places import config_path, data_folder
+
+if TYPE_CHECKING:
+    from proxy.selection import Selection
+    from proxy.stores.reader import Reader
+
+PATIENCE = 60.0
+"""Seconds for each page of what is found: a condition that hardly a row meets reads them all."""
+
+
+@dataclass(slots=True, frozen=True)
+class Choice:
+    """What the options say."""
+
+    config: Path | None
+    path: Path
+    said: dict[str, str | None]
+
+    def reader(self) -> Reader:
+        """Raises `ConfigError` where there is no log."""
+        from proxy.stores.reader import open_readonly
+
+        return open_readonly(self.path)
+
+    def selection(self, rows: Literal["all", "calls", "tops"] = "calls") -> Selection:
+        """Raises `BadRequest` for a time that is none."""
+        from proxy.selection import Selection, moment
+
+        said = dict(self.said)
+        if said["since"]:
+            said["since"] = moment(said["since"])
+        return Selection(**said, rows=rows)
+
+
+def reading(command: Callable[..., Any]) -> Callable[..., Any]:
+    """`--config` and `--data`, which a command gets as `choice`."""
+
+    @config_option
+    @data_option
+    @functools.wraps(command)
+    def chosen(path: Path | None, data: Path | None, **others: Any) -> Any:
+        said = {name: others.pop(name, None) for name in ("project", "model", "status", "since", "search", "where")}
+        config = config_path(path)
+        return command(choice=Choice(config, data_folder(data, config) / "traces.db", said), **others)
+
+    return chosen
+
+
+def choosing(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Those, and the options that say which rows."""
+    options = (
+        click.option("--project", help="Only those of this project."),
+        click.option("--model", help="Only those of this model; a % stands for anything."),
+        click.option(
+            "--status", type=click.Choice(["success", "error", "cancelled"]), help="Only those that ended so."
+        ),
+        click.option("--since", help="Only what began since then: 30m, 2h, 7d ago, or a day or time (UTC)."),
+        click.option("--search", metavar="TEXT", help="Only those with TEXT somewhere in inputs, messages or output."),
+        click.option("--where", metavar="SQL", help="Only those of which this holds, a condition on the columns."),
+    )
+    command = reading(command)
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def limit_option(default: int) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """`--limit`."""
+    kind = click.IntRange(1, 10**9)
+    return click.option("--limit", default=default, type=kind, show_default=True, help="How many at most.")

@@ -1,0 +1,141 @@
+"""`log export`: rows of the log in the forms that others read.
+
+What must stay true: a file is there whole or not at all, and its owner's alone; rows are written as they are read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+import click
+
+from proxy.commands.log.choice import PATIENCE, Choice, choosing
+
+if TYPE_CHECKING:
+    from proxy.record import Record
+
+    Form = Callable[[Record], str | None]
+    """The line, or lines, that a row becomes; None where it has no place in this form."""
+
+FORMATS = ("jsonl", "openai", "parea", "humanloop", "csv")
+
+
+@click.command()
+@choosing
+@click.option("--format", "form", type=click.Choice(FORMATS), default="jsonl", show_default=True, help="See above.")
+@click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="The file; without it, stdout.")
+def export(choice: Choice, form: str, output: Path | None) -> None:
+    """Write rows of the log, newest first.
+
+    \b
+    jsonl      every column, one row a line; `log import` reads it
+    openai     examples for fine-tuning: chats that were answered whole, with their tools
+    parea      trace logs as Parea's API has them, one a line; `log import` reads them
+    humanloop  datapoints as Humanloop's API has them, one a line
+    csv        every column; a text that a spreadsheet would take for a formula gets an apostrophe
+
+    \b
+    Examples:
+      parea-proxy log export --since 30d --output log.jsonl
+      parea-proxy log export --format openai --where "feedback_score = 1" --output examples.jsonl
+    """
+    from proxy.commands.log.progress import Progress
+
+    log = choice.reader()
+    selection = choice.selection("calls" if form in ("openai", "humanloop") else "all")
+    written = read = 0
+    with _target(output) as out, Progress("exporting") as progress, _form(form, choice, out) as line_of:
+        oldest = max(filter(None, (log.oldest(), selection.since)), default="")
+        newest = ""
+        for record in log.stream(selection, seconds=PATIENCE):
+            read += 1
+            newest = newest or record.start_timestamp
+            if (line := line_of(record)) is not None:
+                out.write(line)
+                written += 1
+            if read % 100 == 0:
+                progress.tell(_share(record.start_timestamp, newest, oldest), read)
+    if output is not None:
+        passed = f", {read - written} passed over that are no such thing" if read > written else ""
+        click.echo(f"{written} rows written to {output}{passed}", err=True)
+
+
+@contextlib.contextmanager
+def _form(form: str, choice: Choice, out: TextIO) -> Iterator[Form]:
+    if form == "csv":
+        from proxy.dialects.archive import COLUMNS
+        from proxy.dialects.spreadsheet import line
+
+        out.write(line(COLUMNS))
+        yield lambda record: line([getattr(record, name) for name in COLUMNS])
+    elif form == "humanloop":
+        from proxy.commands.log.datapoints import Datapoints
+
+        with Datapoints(choice) as datapoints:
+            yield datapoints.line
+    elif form == "openai":
+        yield _example
+    else:
+        yield _row if form == "jsonl" else _log
+
+
+def _row(record: Record) -> str:
+    from proxy.report import row
+    from proxy.terminal import line
+
+    return line(row(record)) + "\n"
+
+
+def _example(record: Record) -> str | None:
+    from proxy.dialects.finetune import example
+    from proxy.terminal import line
+
+    made = example(record)
+    return None if made is None else line(made) + "\n"
+
+
+def _log(record: Record) -> str:
+    from proxy.dialects.trace_log import to_log
+    from proxy.terminal import line
+
+    return line(to_log(record)) + "\n"
+
+
+@contextlib.contextmanager
+def _target(output: Path | None) -> Iterator[TextIO]:
+    """Where to write: a file that takes its place once it is whole, or stdout."""
+    from proxy.errors import ConfigError
+
+    if output is None:
+        yield sys.stdout
+        return
+    try:
+        descriptor, name = tempfile.mkstemp(prefix=f".{output.name}.", dir=output.parent)
+    except OSError as error:
+        raise ConfigError(f"--output {output}: cannot be written: {error.strerror}") from None
+    try:
+        with open(descriptor, "w", encoding="utf-8", newline="") as file:
+            yield file
+        os.replace(name, output)
+    except BaseException as error:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name)
+        if isinstance(error, OSError) and not isinstance(error, BrokenPipeError):
+            raise ConfigError(f"--output {output}: cannot be written: {error.strerror}") from None
+        raise
+
+
+def _share(at: str, newest: str, oldest: str) -> float:
+    """How much of the time from the newest row to the oldest has been gone through."""
+    try:
+        began, now, end = (datetime.fromisoformat(one).astimezone(UTC).timestamp() for one in (newest, at, oldest))
+    except ValueError:
+        return 0.0
+    return (began - now) / (began - end) if began > end else 0.0

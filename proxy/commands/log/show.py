@@ -1,0 +1,242 @@
+"""`log show`: one row, the tree it stands in, when each part of it ran, and all that was said.
+
+What must stay true: nothing that is printed steers a terminal; every line of a text is told, in `--json` as it stands.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+from collections.abc import Iterator
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from proxy.commands import json_option, print_json
+from proxy.commands.log.choice import Choice, reading
+
+if TYPE_CHECKING:
+    from proxy.record import Record
+    from proxy.stores.reader import Reader
+
+WIDTH = 24
+"""Columns of a bar."""
+
+
+@click.command()
+@click.argument("trace_id")
+@reading
+@json_option
+def show(choice: Choice, trace_id: str, as_json: bool) -> None:
+    """Show a row with those below it, and what was said.
+
+    The beginning of an id will do where no other begins so. The id of a session shows all of it. A call of a deployment
+    is compared with the version that the config has under its name.
+    """
+    from proxy import report
+
+    rows = _rows(choice.reader(), trace_id)
+    named = rows[0].trace_id.startswith(trace_id)
+    compared = _compared(choice, rows[0]) if named else None
+    if as_json:
+        shown = [report.row(record) for record in rows]
+        print_json(shown if compared is None else [shown[0] | {"deployment_diff": compared}, *shown[1:]])
+        return
+    _show_tree(rows, None if named else trace_id)
+    if named:
+        for line in _told(rows[0]):
+            click.echo(line)
+        if compared is not None:
+            _show_diff(rows[0], compared)
+
+
+def _rows(log: Reader, trace_id: str) -> list[Record]:
+    """The row and those below it, or all of a tree or session without a row of its own. Raises `ConfigError`."""
+    from proxy.errors import ConfigError
+    from proxy.terminal import clean
+
+    record = log.get(trace_id)
+    if record is None:
+        if members := log.members(trace_id):
+            return members
+        found = log.named(trace_id) if trace_id else []
+        if len(found) > 1:
+            raise ConfigError(f"several ids begin with {clean(trace_id)!r}: {', '.join(map(clean, found[:5]))} ...")
+        record = log.get(found[0]) if found else None
+    if record is None:
+        raise ConfigError(f"there is no trace {clean(trace_id)!r}: parea-proxy log lists them")
+    return [record, *log.descendants(record.trace_id)]
+
+
+def _show_tree(rows: list[Record], name: str | None) -> None:
+    """Each row under its parent, beside a bar for when it ran; a tree without a row of its own is told by its name."""
+    from proxy.report import figures_of, status_of
+    from proxy.terminal import console, table, text
+
+    spans = {record.trace_id: _span(record) for record in rows}
+    began = min((span[0] for span in spans.values() if span), default=0.0)
+    lasted = max((span[1] for span in spans.values() if span), default=0.0) - began
+    shown = table("name", "when", "model", "latency", "cost", "tokens", "status", "trace")
+    if name is not None:
+        shown.add_row(text(f"{name}  no row of its own"))
+    for stem, record in _placed(rows, loose=name is not None):
+        shown.add_row(
+            text(stem + (record.name or record.trace_id)),
+            bar(spans[record.trace_id], began, lasted),
+            text(record.model or "-"),
+            *figures_of(record),
+            status_of(record),
+            text(record.trace_id),
+        )
+    console().print(shown)
+
+
+def bar(span: tuple[float, float] | None, began: float, lasted: float) -> str:
+    """When a row ran, of the time that the whole took; however short, it is seen."""
+    if span is None:
+        return ""
+    if lasted <= 0:
+        return "\u2501" * WIDTH
+    first = min(int((span[0] - began) / lasted * WIDTH), WIDTH - 1)
+    last = min(max(round((span[1] - began) / lasted * WIDTH), first + 1), WIDTH)
+    return " " * first + "\u2501" * (last - first) + " " * (WIDTH - last)
+
+
+def _span(record: Record) -> tuple[float, float] | None:
+    try:
+        began = datetime.fromisoformat(record.start_timestamp).timestamp()
+    except ValueError:
+        return None
+    return began, began + (record.latency or 0.0)
+
+
+def _placed(rows: list[Record], *, loose: bool) -> Iterator[tuple[str, Record]]:
+    """Each row after its parent, with the lines that lead to it; what has no parent here hangs under the first row, or
+    where the whole has no row of its own, at the top.
+    """
+    ids = {record.trace_id for record in rows}
+    below: dict[str | None, list[Record]] = {}
+    for record in rows if loose else rows[1:]:
+        parent = record.parent_trace_id
+        known = parent if parent in ids and parent != record.trace_id else None if loose else rows[0].trace_id
+        below.setdefault(known, []).append(record)
+    told: set[str] = set()
+    waiting = [("", "", record) for record in reversed(below.pop(None, []))] if loose else [("", "", rows[0])]
+    while waiting or len(told) < len(rows):
+        if not waiting:  # a circle, which nothing leads to
+            waiting.append(("", "", next(record for record in rows if record.trace_id not in told)))
+        stem, stems, record = waiting.pop()
+        if record.trace_id in told:
+            continue
+        told.add(record.trace_id)
+        yield stem, record
+        children = below.pop(record.trace_id, [])
+        for place, child in reversed(list(enumerate(children, 1))):
+            last = place == len(children)
+            branch = "\u2514\u2500\u2500 " if last else "\u251c\u2500\u2500 "
+            waiting.append((stems + branch, stems + ("    " if last else "\u2502   "), child))
+
+
+def _told(record: Record) -> Iterator[str]:
+    """All that was said in a row, under headings."""
+    from proxy.report import said_of
+
+    messages = (record.configuration or {}).get("messages")
+    for message in messages if isinstance(messages, list) else []:
+        if isinstance(message, dict):
+            yield from _heading(str(message.get("role") or "message"))
+            yield from _lines(_content(message))
+    if record.inputs and not messages:
+        yield from _heading("inputs")
+        yield from _lines(json.dumps(record.inputs, indent=2, ensure_ascii=False, default=str))
+    if record.output is not None:
+        yield from _heading("output")
+        yield from _lines(record.output)
+    if record.error:
+        yield from _heading("error")
+        yield from _lines(record.error)
+    if scores := [told for score in record.scores if (told := said_of(score)) is not None]:
+        yield from _heading("scores")
+        yield from scores
+    if attempts := list(_attempts(record)):
+        yield from _heading("attempts")
+        yield from attempts
+    if record.notes.get("omitted"):
+        yield from _lines(f"\nomitted: {', '.join(map(str, record.notes['omitted']))}")
+
+
+def _heading(name: str) -> Iterator[str]:
+    from proxy.terminal import clean
+
+    yield ""
+    yield click.style(clean(name), bold=True)
+
+
+def _lines(text: str) -> list[str]:
+    """The lines of a text, each harmless and whole."""
+    from proxy.terminal import clean
+
+    return [clean(line, len(line)) for line in text.split("\n")]
+
+
+def _content(message: dict[str, Any]) -> str:
+    """What a message says, its tool calls included."""
+    content = message.get("content")
+    if isinstance(content, list):
+        parts = [part if isinstance(part, dict) else {} for part in content]
+        content = "\n".join(str(part.get("text") or f"[{part.get('type') or 'part'}]") for part in parts)
+    said = [content if isinstance(content, str) else json.dumps(content, ensure_ascii=False)] if content else []
+    calls = message.get("tool_calls") or [message.get("function_call")]
+    for call in calls if isinstance(calls, list) else []:
+        function = call.get("function", call) if isinstance(call, dict) else None
+        if isinstance(function, dict):
+            said.append(f"{function.get('name')}({function.get('arguments') or ''})")
+    return "\n".join(said)
+
+
+def _attempts(record: Record) -> Iterator[str]:
+    """Each call of a provider, and why it ended; of a single one without trouble nothing is noted."""
+    from proxy.terminal import clean
+
+    attempts = record.notes.get("attempts")
+    for number, one in enumerate(attempts if isinstance(attempts, list) else [], 1):
+        if isinstance(one, dict):
+            status = f" ({one['status']})" if one.get("status") else ""
+            yield clean(f"{number}. {one.get('target')}  {one.get('ended')}{status}  {one.get('seconds')} s")
+
+
+def _compared(choice: Choice, record: Record) -> list[str] | None:
+    """What was said beyond the messages of the row's version of its deployment, as a unified diff; None without one."""
+    from proxy.config import load
+
+    messages = (record.configuration or {}).get("messages")
+    if not record.deployment_id or not isinstance(messages, list):
+        return None
+    known = load(choice.config, os.environ).versions.get(record.deployment_id)
+    version = (
+        next((one for one in known.versions.values() if one.version == record.deployment_version), None)
+        if known
+        else None
+    )
+    if version is None:
+        return None
+    deployed = [line for message in version.messages for line in _script(message)]
+    said = [line for message in messages if isinstance(message, dict) for line in _script(message)]
+    names = f"{record.deployment_id}@{version.number}", record.trace_id
+    return list(difflib.unified_diff(deployed, said, *names, lineterm=""))
+
+
+def _script(message: dict[str, Any]) -> list[str]:
+    return [f"{message.get('role')}:", *(f"  {line}" for line in _content(message).split("\n"))]
+
+
+def _show_diff(record: Record, lines: list[str]) -> None:
+    from proxy.commands.deployments import show_diff
+
+    for line in _heading(f"beside deployment {record.deployment_id}, version {record.deployment_version}"):
+        click.echo(line)
+    if not lines:
+        click.echo("the same messages")
+    show_diff([text for line in lines for text in _lines(line)])

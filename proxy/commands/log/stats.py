@@ -1,0 +1,80 @@
+"""`log stats`: what the calls cost, how fast they were and how many failed, by anything that a row has."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from proxy.commands import json_option, print_json
+from proxy.commands.log.choice import PATIENCE, Choice, choosing, limit_option
+
+if TYPE_CHECKING:
+    from proxy.selection import Figures
+
+BARS = " \u2581\u2582\u2583\u2584\u2585\u2586\u2587\u2588"
+FIGURES = ("calls", "errors", "cached", "cost", "saved", "tokens in", "out", "p50", "p95", "p99")
+
+
+@click.command()
+@choosing
+@click.option(
+    "--by", metavar="COLUMN", help="model, project, deployment, version, day, hour, status, key, metadata.team"
+)
+@limit_option(20)
+@json_option
+def stats(choice: Choice, by: str | None, limit: int, as_json: bool) -> None:
+    """Add up calls, errors, cache hits, cost, tokens and latency, by any column.
+
+    Percentiles are those of the calls that the cache did not answer. The line shows the calls over the time from the
+    first to the last of all. Traces that lost the draw of log_sample_rate have no rows: the view `totals` counts them.
+
+    \b
+    Examples:
+      parea-proxy log stats --since 7d --by day
+      parea-proxy log stats --by metadata.team --status error --json
+    """
+    found = choice.reader().figures(choice.selection(), by, limit, seconds=PATIENCE)
+    if as_json:
+        print_json([summary(one, by) for one in found])
+        return
+    from proxy.commands.log.table import show
+    from proxy.terminal import text
+
+    course = [] if by in ("day", "hour") else ["course"]
+    rows = [[_name(one, by), *_figures(one), *([sparkline(one.course)] if course else [])] for one in found]
+    show([by or "", *FIGURES, *course], ([text(cell) for cell in row] for row in rows), FIGURES)
+
+
+def summary(one: Figures, by: str | None) -> dict[str, Any]:
+    """A group as JSON."""
+    return {
+        **({by: one.group} if by else {}),
+        "calls": one.calls,
+        "errors": one.errors,
+        "hits": one.hits,
+        "hit_rate": one.hits / one.calls if one.calls else 0.0,
+        "cost": one.cost,
+        "saved": one.saved,
+        "input_tokens": one.input_tokens,
+        "output_tokens": one.output_tokens,
+        "latency": {"p50": one.p50, "p95": one.p95, "p99": one.p99},
+        "course": one.course,
+    }
+
+
+def sparkline(counts: list[int]) -> str:
+    """A line of bars; what there was at all is seen."""
+    most = max(counts) or 1
+    return "".join(BARS[-(-count * 8 // most)] for count in counts)
+
+
+def _name(one: Figures, by: str | None) -> str:
+    return "all" if by is None else "-" if one.group is None else str(one.group)
+
+
+def _figures(one: Figures) -> list[str]:
+    rate = f"{one.hits / one.calls:.0%}" if one.calls else "-"
+    percentiles = ["-" if value is None else f"{value:.3f} s" for value in (one.p50, one.p95, one.p99)]
+    counts = [f"{one.calls}", f"{one.errors}", rate, f"${one.cost:.6f}", f"${one.saved:.6f}"]
+    return [*counts, f"{one.input_tokens}", f"{one.output_tokens}", *percentiles]

@@ -1,0 +1,67 @@
+"""`log tail`: what comes in, as it comes, whichever process writes it."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import click
+
+from proxy.commands.log.choice import Choice, choosing
+
+if TYPE_CHECKING:
+    from proxy.record import Record
+
+PAUSE = 0.2
+"""Seconds between two looks; each costs some microseconds when nothing came."""
+
+WIDTHS = (36, 19, 20, 24, 10, 11, 8)
+"""Columns of a table whose rows are not known yet."""
+
+
+@click.command()
+@choosing
+@click.option("-n", "--last", default=10, type=click.IntRange(0, 500), show_default=True, help="Begin with so many.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
+def tail(choice: Choice, last: int, as_json: bool) -> None:
+    """Show rows as they are logged, until Ctrl-C.
+
+    A row is shown once, when it is first written. The log may be vacuumed, moved aside or made anew meanwhile.
+    """
+    from proxy.stores.following import Following
+
+    show = _as_json if as_json else _as_line
+    choice.reader().close()  # tells in one message why a log cannot be read
+    following = Following(choice.path, choice.selection(), last)
+    try:
+        for record in following.begin():
+            show(record)
+        while True:
+            for record in following.news():
+                show(record)
+            time.sleep(PAUSE)
+    except KeyboardInterrupt:
+        return
+    finally:
+        following.close()
+
+
+def _as_json(record: Record) -> None:
+    from proxy.report import row
+    from proxy.terminal import line
+
+    click.echo(line(row(record)))
+
+
+def _as_line(record: Record) -> None:
+    from rich.cells import cell_len
+    from rich.text import Text
+
+    from proxy.report import line_of
+    from proxy.terminal import console
+
+    cells = [Text(cell) if isinstance(cell, str) else cell for cell in line_of(record)]
+    for cell, width in zip(cells, WIDTHS, strict=False):
+        cell.append(" " * max(0, width - cell_len(cell.plain)))
+    out = console()
+    out.print(Text("  ").join(cells), no_wrap=True, crop=False, overflow="ignore", soft_wrap=True)

@@ -1,0 +1,76 @@
+"""The log by HTTP, as `parea-proxy log` has it: rows page by page, one row with those below it, and figures.
+
+It stands under `/admin`, so the guard asks for the master key, where there is one. What must stay true: nothing that is
+asked changes the log, or holds it for long.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Depends, Query
+from fastapi.responses import JSONResponse
+
+from proxy.errors import NotFound
+from proxy.models import Json
+from proxy.protocols import TraceLog
+from proxy.record import FLAGS, Record
+from proxy.routes.strict import StrictRoute
+from proxy.selection import Pages, Selection, moment
+
+Text = Annotated[str | None, Query(max_length=10_000)]
+Number = Annotated[int, Query(ge=1, le=500)]
+
+
+def chosen(
+    project: Text = None,
+    model: Annotated[Text, Query(description="A % stands for anything.")] = None,
+    status: Literal["success", "error", "cancelled"] | None = None,
+    since: Annotated[Text, Query(description="2h or 7d ago, or a day or time.")] = None,
+    search: Annotated[Text, Query(description="A part of any text in inputs, messages or output.")] = None,
+    where: Annotated[Text, Query(description="A condition of SQL on the columns of a row.")] = None,
+    rows: Annotated[Literal["all", "calls", "tops"], Query(description="tops: those of trees.")] = "calls",
+) -> Selection:
+    """The same filters as those of `parea-proxy log`."""
+    return Selection(project, model, status, moment(since) if since else None, search, where, rows)
+
+
+def router(log: TraceLog) -> APIRouter:
+    """`GET /log`, `/log/{id}` and, where the log can be read so, `/stats`."""
+    routes = APIRouter(tags=["administration"], route_class=StrictRoute)
+    if isinstance(log, Pages):
+        _add_pages(routes, log)
+
+    @routes.get("/log/{id:name}", summary="A row of the log, and those below it, oldest first")
+    async def row(id: str) -> JSONResponse:
+        record = await log.get(id)
+        if record is None:
+            raise NotFound("id: no row of the log has it", param="id")
+        below = await log.descendants(record.trace_id)
+        return JSONResponse({"row": _row(record), "below": [_row(one) for one in below]})
+
+    return routes
+
+
+def _add_pages(routes: APIRouter, log: Pages) -> None:
+    @routes.get("/log", summary="Rows of the log, newest first; what a page tells as `after` begins the next")
+    async def rows(
+        selection: Annotated[Selection, Depends(chosen)], after: str | None = None, limit: Number = 50
+    ) -> JSONResponse:
+        found = await log.page(selection, after, limit)
+        return JSONResponse({"rows": [_row(record) for record in found.records], "after": found.after})
+
+    @routes.get("/stats", summary="Calls, errors, hits, cost, tokens and latency of rows, by any column")
+    async def stats(
+        selection: Annotated[Selection, Depends(chosen)],
+        by: Annotated[Text, Query(description="Such as model, project, day or metadata.team.")] = None,
+        limit: Number = 20,
+    ) -> JSONResponse:
+        found = await log.figures(selection, by, limit)
+        return JSONResponse({"by": by, "groups": [dataclasses.asdict(one) for one in found]})
+
+
+def _row(record: Record) -> dict[str, Json]:
+    names = [name for name in Record.__dataclass_fields__ if name not in FLAGS]
+    return {name: getattr(record, name) for name in names}

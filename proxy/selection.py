@@ -1,0 +1,102 @@
+"""Which rows of the log are meant, by the words of `parea-proxy log` and of `/admin/log`, and who can tell them.
+
+Beside `TraceQuery`, which has the words of Parea's API: here pages follow each other by where the last one ended, so
+that a page costs the same wherever it is, and what is read meanwhile is neither told twice nor passed over.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Literal, Protocol, runtime_checkable
+
+from proxy import timestamps
+from proxy.errors import BadRequest
+from proxy.record import Record
+
+SLOTS = 24
+"""Into how many equal times a group's calls are counted, for a line that shows their course."""
+
+PATIENCE = 10.0
+"""Seconds that one question may take."""
+
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_SPAN = re.compile(r"(\d{1,6})\s*([smhdw])")
+
+
+@dataclass(slots=True, frozen=True)
+class Selection:
+    """Rows of the log. All that is said must hold.
+
+    `since` is a time as the log keeps it. A `%` in `model` stands for anything. `search` is a part of any text in
+    inputs, messages or output. `where` is a condition of SQL on the columns of a row. `rows` says which kind: every
+    row, all but the sessions' own, or the tops of trees.
+    """
+
+    project: str | None = None
+    model: str | None = None
+    status: str | None = None
+    since: str | None = None
+    search: str | None = None
+    where: str | None = None
+    rows: Literal["all", "calls", "tops"] = "calls"
+
+
+@dataclass(slots=True, frozen=True)
+class Slice:
+    """Rows, newest first, and where the next ones begin; `after` is None where there are no more."""
+
+    records: list[Record]
+    after: str | None
+
+
+@dataclass(slots=True)
+class Figures:
+    """What the rows of one group come to. `hits` were answered by the cache, which saved `saved`; the percentiles are
+    those of the latency of all others, in seconds. `course` counts the calls of each of `SLOTS` times.
+    """
+
+    group: str | float | None
+    calls: int
+    errors: int
+    hits: int
+    cost: float
+    saved: float
+    input_tokens: int
+    output_tokens: int
+    p50: float | None = None
+    p95: float | None = None
+    p99: float | None = None
+    course: list[int] = field(default_factory=lambda: [0] * SLOTS)
+
+
+@runtime_checkable
+class Pages(Protocol):
+    """What a `TraceLog` also is that can be read page by page."""
+
+    async def page(self, selection: Selection, after: str | None = None, limit: int = 50) -> Slice:
+        """The rows that come after where a page ended. Raises `BadRequest` for a condition that is none, for an `after`
+        that no page told, and where it takes too long.
+        """
+        ...
+
+    async def figures(self, selection: Selection, by: str | None = None, limit: int = 20) -> list[Figures]:
+        """What the rows come to, by groups, the largest first; of times the latest, in their order. Raises as `page`
+        does, and for a `by` that nothing can be grouped by.
+        """
+        ...
+
+
+def moment(written: str, now: datetime | None = None) -> str:
+    """The time that `2h`, `30m`, `7d` (ago), a day or a time mean, as the log keeps it. Raises `BadRequest`."""
+    if span := _SPAN.fullmatch(written.strip()):
+        try:
+            return timestamps.text((now or datetime.now(UTC)) - timedelta(**{_UNITS[span[2]]: int(span[1])}))
+        except OverflowError:
+            return timestamps.text(datetime.min)
+    if (found := timestamps.normalized(written)) is None:
+        raise BadRequest(
+            "since: should be a time ago, such as 2h or 7d, or a day or time, such as 2026-11-20", param="since"
+        )
+    return found

@@ -1,0 +1,97 @@
+"""SQL that people write, on a connection that can only read: it reads the database, and does nothing else, for a while.
+
+What must stay true: whatever is asked, nothing is written, no other file is opened, no setting is changed, and the
+question ends when its time is over. `mode=ro` alone would let `ATTACH` make a file, and a question run for ever.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from proxy.errors import BadRequest
+from proxy.stores.database import TROUBLE, code
+
+STEPS = 10_000
+"""Of SQLite's own, after which the time is looked at: about a millisecond."""
+
+LONGEST = 256 * 2**20
+"""Bytes of one value that a question may make."""
+
+_READING = frozenset({sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_RECURSIVE})
+_PRAGMAS = frozenset({"table_info", "table_xinfo", "table_list", "index_list", "index_info", "data_version"})
+"""Those that tell of the schema; the last is what full-text search looks at."""
+
+
+@contextmanager
+def guarded(connection: sqlite3.Connection, seconds: float) -> Iterator[None]:
+    """As long as this lasts the connection only reads, and no longer than `seconds`.
+
+    Raises `BadRequest` where SQLite refuses what was asked, and where the time was not enough. What is the database's
+    own trouble stays SQLite's error.
+    """
+    deadline = time.monotonic() + seconds
+    connection.set_authorizer(_authorized)
+    connection.set_progress_handler(lambda: time.monotonic() > deadline, STEPS)
+    longest = connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST)
+    try:
+        yield
+    except (sqlite3.Error, sqlite3.Warning) as error:
+        if isinstance(error, sqlite3.Error) and code(error) in TROUBLE - {sqlite3.SQLITE_AUTH}:
+            raise
+        raise _refusal(error, seconds) from error
+    finally:
+        connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, longest)
+        connection.set_progress_handler(None, 0)
+        connection.set_authorizer(None)
+
+
+def ask(connection: sqlite3.Connection, sql: str) -> Iterator[Sequence[Any]]:
+    """The names of the columns, then each row, as they are found. Raises `BadRequest` for what is no question."""
+    cursor = connection.execute(sql)
+    if cursor.description is None:
+        raise BadRequest("that is no question: ask with a SELECT")
+    yield [name for name, *_ in cursor.description]
+    yield from cursor
+
+
+def check_condition(connection: sqlite3.Connection, condition: str) -> None:
+    """Raise `BadRequest` for what is no condition on a row of `traces`, such as one that ends ours and begins another.
+
+    What stands whole between brackets and as well between two words is one expression.
+    """
+    for form in ("({}\n)", "CASE WHEN {}\n THEN 1 END"):
+        try:
+            connection.execute(f"EXPLAIN SELECT 1 FROM traces AS t WHERE {form.format(condition)}")
+        except (sqlite3.Error, sqlite3.Warning) as error:
+            raise BadRequest(f"where: is no condition on a row: {_told(error)}", param="where") from error
+
+
+def _authorized(action: int, first: str | None, second: str | None, *_: str | None) -> int:
+    if action in _READING:
+        return sqlite3.SQLITE_OK
+    if action == sqlite3.SQLITE_UPDATE and first == "sqlite_master":
+        # asked when a table that is a function, such as json_each, is first used; no statement may do it all the same
+        return sqlite3.SQLITE_OK
+    if action == sqlite3.SQLITE_FUNCTION and (second or "").lower() != "load_extension":
+        return sqlite3.SQLITE_OK
+    if action == sqlite3.SQLITE_PRAGMA and (first or "").lower() in _PRAGMAS:
+        return sqlite3.SQLITE_OK
+    return sqlite3.SQLITE_DENY
+
+
+def _refusal(error: sqlite3.Error | sqlite3.Warning, seconds: float) -> BadRequest:
+    number = getattr(error, "sqlite_errorcode", 0)
+    if number == sqlite3.SQLITE_INTERRUPT:
+        return BadRequest(f"stopped after {seconds:g} s: ask for less, or allow more time")
+    if number == sqlite3.SQLITE_AUTH:
+        return BadRequest("the log can only be read: one SELECT, no PRAGMA that changes, no ATTACH")
+    return BadRequest(_told(error))
+
+
+def _told(error: Exception) -> str:
+    """SQLite's own words, in one line."""
+    return " ".join(str(error).split())
