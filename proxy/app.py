@@ -35,7 +35,7 @@ from proxy.front import Front, Once
 from proxy.guard import LOOPBACK, Guard, check_key, fenced, is_loopback
 from proxy.live import Live
 from proxy.loader import load as load_module
-from proxy.middleware.admit import admit, enroll
+from proxy.middleware.admit import Admission, admit, enroll
 from proxy.middleware.assign import assign
 from proxy.middleware.balance import Balance
 from proxy.middleware.cache import cache
@@ -160,7 +160,7 @@ class Gateway:
             refuse=refuse,
             callers=config.keys,
         )
-        return guard, behind.made
+        return guard if self._player is None else self._player.before(guard), behind.made
 
     def _pipeline(
         self, config: Config, writer: Writer, surfaces: list[Surface], balance: Balance
@@ -177,7 +177,7 @@ class Gateway:
             self._meters.add(meter)
         # without keys nothing is to be looked at
         enrolled = [enroll(config)] if config.keys else []
-        admitted = [admit(config, names, self.log, self.board)] if config.keys else []
+        admission = Admission(config, names, self.log, self.board) if config.keys else None
         stepped = [restrict(writer.policy), *enrolled, assign(config), resolve(config, names), render]
         providers: dict[str, Provider] = {"echo": self._echo, "": lite}
         handler = chain(
@@ -185,11 +185,12 @@ class Gateway:
             self._placed,
             trace(writer.write_call, meter),
             steps(*stepped),
-            *admitted,
+            *([admit(admission)] if admission else []),
             self._cached if self._player is None else self._player.under(config),
         )
         served = {one.path: one for surface in surfaces for one in surface.operations}
-        return handler, Explainer(config, served, stepped, names, balance, providers, self.cache, self._secret)
+        explainer = Explainer(config, served, stepped, names, balance, providers, self.cache, self._secret, admission)
+        return handler, explainer
 
     def _table(self, surfaces: list[Surface], handler: Handler) -> dict[str, dict[str, App]]:
         table: dict[str, dict[str, App]] = {
@@ -216,12 +217,13 @@ class Gateway:
 
     def _routers(self, config: Config, writer: Writer, explainer: Explainer) -> Iterator[tuple[str, APIRouter]]:
         """What is served besides completions, and where."""
-        from proxy.routes import admin, anthropic, humanloop, log, models, prompts, scale, traces
+        from proxy.routes import admin, anthropic, humanloop, log, models, prompts, scale, spans, traces
 
-        yield PAREA, traces.router(self.log, writer.write, writer.update)
+        yield PAREA, traces.router(config, self.log, writer.write, writer.update)
         yield PAREA, prompts.router(config)
         yield "/admin", admin.router(self._reload, partial(_summary, config), explainer.explain)
         yield "/admin", log.router(self.log)
+        yield "/v1/traces", spans.router(writer.write, config.server.max_body)
         if "openai" in config.server.dialects:
             yield OPENAI, models.router(config)
         if "anthropic" in config.server.dialects:

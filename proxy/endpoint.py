@@ -205,9 +205,13 @@ def _remarks(call: Call) -> list[tuple[bytes, bytes]]:
         (b"x-cache-reason", call.cache_reason.encode()),
         (b"server-timing", _timing(call)),
     ]
-    if call.current is not None and (attempts := call.attempts):
-        tried = len(attempts) if len(attempts) == 1 else sum(each.ended not in PASSED_OVER for each in attempts)
-        remarks += (b"x-target", _header(call.current.label)), (b"x-attempts", b"%d" % tried)
+    if attempts := call.attempts:
+        if call.current is not None:
+            tried = len(attempts) if len(attempts) == 1 else sum(each.ended not in PASSED_OVER for each in attempts)
+            remarks += (b"x-target", _header(call.current.label)), (b"x-attempts", b"%d" % tried)
+        if len(attempts) > 1 or call.current is None:
+            ended = ", ".join(f"{each.target}={each.ended or 'answering'}" for each in attempts)
+            remarks.append((b"x-attempted", _header(ended, longest=1000)))
     if call.allowance:
         remarks += call.allowance
     if call.logged is False:
@@ -222,8 +226,8 @@ def _timing(call: Call) -> bytes:
     return b"gateway;dur=%.3f, upstream;dur=%.3f" % ((asked - call.started) * 1e3, (now - asked) * 1e3)
 
 
-def _header(value: str) -> bytes:
+def _header(value: str, longest: int = 200) -> bytes:
     """An id of the client's, fit for a header: what is not printable ASCII is left out."""
-    if value.isascii() and value.isprintable() and len(value) <= 200:
+    if value.isascii() and value.isprintable() and len(value) <= longest:
         return value.encode()
-    return "".join(char for char in value[:200] if " " <= char <= "~").encode("ascii")
+    return "".join(char for char in value[:longest] if " " <= char <= "~").encode("ascii")

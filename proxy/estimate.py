@@ -10,13 +10,16 @@ from collections.abc import Mapping, Sequence
 
 import orjson
 
-from proxy.models import Choice, Json, Message, Usage
+from proxy.models import Choice, CompletionRequest, Json, Message, Usage
 
 PER_MESSAGE = 4
 """Tokens that a message takes besides its text."""
 
 PER_PICTURE = 1500
 """Tokens of a picture or a file, whose bytes say nothing of them."""
+
+ANSWER = 256
+"""Tokens that are set aside for an answer whose length the request does not limit."""
 
 
 def estimate(messages: Sequence[Message], choices: Sequence[Choice]) -> Usage:
@@ -35,6 +38,17 @@ def expected(messages: Sequence[Message], params: Mapping[str, Json]) -> int:
     total = sum(PER_MESSAGE + _content(message.get("content")) for message in messages)
     total += sum(_json(message["tool_calls"]) for message in messages if message.get("tool_calls"))
     return total + (_json(params["tools"]) if params.get("tools") else 0)
+
+
+def longest(request: CompletionRequest) -> int:
+    """The tokens that are set aside for the answers to a request: what it allows them."""
+    if request.kind == "embedding":
+        return 0
+    params = request.params
+    limit = params.get("max_completion_tokens") or params.get("max_tokens")
+    several = params.get("n")
+    limit = limit if isinstance(limit, int) and limit > 0 else ANSWER
+    return limit * (several if isinstance(several, int) and several > 1 else 1)
 
 
 def count(text: str) -> int:

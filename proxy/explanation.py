@@ -17,7 +17,8 @@ import orjson
 from proxy.caller import Caller
 from proxy.config import Config
 from proxy.errors import BadRequest, GatewayError, NotFound
-from proxy.middleware.admit import called
+from proxy.guard import check_expiry
+from proxy.middleware.admit import Admission
 from proxy.middleware.balance import Balance
 from proxy.middleware.fingerprint import fingerprint
 from proxy.middleware.names import Names
@@ -47,7 +48,7 @@ class Explainer:
     """Explains the requests of one configuration.
 
     `operations` are by path; `steps` are those that a call goes through; `providers` are by the target's provider name,
-    `""` for all others; `secret` is what the cache's keys are made with.
+    `""` for all others; `secret` is what the cache's keys are made with; `admission` is there if there are keys.
     """
 
     config: Config
@@ -58,6 +59,7 @@ class Explainer:
     providers: Mapping[str, Provider]
     store: CacheStore
     secret: bytes
+    admission: Admission | None = None
 
     async def explain(
         self, body: bytes, headers: Mapping[bytes, bytes], *, path: str | None = None, key: str | None = None
@@ -76,6 +78,8 @@ class Explainer:
         dialect: Dialect = operation.dialect
         told: dict[str, Json] = {"dialect": dialect.name, "path": path, "key": caller.name if caller else None}
         try:
+            if caller is not None:
+                check_expiry(caller)
             call = dialect.decode(body, headers)
         except GatewayError as error:
             return {**told, "refused": _refusal(error, dialect)}
@@ -97,7 +101,7 @@ class Explainer:
             "fallbacks": self._fallbacks(call),
             "cache": await self._cached(call),
             "log": self._logged(call, own),
-            "refused": self._forbidden(call),
+            "refused": self._forbidden(call, dialect),
         }
 
     def _caller(self, key: str | None) -> Caller | None:
@@ -199,15 +203,14 @@ class Explainer:
         limited = f"narrowed by {', '.join(why)}" if why else "nothing forbids any of it"
         return {"inputs": holds.inputs, "outputs": holds.outputs, "sample_rate": rate, "why": limited}
 
-    def _forbidden(self, call: Call) -> Json:
-        """Why the key may not make this call, if it may not. What it has left is not looked at."""
-        caller, request = call.caller, call.request
-        if caller is None:
-            return None
-        names = [*called(self.config, request.model or "", request.provider), f"deployment/{request.deployment_id}"]
-        if caller.may_call(*names):
-            return None
-        return {"status": 403, "code": "forbidden", "message": f"may call {', '.join(caller.models)}", "param": "model"}
+    def _forbidden(self, call: Call, dialect: Dialect) -> Json:
+        """Why the key may not make this call now, if it may not."""
+        try:
+            if self.admission is not None:
+                self.admission.check(call)
+        except GatewayError as error:
+            return _refusal(error, dialect, call)
+        return None
 
 
 def guessed(body: bytes, operations: Mapping[str, Operation]) -> str:

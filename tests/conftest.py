@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from tests.upstreams.fleet import MODELS, Fleet
+
+# How long an example takes is the machine's: speed is measured, and never asserted.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")
@@ -40,3 +46,13 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             f"provider matrix: {sum(cells)} of {len(cells)} cells pass ({len(MODELS)} vendors), "
             f"{whole} of {len(rows)} rows pass for every vendor"
         )
+
+
+@pytest.fixture
+def utc() -> Iterator[None]:
+    """A machine that is in Greenwich: tables tell times of its own zone."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TZ", "UTC")
+        time.tzset()
+        yield
+    time.tzset()

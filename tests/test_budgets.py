@@ -26,7 +26,7 @@ from proxy.caller import DAY, NANO, Budget, Caller, nanodollars
 from proxy.config import Config
 from proxy.config.prices import price
 from proxy.errors import Forbidden, NotReady, OverBudget, UpstreamError
-from proxy.middleware.admit import admit
+from proxy.middleware.admit import Admission, admit
 from proxy.middleware.names import Names
 from proxy.middleware.sample import sample
 from proxy.middleware.trace import trace
@@ -50,7 +50,7 @@ class Gateway:
         self.handler: Handler = chain(
             self._upstream,
             trace(lambda record: self.log.append(sample(record))),
-            admit(config, Names(config), self.log, self.board, now=now),
+            admit(Admission(config, Names(config), self.log, self.board, now=now)),
         )
         self.gates: dict[str, asyncio.Future[float | None | Exception]] = {}
 
@@ -301,13 +301,30 @@ async def test_what_is_owed_is_paid_when_the_gateway_ends(tmp_path: Path, poor: 
     assert counted(tmp_path, "SELECT key, nanodollars FROM spend") == {"poor": NANO // 4}
 
 
+async def test_all_that_is_owed_of_one_day_is_paid(tmp_path: Path, poor: Caller) -> None:
+    gateway = Gateway(tmp_path, config(poor))
+    calls = [make(poor, name, time.time()) for name in ("one", "two", "three")]
+    running = [gateway.handler(call) for call in calls]
+    for events in running:
+        await anext(events)
+    with locked(tmp_path):
+        for call, events in zip(calls, running, strict=True):
+            gateway.gates[call.request.trace.trace_id].set_result(0.25)
+            await anext(events)
+            await events.aclose()
+            assert call.logged is False
+    await gateway.close()
+    assert counted(tmp_path, "SELECT key, nanodollars FROM spend") == {"poor": 3 * NANO // 4}
+    assert counted(tmp_path, "SELECT key, calls FROM spend") == {"poor": 3}
+
+
 async def test_an_answer_that_turns_out_to_have_no_price_is_the_last(tmp_path: Path, poor: Caller) -> None:
     gateway = Gateway(tmp_path, config(poor))
 
     async def unpriced(call: Call) -> AsyncGenerator[Event, None]:
         yield Completion([Choice(text="x")], Usage(1, 1), "mine", "openai", cost=None)
 
-    handler = admit(config(poor), Names(config(poor)), gateway.log, gateway.board)(unpriced)
+    handler = admit(Admission(config(poor), Names(config(poor)), gateway.log, gateway.board))(unpriced)
     events = handler(make(poor, "first", time.time()))
     assert isinstance(await anext(events), Completion)
     await events.aclose()

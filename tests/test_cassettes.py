@@ -287,6 +287,21 @@ def test_no_key_is_in_a_cassette(fleet: Fleet, tmp_path: Path) -> None:
             assert secret not in text + "".join(pieces)
 
 
+@pytest.mark.parametrize("header", ["authorization", "x-api-key"])
+def test_the_key_that_a_client_sends_for_nothing_is_not_there_either(tmp_path: Path, header: str) -> None:
+    key = "sk-sent-for-nothing-0123456789"
+    body = {"model": "echo/echo", "messages": [{"role": "user", "content": f"my key is {key}"}], "stream": True}
+    modes: list[Mode] = ["record", "replay"]
+    for mode in modes:
+        with local(tmp_path, mode, GONE) as gateway:
+            headers = {header: f"Bearer {key}" if header == "authorization" else key}
+            answer = httpx.post(gateway.url + CHAT.path, json=body, headers=headers, timeout=20)
+            hidden = key if mode == "record" else "(withheld)"
+            assert text_of(CHAT, answer, stream=True) == f"You said: my key is {hidden}"
+    (file,) = (tmp_path / "cassette").iterdir()
+    assert key not in file.read_text()
+
+
 # several processes
 
 

@@ -183,6 +183,26 @@ def test_list_and_show_as_json(here: Path) -> None:
     ]
 
 
+def test_every_version_that_is_used_has_a_line_with_its_own_file(here: Path) -> None:
+    folder = here / "deployments" / "team" / "p"
+    (folder / "v3.yaml").write_text("{model: echo, prompt: Three}")
+    (folder / "v4.yaml").write_text("{model: echo, prompt: Four}")
+
+    def lines(*arguments: str) -> list[list[str]]:
+        table = run(*arguments).output.split("\n\n")[0].splitlines()[1:]
+        return [[cell for cell in re.split(r"  +", line) if cell] for line in table if line.startswith("team/p ")]
+
+    first, second, rest = lines("list")
+    assert (first[2], Path(first[-1]).name) == ("current, live 50%", "v1.md")
+    assert (second[2], Path(second[-1]).name) == ("live 50%, next", "v2.prompt")
+    assert [cell.strip() for cell in rest] == ["team/p", "and 2 more"]
+    files = ["v1.md", "v2.prompt", "v3.yaml", "v4.yaml"]
+    for arguments in (["list", "--stats"], ["show", "team/p"]):
+        assert [Path(cells[-1]).name for cells in lines(*arguments)] == files
+    _, kept = json.loads(run("list", "--json").output)
+    assert [Path(one["file"]).name for one in kept["versions"]] == files
+
+
 def test_figures_by_version(here: Path) -> None:
     _, kept = json.loads(run("list", "--json", "--stats").output)
     assert [one["stats"] for one in kept["versions"]] == [None, None]

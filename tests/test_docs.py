@@ -5,6 +5,7 @@ docs/routing.md anew.
 from __future__ import annotations
 
 import re
+import shlex
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -134,13 +135,28 @@ def test_the_commands_of_deployments_do_what_the_page_says(tmp_path: Path, monke
     assert (len(written), ran) == (5, 10)
 
 
+@pytest.mark.usefixtures("utc")
+def test_the_commands_of_the_log_do_what_the_page_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = (DOCS / "log.md").read_text()
+    (rows,) = re.findall(r"```json\n(.*?)```", page, re.DOTALL)
+    (tmp_path / "log.jsonl").write_text(rows)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PAREA_PROXY_DATA", "data")
+    ran = 0
+    for commands, output in re.findall(r"```sh\n(.*?)```\n\n```text\n(.*?)```", page, re.DOTALL):
+        said = "".join(_ran(command) for command in commands.splitlines())
+        assert [line.rstrip() for line in said.splitlines()] == [line.rstrip() for line in output.splitlines()]
+        ran += len(commands.splitlines())
+    assert ran == 16 == page.count("\nparea-proxy ")
+
+
 def _ran(command: str) -> str:
-    program, *arguments = command.split()
+    program, *arguments = shlex.split(command)
     if program == "cat":
         return Path(*arguments).read_text()
     result = CliRunner().invoke(cli.main, arguments, prog_name=program)
     assert result.exit_code == 0, (command, result.output)
-    return result.output
+    return result.stdout
 
 
 def forms() -> list[tuple[str, str]]:

@@ -110,6 +110,8 @@ def answered(answer: Answer, by: str, *ended: tuple[str, str, str]) -> None:
     """`answer` is that of target `by`, after attempts that ended so."""
     assert (answer.status, answer.text, answer.whole) == (200, HELLO.format(by), True)
     assert (answer.headers["x-target"], answer.headers["x-attempts"]) == (by, str(len(ended)))
+    failed = ", ".join(f"{target}={how}" for _, target, how in ended[:-1])
+    assert answer.headers.get("x-attempted", "").rpartition(f", {by}=")[0] == failed
     assert (answer.notes["target"], answer.row["provider"], answer.ended) == (by, by, list(ended))
 
 

@@ -42,7 +42,8 @@ SURFACES = {
     "anthropic": "^/v1/messages",
     "humanloop": "^/v4/(?!beta/)",
     "scale": "^/(v4/beta|v5)/",
-    "status": "^/(health|ready)$",
+    "admin": "^/admin/",
+    "status": "^/(health|ready|metrics)$",
 }
 """The paths of each API; every path of the document is of exactly one."""
 

@@ -24,6 +24,7 @@ from click.testing import CliRunner
 from proxy.app import Gateway
 from proxy.cli import main
 from proxy.config import load
+from proxy.config.document import read
 from proxy.errors import ConfigError
 from proxy.stores.migrations import migrate
 from tests.gateway import Local, Process, rows, written
@@ -38,11 +39,14 @@ KEYS: dict[str, Any] = {
     "once": {"rpm": 1},
     "poor": {"budget": {"amount": 0.05, "window": "month"}},
     "spent": {"budget": {"amount": 0.01, "window": "total"}},
+    "explained-rpm": {"rpm": 1},
+    "explained-budget": {"budget": {"amount": 0.05, "window": "total"}},
     "tokens": {"tpm": 11},
     "named": {"models": ["gpt-4o-mini", "deployment/d-own", "fast"], "project": "support"},
     "kept": {"models": ["deployment/d-kept:production", "deployment/d-kept@v2"]},
     "spoken": {"dialects": ["anthropic", "parea"]},
     "silent": {"omit": "all", "dialects": ["openai"], "project": "quiet"},
+    "silent-parea": {"omit": "all"},
     "inputs": {"omit": "inputs", "sample_rate": 0},
     "log": {"log": True, "models": ["echo"]},
     "old": {"expires": "2020-02-29"},
@@ -189,6 +193,19 @@ def test_a_key_calls_its_models_only(gateway: Local, body: dict[str, Any], statu
         assert "it may call gpt-4o-mini, deployment/d-own, fast" in refused.json()["error"]["message"]
 
 
+@pytest.mark.parametrize(
+    "model", ["zzz", "deployment/zzz", "deployment/d-kept:zzz", "deployment/d-kept@v9", "vertex_ai/x"]
+)
+def test_a_key_is_not_told_what_it_may_not_call(gateway: Local, model: str) -> None:
+    refused = ask(gateway, "named", model)
+    assert refused.status_code in (403, 404), refused.text
+    assert not any(word in refused.text for word in ("echo", "free", "d-other", "staging", "v1", "v2"))
+    if refused.status_code == 404:
+        assert ("d-own" if model.startswith("deployment/") else "gpt-4o-mini") in refused.text
+    if model == "zzz":
+        assert "echo, free, gpt-4o-mini" in ask(gateway, "open", model).text
+
+
 SAID: dict[str, Any] = {"messages": [{"role": "user", "content": "x"}]}
 
 
@@ -270,6 +287,38 @@ def test_a_budget_buys_nothing_of_which_the_price_is_not_known(gateway: Local, f
     assert ask(gateway, "open", "free").status_code == 200
 
 
+def explained(gateway: Local, key: str, body: Any, **query: str) -> Any:
+    where, master = f"{gateway.url}/admin/explain", {"x-api-key": "the-master-key"}
+    return httpx.post(where, params={"key": key, **query}, json=body, headers=master, timeout=20).json()["refused"]
+
+
+CALL: dict[str, Any] = {"messages": [{"role": "user", "content": "explain"}], "seed": 11}
+
+
+@pytest.mark.parametrize(
+    ("key", "model", "status"),
+    [
+        ("explained-rpm", "echo", 429),
+        ("explained-budget", "gpt-4o-mini", 429),
+        ("explained-budget", "free", 403),
+        ("named", "echo", 403),
+        ("old", "echo", 401),
+        ("spoken", "echo", 403),
+    ],
+)
+def test_what_would_be_refused_is_explained_so(gateway: Local, key: str, model: str, status: int) -> None:
+    body = {**CALL, "model": model}
+    if status == 429:
+        # explaining takes nothing: the one call that is left stays
+        assert [explained(gateway, key, body) for _ in range(3)] == [None] * 3
+        assert ask(gateway, key, model).status_code == 200
+    told, refused = explained(gateway, key, body), ask(gateway, key, **body)
+    assert told["status"] == refused.status_code == status
+    # how long to wait is another thing a moment later
+    words = [re.sub(r"[\d.]+ s$", "", text) for text in (told["message"], refused.json()["error"]["message"])]
+    assert words[0] == words[1]
+
+
 def test_lists_of_models_show_a_key_its_own(gateway: Local) -> None:
     def listed(path: str, key: str, field: str, **headers: str) -> list[str]:
         told = httpx.get(gateway.url + path, headers={"x-api-key": key, **headers}).json()
@@ -292,7 +341,8 @@ LOG = [
     ("POST", "/api/parea/v1/get_trace_logs"),
     ("POST", "/api/parea/v1/api/parea/v1/get_trace_logs"),
     ("GET", "/api/parea/v1/trace_log/x"),
-    ("POST", "/api/parea/v1/trace_log"),
+    ("GET", "/api/parea/v1/trace_log"),
+    ("PUT", "/api/parea/v1/trace_log/langchain"),
     ("POST", "/api/parea/v1/deployed-prompt"),
     ("GET", "/v4/logs"),
     ("GET", "/v4/projects"),
@@ -310,6 +360,86 @@ def test_the_log_is_closed_to_keys(gateway: Local, method: str, path: str) -> No
 
     assert status("open") == 403
     assert status("log") == status("the-master-key") != 403
+
+
+def sent(gateway: Local, key: str, path: str, body: Any, method: str = "POST") -> httpx.Response:
+    return httpx.request(method, gateway.url + path, headers={"x-api-key": key}, json=body)
+
+
+PAREA_LOG = "/api/parea/v1/trace_log"
+
+
+def test_a_key_resolves_its_own_project(gateway: Local) -> None:
+    def asked(key: str, name: str) -> str:
+        answer = sent(gateway, key, "/api/parea/v1/project", {"name": name})
+        assert answer.status_code == 200, answer.text
+        found: str = answer.json()["name"]
+        return found
+
+    assert [asked("named", "other"), asked("open", "mine")] == ["support", "mine"]
+    assert sent(gateway, "silent", "/api/parea/v1/project", {"name": "x"}).status_code == 403
+
+
+def test_a_key_logs_its_own_rows_to_its_own_project(gateway: Local) -> None:
+    theirs = {"trace_id": "k-1", "trace_name": "one", "project_name": "other", "project_uuid": "x"}
+    assert sent(gateway, "named", PAREA_LOG, theirs).json() == {"trace_id": "k-1", "logged": True}
+    edit = {"trace_id": "k-1", "field_name_to_value_map": {"output": "done", "project_name": "other"}}
+    assert sent(gateway, "named", PAREA_LOG, edit, "PUT").json()["logged"] is True
+    assert sent(gateway, "named", "/api/parea/v1/feedback", {"trace_id": "k-1", "score": 1}).status_code == 200
+    row = gateway.row("k-1")
+    told = [row[name] for name in ("key", "project_name", "name", "output", "feedback_score")]
+    assert told == ["named", "support", "one", "done", 1.0]
+    assert row["project_uuid"] != "x"
+    assert sent(gateway, "named", f"{PAREA_LOG}/k-1", None, "GET").status_code == 403
+
+
+@pytest.mark.parametrize("owner", ["the-master-key", "open"])
+def test_a_key_changes_no_row_of_anybody_else(gateway: Local, owner: str) -> None:
+    own, reference = f"of-{owner}", f"ref-{owner}"
+    called = ask(gateway, owner, messages=[{"role": "user", "content": "mine"}]).headers["x-trace-id"]
+    assert sent(gateway, owner, PAREA_LOG, {"trace_id": own, "output": "kept"}).status_code == 200
+    logged = {"project": "p", "reference_id": reference, "output": "kept"}
+    humanloop = sent(gateway, owner, "/v4/logs", logged).json()["id"]
+    before = [gateway.row(one) for one in (called, own, humanloop)]
+    fields = {"output": "changed", "trace_name": "changed"}
+    run = {"id": "r", "name": "chain", "run_type": "chain", "child_runs": [{"id": own, "name": "changed"}]}
+    statuses = [
+        [
+            sent(gateway, "named", PAREA_LOG, {"trace_id": one, **fields}).status_code,
+            sent(gateway, "named", PAREA_LOG, {"trace_id": one, "field_name_to_value_map": fields}, "PUT").status_code,
+            sent(gateway, "named", "/api/parea/v1/feedback", {"trace_id": one, "score": 0}).status_code,
+        ]
+        for one in (called, own, humanloop)
+    ]
+    assert statuses == [[403, 404, 404]] * 3
+    assert sent(gateway, "named", f"{PAREA_LOG}/langchain", run).status_code == 403
+    assert sent(gateway, "named", "/v4/logs", [{"project": "p"}, {**logged, "output": "changed"}]).status_code == 403
+    assert [gateway.row(one) for one in (called, own, humanloop)] == before
+
+
+def test_what_is_not_there_cannot_be_edited_in_advance(gateway: Local) -> None:
+    edit = {"trace_id": "to-come", "field_name_to_value_map": {"output": "changed"}}
+    assert sent(gateway, "named", PAREA_LOG, edit, "PUT").status_code == 404
+    assert sent(gateway, "the-master-key", PAREA_LOG, {"trace_id": "to-come"}).status_code == 200
+    assert gateway.row("to-come")["output"] is None
+
+
+def test_a_humanloop_log_is_of_the_keys_project(gateway: Local) -> None:
+    answer = sent(gateway, "named", "/v4/logs", {"project": "other", "output": "x"})
+    assert answer.status_code == 200, answer.text
+    row = gateway.row(answer.json()["id"])
+    assert (row["key"], row["project_name"], row["project_uuid"]) == ("named", "support", answer.json()["project_id"])
+
+
+def test_what_a_key_omits_is_omitted_of_what_it_logs(gateway: Local) -> None:
+    body = {"trace_id": "quiet-1", "inputs": {"a": "a-secret-word"}, "output": "an-answer", "log_sample_rate": 1}
+    assert sent(gateway, "silent-parea", PAREA_LOG, body).status_code == 200
+    edit = {"trace_id": "quiet-1", "field_name_to_value_map": {"output": "a-secret-word", "target": "t"}}
+    assert sent(gateway, "silent-parea", PAREA_LOG, edit, "PUT").status_code == 200
+    row = gateway.row("quiet-1")
+    assert (row["target"], row["output"], "a-secret-word" in json.dumps(row)) == ("t", None, False)
+    assert sent(gateway, "inputs", PAREA_LOG, {"trace_id": "unkept"}).status_code == 200
+    assert rows(gateway.data, "trace_id = 'unkept'") == []
 
 
 def test_admin_is_the_masters(gateway: Local) -> None:
@@ -471,3 +601,20 @@ def test_a_key_that_the_config_would_refuse_is_not_made(given: str, told: str) -
     done = CliRunner().invoke(main, ["keys", "new", "team-a", *given.split()])
     assert (done.exit_code, done.stdout) == (2, "")
     assert told in done.stderr
+
+
+@pytest.mark.parametrize("name", ["- y", "-y", "a: b", "#a", "yes", "1e5", "é", "a\nb", "\x85y", "\u2028", "x" * 200])
+def test_the_block_of_a_new_key_is_read_back_as_it_was_said(name: str) -> None:
+    done = CliRunner().invoke(main, ["keys", "new", "--project", name, "--models", name, "--", name])
+    assert done.exit_code == 0, done.output
+    printed = done.stdout.split("# For the config:\n")[1]
+    document = read(printed, "config.yaml", {})
+    assert document.problems == []
+    (block,) = document.data["keys"].values()
+    assert ([*document.data["keys"]], block["project"], block["models"]) == ([name], name, [name])
+
+
+def test_a_key_needs_a_name() -> None:
+    done = CliRunner().invoke(main, ["keys", "new", ""])
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "NAME: should not be empty" in done.stderr

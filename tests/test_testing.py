@@ -26,10 +26,11 @@ def environ(folder: Path, **others: str) -> dict[str, str]:
 
 def run(folder: Path, command: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        ["sh", "-e", "-c", command], cwd=folder, env=environ(folder), capture_output=True, text=True, timeout=50
+        ["sh", "-e", "-c", command], cwd=folder, env=environ(folder), capture_output=True, text=True, timeout=100
     )
 
 
+@pytest.mark.timeout(180)
 def test_the_page_does_what_it_says(tmp_path: Path) -> None:
     for name, text in FILES:
         (tmp_path / name).write_text(text)
@@ -71,6 +72,11 @@ def test_the_environment_s_mode_goes_first(monkeypatch: pytest.MonkeyPatch) -> N
     assert Gateway(mode="record").mode == "replay"
     monkeypatch.delenv("PAREA_PROXY_MODE")
     assert Gateway().mode == "auto"
+
+
+def test_before_the_first_call_there_are_no_rows(tmp_path: Path) -> None:
+    with Gateway(cassette=tmp_path) as gateway:
+        assert gateway.rows() == []
 
 
 def test_a_gateway_that_does_not_start_says_why(tmp_path: Path) -> None:

@@ -56,7 +56,7 @@ def _reading(command: Command) -> Command:
 @deployments.command("list")
 @_reading
 def list_(path: Path | None, data: Path | None, stats: bool, as_json: bool) -> None:
-    """List the deployments; with --stats each version, with how it did."""
+    """List the deployments with the versions that are used; with --stats every version, with how it did."""
     config = load(config_path(path))
     uses = _uses(data, path, None) if stats else None
     if as_json:
@@ -193,7 +193,7 @@ def _summary(versions: Versions, uses: Uses | None) -> dict[str, Any]:
     shown = []
     for one in versions.versions.values():
         about: dict[str, Any] = {"number": one.number, "version": one.version, "config_id": one.config_id}
-        about["model"] = one.model
+        about |= {"model": one.model, "file": one.where}
         if uses is not None:
             use = uses.get((versions.id, one.version))
             about["stats"] = dataclasses.asdict(use) if use else None
@@ -247,12 +247,16 @@ def _show_table(every: list[Versions], uses: Uses | None, each: bool = False) ->
     figures = ["calls", "errors", "cost", "p50", "score", "feedback"] if uses is not None else []
     shown = table(*columns, *figures, "file")
     for versions in every:
-        listed = versions.versions.values() if each or uses is not None else [versions.main]
-        for one in listed:
-            row = [versions.id, f"{one.number} {one.version}", ", ".join(_used(versions, one.number)) or "-"]
-            row += [one.model or "the request's"]
+        used = {one: ", ".join(_used(versions, one)) for one in versions.versions}
+        listed = [number for number in used if each or uses is not None or used[number]]
+        for number in listed:
+            one = versions.versions[number]
+            row = [versions.id, f"{number} {one.version}", used[number] or "-", one.model or "the request's"]
             row += _figures(uses.get((versions.id, one.version))) if uses is not None else []
-            shown.add_row(*(text(cell) for cell in [*row, versions.where]))
+            shown.add_row(*(text(cell) for cell in [*row, one.where]))
+        if more := len(used) - len(listed):
+            blank = [""] * (2 + len(figures))
+            shown.add_row(*(text(cell) for cell in [versions.id, f"and {more} more", *blank, ""]))
     console().print(shown)
 
 

@@ -52,14 +52,14 @@ def new(name: str, as_json: bool, budget: str | None, **given: Any) -> None:
     from hashlib import sha256
     from secrets import token_urlsafe
 
-    import yaml
-
     key = f"parea-{token_urlsafe(32)}"
     block: dict[str, Any] = {"hash": f"sha256:{sha256(key.encode()).hexdigest()}"}
     block |= {name: list(value) if isinstance(value, tuple) else value for name, value in given.items() if _said(value)}
     if budget is not None:
         block |= {"budget": _budget(budget)}
     _check(block)
+    if not name:
+        raise ConfigError("NAME: should not be empty")
     if as_json:
         print_json({"name": name, "key": key, "block": {"keys": {name: block}}})
         return
@@ -67,7 +67,7 @@ def new(name: str, as_json: bool, budget: str | None, **given: Any) -> None:
         f"# The key, which is shown only here; clients send it as Authorization: Bearer, or as x-api-key.\n{key}\n"
     )
     click.echo("# For the config:")
-    click.echo(yaml.safe_dump({"keys": {name: block}}, sort_keys=False, allow_unicode=True), nl=False)
+    click.echo(_written({"keys": {name: block}}), nl=False)
 
 
 @keys.command(name="list")
@@ -87,6 +87,27 @@ def list_(path: Path | None, data: Path | None, as_json: bool) -> None:
         print_json(told)
     else:
         _show(told)
+
+
+def _written(block: dict[str, Any]) -> str:
+    """A block as YAML that the config's reader takes for the same: what that would take for a number is quoted, and
+    what does not show, or would end a line, is escaped.
+    """
+    import json
+    import re
+
+    import yaml
+
+    class Dumper(yaml.SafeDumper):
+        """Knows the numbers of YAML 1.2, which need no dot."""
+
+    Dumper.add_implicit_resolver(
+        "tag:yaml.org,2002:float",
+        re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$"),
+        [*"-+.0123456789"],
+    )
+    plain = json.dumps(block, ensure_ascii=False).isprintable()
+    return yaml.dump(block, Dumper=Dumper, sort_keys=False, allow_unicode=plain, width=10**6)
 
 
 def _said(value: object) -> bool:

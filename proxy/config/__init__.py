@@ -130,7 +130,7 @@ def load(path: Path | None, environ: Mapping[str, str], texts: Mapping[Path, str
         _check_prompts(one, names)
     for place, message in problems(file.projects, partial(_undeployed, deployed)):
         document.problem(place, message)
-    _check_keys(document, file, found, deployed)
+    _check_keys(document, file, found, deployed, router)
     told_to = otel(document, file)
     if wrong := [one for one in (document, *folder.documents) if one.problems]:
         raise ConfigError("\n".join(one.error().message for one in wrong))
@@ -141,6 +141,7 @@ def load(path: Path | None, environ: Mapping[str, str], texts: Mapping[Path, str
         if route.reason
     ]
     warnings += _misspelt_modes(document, file) + routing.inexact(document, file, names)
+    warnings += _doubtful_keys(document, file, names, deployed)
     cached, told = cache(document, file)
     return Config(
         name=document.name,
@@ -210,12 +211,30 @@ def _check_prompt(document: Document, place: Place, prompt: Prompt, names: routi
         document.problem((*place, "model"), f"{routing.UNKNOWN}{hint}")
 
 
-def _check_keys(document: Document, file: File, found: list[Route], deployed: Mapping[str, Versions]) -> None:
+def _check_keys(
+    document: Document, file: File, found: list[Route], deployed: Mapping[str, Versions], router: RouterSettings
+) -> None:
     asked = {name: {one.model for one in kept.versions.values()} for name, kept in deployed.items()}
     for place, message in keys.problems(file.keys, file.server.dialects):
         document.problem(place, message)
-    for place, message in prices.problems(file.keys, models(found), asked):
+    for place, message in prices.problems(file.keys, models(found), asked, router):
         document.problem(place, message)
+
+
+def _doubtful_keys(
+    document: Document, file: File, names: routing.Names, deployed: Mapping[str, Versions]
+) -> list[ConfigWarning]:
+    ids = [f"deployment/{one}" for one in deployed]
+
+    def known(name: str) -> bool:
+        if name.startswith("deployment/") and name not in names.listed:
+            return _undeployed(deployed, name.removeprefix("deployment/")) is None
+        return names.has(name)
+
+    def hint(name: str) -> str:
+        return nearest(name, [*names.listed, *names.aliases, *ids])
+
+    return [warned(document, *one) for one in keys.doubtful(file.keys, file.server.dialects, known, hint)]
 
 
 def _check_modules(document: Document, file: File) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from proxy.config.document import Document, Place
+from proxy.config.document import VARIABLE, Document, Place
 from proxy.config.hint import nearest
 from proxy.config.settings import SETTINGS, Access, File, LiteLLMParams
 
@@ -24,6 +24,9 @@ CREDENTIALS = (
     "vertex_credentials",
 )
 """The settings that only make sense together: a block that gives one takes none of the others from elsewhere."""
+
+REFERRING = frozenset({*CREDENTIALS, "api_base", "base_url"})
+"""The settings of an entry that may refer to a variable which is not there."""
 
 KEYLESS = frozenset({"hosted_vllm", "llamafile", "lm_studio", "ollama", "ollama_chat", "xinference"})
 """Servers of LiteLLM's that ask for no key."""
@@ -55,6 +58,12 @@ class Given:
         words = (setting, "base_url") if setting == "api_base" else (setting,)
         return [(*place, word) for place in self.places for word in words]
 
+    def unset(self) -> str | None:
+        """A setting that refers to a variable which is not there, if there is one."""
+        return next(
+            (str(place[-1]) for place in sorted(self.document.unset, key=str) if place[:-1] in self.places), None
+        )
+
     @property
     def origin(self) -> str | None:
         """Where the credential comes from: a variable's name, `config`, or None if there is none."""
@@ -62,6 +71,19 @@ class Given:
             if name in self.values:
                 return "+".join(self.variables(name)) or "config"
         return None
+
+
+def forgive(document: Document) -> None:
+    """Let an entry of `model_list` refer to variables that are not there for its credentials and its address: it is
+    left out, as one whose key is nowhere. What is no variable's name may be a pasted key, and stays a problem.
+    """
+
+    def forgiven(place: Place) -> bool:
+        mine = len(place) == 4 and place[0] == "model_list" and place[2] == "litellm_params" and place[3] in REFERRING
+        return mine and all(map(VARIABLE.fullmatch, document.variables.get(place, ("",))))
+
+    document.unset = {one.place for one in document.problems if forgiven(one.place)}
+    document.problems = [one for one in document.problems if one.place not in document.unset]
 
 
 def given(document: Document, file: File, place: Place, params: LiteLLMParams) -> Given:

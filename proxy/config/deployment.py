@@ -91,7 +91,7 @@ class Deployment:
     content. `number` is `v1` for the only one.
 
     `prompt` is its text, if it was written as one; `messages` then has it as the user's one message. `config_id` is its
-    id as a Humanloop model configuration, another one for each version.
+    id as a Humanloop model configuration, another one for each version. `where` is the file it stands in, for people.
     """
 
     id: str
@@ -107,6 +107,7 @@ class Deployment:
     functions: list[dict[str, Json]] = field(default_factory=list)
     function_call: str | dict[str, Json] | None = None
     config_id: str = ""
+    where: str = field(default="", compare=False)
 
     def request_params(self) -> dict[str, Json]:
         """The parameters of a request to this prompt: `params`, with the functions as tools."""
@@ -118,7 +119,7 @@ class Versions:
     """A deployment: its versions by number, and what `current` and each environment have of them.
 
     `kept` says that the file keeps versions of it, be it a single one. `path` is the file where `current` and the
-    environments stand, or would, and `place` is where in it; `where` is the file that declares it, for people.
+    environments stand, or would, and `place` is where in it.
     """
 
     id: str
@@ -129,7 +130,11 @@ class Versions:
     kept: bool = False
     path: Path | None = None
     place: tuple[str | int, ...] = ()
-    where: str = ""
+
+    @property
+    def where(self) -> str:
+        """The file that declares it, for people: of several that of its first version."""
+        return next(iter(self.versions.values())).where
 
     @property
     def main(self) -> Deployment:
@@ -149,22 +154,24 @@ class Versions:
         return f"{version.name} {version.number}" if self.kept else version.name
 
 
-def versions(name: str, entry: Prompt | Kept, path: Path | None, place: tuple[str | int, ...], where: str) -> Versions:
-    """The deployment that an entry declares; the rest says where."""
+def versions(
+    name: str, entry: Prompt | Kept, path: Path | None, place: tuple[str | int, ...], where: Mapping[str, str]
+) -> Versions:
+    """The deployment that an entry declares; the rest says where, `where` by version."""
     if isinstance(entry, Prompt):
-        only, current = _deployment(name, entry, "v1", None), _environment(name, CURRENT, "v1")
-        return Versions(id=name, versions={"v1": only}, current=current, path=path, place=place, where=where)
+        only, current = _deployment(name, entry, "v1", None, where["v1"]), _environment(name, CURRENT, "v1")
+        return Versions(id=name, versions={"v1": only}, current=current, path=path, place=place)
     numbers = sorted(entry.versions, key=lambda number: int(number[1:]))
+    prompts = {number: entry.versions[number] for number in numbers}
     return Versions(
         id=name,
-        versions={number: _deployment(name, entry.versions[number], number, entry.name) for number in numbers},
+        versions={one: _deployment(name, prompt, one, entry.name, where[one]) for one, prompt in prompts.items()},
         current=_environment(name, CURRENT, entry.current or numbers[-1]),
         environments={one: _environment(name, one, share) for one, share in entry.environments.items()},
         previous={one: _environment(name, one, share) for one, share in entry.previous.items()},
         kept=True,
         path=path,
         place=place,
-        where=where,
     )
 
 
@@ -265,7 +272,7 @@ def _digest(prompt: Prompt) -> str:
     return hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest()[:12]
 
 
-def _deployment(name: str, prompt: Prompt, number: str, label: str | None) -> Deployment:
+def _deployment(name: str, prompt: Prompt, number: str, label: str | None, where: str) -> Deployment:
     content, digest = _content(prompt), _digest(prompt)
     version = prompt.version or digest
     if prompt.prompt is not None:
@@ -278,6 +285,7 @@ def _deployment(name: str, prompt: Prompt, number: str, label: str | None) -> De
         number=number,
         digest=digest,
         config_id=derived_id("config", name, version),
+        where=where,
     )
 
 

@@ -22,7 +22,7 @@ Place = tuple[str | int, ...]
 
 _REFERENCE = re.compile(r"\$(?P<escape>\$)?\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?P<fallback>:-(?P<default>[^}]*))?\}")
 _LITELLM_REFERENCE = re.compile(r"os\.environ/(?P<name>.+)")
-_VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")
+VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")
 _QUOTED_WORD = re.compile(r"'(?!<)[^']{2,}'|\"[^\"]{2,}\"")
 _MERGE = "tag:yaml.org,2002:merge"
 _ENVIRONMENT = "environment_variables"
@@ -77,6 +77,7 @@ class Document:
     """What a file says. `lines` and `variables` are by place; `variables` has the names that a value was taken from.
 
     `files` has the places that come from another file than `name`. `environ` is what references are taken from.
+    `unset` has the places of references to nothing that leave a target out, where any other is a problem.
     """
 
     name: str
@@ -85,6 +86,7 @@ class Document:
     lines: dict[Place, int] = field(default_factory=dict)
     files: dict[Place, str] = field(default_factory=dict)
     variables: dict[Place, tuple[str, ...]] = field(default_factory=dict)
+    unset: set[Place] = field(default_factory=set)
     problems: list[Problem] = field(default_factory=list)
 
     def nearest(self, place: Place) -> Place:
@@ -290,7 +292,7 @@ class _Reader:
             return default or ""
         state = "is empty" if name in self._environ else "is not set"
         # a reference may hold a key that somebody pasted into it: only what looks like a variable's name is repeated
-        if not _VARIABLE.fullmatch(name):
+        if not VARIABLE.fullmatch(name):
             self._document.problem(place, f"the environment variable named here {state}")
         else:
             fix = f"export {name}=..., or write ${{{name}:-}} to do without it"

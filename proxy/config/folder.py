@@ -49,10 +49,9 @@ class Declared:
     path: Path | None = None
 
     @property
-    def where(self) -> str:
-        """The file, for people."""
-        document, place = self.stands[next(iter(self.stands))]
-        return document.file(place) or document.name
+    def where(self) -> dict[str, str]:
+        """The file of each version, for people."""
+        return {number: document.file(place) or document.name for number, (document, place) in self.stands.items()}
 
 
 @dataclass(slots=True)

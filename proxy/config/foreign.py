@@ -1,7 +1,7 @@
-"""The keys of LiteLLM's blocks that have no effect here: those that LiteLLM knows are told, all others are mistakes.
+"""The keys of LiteLLM's blocks that have no effect here. They are told, whether LiteLLM knows them or not.
 
-What must stay true: a key that is misspelt is an error, since a wrong key, address or limit would cost money; a config
-that LiteLLM takes is taken here as well.
+What must stay true: a misspelt key that would have an effect is an error, since a key, an address or a limit that is
+not heeded costs money or safety; a config that LiteLLM takes is taken here as well.
 """
 
 from __future__ import annotations
@@ -34,8 +34,11 @@ BLOCKS: dict[str, type[BaseModel]] = {
     "retry_policy": reliability.RetryPolicy,
 }
 
-ANYTHING = frozenset({"cache_params", "model_info"})
-"""Blocks that may hold anything in LiteLLM's format."""
+ANYTHING = frozenset({"litellm_params", "model_info"})
+"""Blocks that may hold anything in LiteLLM's format, of which a name tells nothing."""
+
+PROVIDERS = frozenset({"api_type", "encoding_format", "speed"})
+"""Parameters of providers that are near one of `litellm_params` and no misspelling of it."""
 
 IGNORED = frozenset(
     {
@@ -63,6 +66,8 @@ IGNORED = frozenset(
 )
 """Top-level keys of LiteLLM's format that the gateway has no use for."""
 
+UNKNOWN = "is an unknown key; it has no effect here"
+
 
 @functools.cache
 def known() -> dict[str, frozenset[str]]:
@@ -79,13 +84,15 @@ def unused(document: Document) -> dict[Place, str]:
         return found
     for key in sorted(IGNORED & data.keys()):
         found[(key,)] = f"is a block of LiteLLM's that is not supported; ignored{instead('', key)}"
+    for key in data.keys() - IGNORED - settings.File.model_fields.keys():
+        if closest(key, settings.File.model_fields.keys()) is None:
+            found[(key,)] = UNKNOWN
     mistakes: dict[Place, str] = {}
     for name, place, block in _blocks(data):
         own = BLOCKS[name].model_fields
         for key in (key for key in block if key not in own) if isinstance(block, dict) else ():
             mistake = _mistake(name, key)
-            said = mistake or f"is LiteLLM's; not supported here{instead(name, key)}"
-            (found if mistake is None else mistakes)[(*place, key)] = said
+            (mistakes if mistake else found)[(*place, key)] = mistake or _told(name, key)
     below = [*found, *mistakes]
     document.problems = [one for one in document.problems if not any(one.place[: len(top)] == top for top in below)]
     for place, text in mistakes.items():
@@ -129,17 +136,18 @@ def _length(data: dict[str, Any], key: str) -> int:
 
 
 def _mistake(name: str, key: str) -> str | None:
-    """What is wrong with an unknown key; None if it is one of LiteLLM's."""
-    theirs = known()[name]
-    if key in theirs and OTHER_WORDS.get(key) not in BLOCKS[name].model_fields:
+    """What is wrong with a key that was to be one that has an effect; None if it is another."""
+    own = BLOCKS[name].model_fields
+    if key in known()[name] and OTHER_WORDS.get(key) not in own:
         return None
-    meant = closest(key, BLOCKS[name].model_fields)
-    if meant:
-        return f'unknown key; did you mean "{meant}"?'
-    if name in ANYTHING:
+    if name == "litellm_params" and key in PROVIDERS:
         return None
-    meant = closest(key, theirs)
-    if meant:
-        return f'unknown key; did you mean LiteLLM\'s "{meant}", which is not supported here?'
-    more = "; a provider's own parameters can stand nowhere in the config" if name == "litellm_params" else ""
-    return f"unknown key, also to LiteLLM{more}"
+    meant = closest(key, own)
+    return f'unknown key; did you mean "{meant}"?' if meant else None
+
+
+def _told(name: str, key: str) -> str:
+    """What to say of a key that has no effect."""
+    if key in known()[name]:
+        return f"is LiteLLM's; not supported here{instead(name, key)}"
+    return UNKNOWN if name in ANYTHING else f"{UNKNOWN}{instead(name, key)}"

@@ -8,7 +8,7 @@ What must stay true: a hash is in no message and in no output, and each key is o
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 
@@ -85,9 +85,33 @@ def problems(blocks: Mapping[str, KeyBlock], dialects: Collection[str]) -> list[
         first = seen.setdefault(_digest(block), name)
         if first != name:
             found.append((("keys", name, "hash"), f"is that of key {first}, too: each needs a key of its own"))
+        for field in ("models", "dialects"):
+            if field in block.model_fields_set and not getattr(block, field):
+                found.append((("keys", name, field), "is empty: leave it out for any"))
         for place, dialect in enumerate(block.dialects):
             if known is not None and dialect not in known:
                 found.append((("keys", name, "dialects", place), f"no such dialect{nearest(dialect, known)}"))
+    return found
+
+
+def doubtful(
+    blocks: Mapping[str, KeyBlock],
+    dialects: Collection[str],
+    known: Callable[[str], bool],
+    hint: Callable[[str], str],
+) -> list[tuple[tuple[str | int, ...], str]]:
+    """What opens nothing to a key: dialects that are not served, and names that lead nowhere, with the nearest that
+    `hint` has. Patterns may fit what nobody has listed.
+    """
+    found: list[tuple[tuple[str | int, ...], str]] = []
+    served = {*dialects} if not any(":" in one for one in dialects) else None
+    for name, block in blocks.items():
+        for place, dialect in enumerate(block.dialects):
+            if served is not None and dialect in SHIPPED and dialect not in served:
+                found.append((("keys", name, "dialects", place), "is not served: server.dialects does not have it"))
+        for place, model in enumerate(block.models):
+            if "*" not in model and not known(model):
+                found.append((("keys", name, "models", place), f"leads nowhere{hint(model)}"))
     return found
 
 

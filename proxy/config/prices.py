@@ -9,7 +9,7 @@ a price here when its answers would come without one.
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from typing import Any
 import orjson
 
 from proxy.config.keys import KeyBlock
+from proxy.config.router import RouterSettings
 from proxy.config.targets import UNCHANGED
 from proxy.target import Target
 from proxy.vendors import VENDORS, infer, named
@@ -39,9 +40,10 @@ def problems(
     blocks: Mapping[str, KeyBlock],
     models: Mapping[str, tuple[Target, ...]],
     deployments: Mapping[str, Collection[str | None]],
+    router: RouterSettings,
 ) -> list[tuple[tuple[str, ...], str]]:
     """The budgets that could not be kept: where they stand, and why. `deployments` are by id, with the models
-    of their versions.
+    of their versions. What `router` falls back to from a key's models counts as well.
 
     Of keys for any model, or for a pattern of names, each call tells.
     """
@@ -52,14 +54,24 @@ def problems(
                 deployments.get(model.removeprefix("deployment/"), ()) if model.startswith("deployment/") else [model]
             )
             own = [one for one in deployed if one is not None and "*" not in one]
-            for target in [target for one in own for target in _targets(one, models)]:
+            for target in [target for one in _reached(own, router) for target in _targets(one, models, router)]:
                 if not priced(target):
                     why = f"model {model} leads to {target.label}, whose price is not known: {UNPRICED}"
                     found.append((("keys", name, "budget"), why))
     return found
 
 
-def _targets(model: str, models: Mapping[str, tuple[Target, ...]]) -> tuple[Target, ...]:
+def _reached(names: Iterable[str], router: RouterSettings) -> list[str]:
+    """`names`, and all that a call to them may fall back to."""
+    found = list(dict.fromkeys(names))
+    for name in found:
+        for table in (router.fallbacks, router.context_window_fallbacks, router.content_policy_fallbacks):
+            found += [other for other in table.get(name, table.get("*", ())) if other not in found]
+    return found
+
+
+def _targets(model: str, models: Mapping[str, tuple[Target, ...]], router: RouterSettings) -> tuple[Target, ...]:
+    model = router.aliases.get(model, model)
     if model in models:
         return models[model]
     told = named(model) or ((provider, model) if (provider := infer(model)) else None)

@@ -13,7 +13,7 @@ from typing import TypeVar
 from proxy.config.document import Document, Place
 from proxy.config.group import matches
 from proxy.config.hint import nearest
-from proxy.config.reliability import Alias, Fallbacks, RetryPolicy
+from proxy.config.reliability import Alias, Fallbacks, Reliability, RetryPolicy
 from proxy.config.route import Route
 from proxy.config.router import GroupSettings, RouterSettings
 from proxy.config.settings import File
@@ -45,6 +45,9 @@ INEXACT: Mapping[str, str] = {
 
 FALLBACKS = ("fallbacks", "context_window_fallbacks", "content_policy_fallbacks")
 BLOCKS = ("router_settings", "litellm_settings")
+BOTH = (*Reliability.model_fields, "request_timeout")
+"""The keys of the second block that the first has, too."""
+
 UNKNOWN = "no model_name of model_list, and no provider can be told from it"
 
 EVERY = "*"
@@ -143,6 +146,7 @@ def inexact(document: Document, file: File, known: Names) -> list[ConfigWarning]
     found: dict[Place, str] = {}
     if keys.routing_strategy is not None and keys.routing_strategy in INEXACT:
         found[(*place, "routing_strategy")] = INEXACT[keys.routing_strategy]
+    found |= _idle(file)
     for alias in known.aliases:
         if alias in known.listed:
             said = "is a model_name, too, in whose place it is called, as in LiteLLM"
@@ -158,6 +162,25 @@ def inexact(document: Document, file: File, known: Names) -> list[ConfigWarning]
         elif not _simple(policy, plain):
             found[(*place, "model_group_retry_policy", name)] = several
     return [warned(document, where, text) for where, text in found.items()]
+
+
+def _idle(file: File) -> dict[Place, str]:
+    """What has no effect because the same stands elsewhere: a key in both blocks, a name's fallbacks twice in one."""
+    first, second = file.router_settings, file.litellm_settings
+    found: dict[Place, str] = {}
+    for key in BOTH:
+        other = "timeout" if key == "request_timeout" else key
+        if getattr(second, key) is not None and getattr(first, other) not in (None, []):
+            found[(BLOCKS[1], key)] = f"has no effect: {BLOCKS[0]}.{other} stands before it"
+    for block in BLOCKS:
+        for word in FALLBACKS:
+            seen: set[str] = set()
+            for i, entry in enumerate(getattr(getattr(file, block), word) or ()):
+                for name in entry:
+                    if name in seen and (block, word) not in found:
+                        found[(block, word, i, name)] = "stands twice; the first holds, as in LiteLLM"
+                seen |= entry.keys()
+    return found
 
 
 def _hidden(file: File, alias: str) -> bool:

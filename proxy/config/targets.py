@@ -164,6 +164,8 @@ def _reason(said: Given, target: Target, unchanged: bool) -> str | None:
     """Why a target cannot be called, or None: a reference that came out empty, or something that is nowhere said."""
     vendor = VENDORS[target.provider]
     needs = lacking(vendor, target)
+    if unset := said.unset():
+        return f"{unset} is empty: set {' or '.join(said.variables(unset))}"
     if target.provider == "litellm" and not unchanged and target.model.partition("/")[0] not in PREFIXES:
         # without an address `litellm` stands for the provider that its model begins with
         needs += [] if target.api_base else ["api_base"]

@@ -12,8 +12,9 @@ from typing import Any, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
+from proxy.config.credential import forgive
 from proxy.config.document import Document, Place, dotted
-from proxy.config.foreign import IGNORED, unused
+from proxy.config.foreign import unused
 from proxy.config.hint import closest, nearest
 from proxy.config.settings import File
 
@@ -46,8 +47,9 @@ def validated(document: Document) -> tuple[File, list[ConfigWarning]]:
     """The file that the document holds, and its keys of LiteLLM's that are not used. Raises `ConfigError`."""
     data = document.data if document.data is not None else {}
     ignored = unused(document)
+    forgive(document)
     if isinstance(data, dict):
-        data = {key: value for key, value in data.items() if value is not None and key not in IGNORED}
+        data = {key: value for key, value in data.items() if value is not None and (key,) not in ignored}
     file = File()
     try:
         file = File.model_validate(data)

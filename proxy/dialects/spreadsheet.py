@@ -1,8 +1,7 @@
 """CSV of what strangers wrote, for programs that calculate: no cell of it is a formula.
 
 A spreadsheet takes a text that begins with one of `SIGNS` for a formula, and runs it when the file is opened. What must
-stay true: no cell that is text begins so, whatever separates cells where it is read (every text is quoted); numbers
-stay numbers.
+stay true: no cell that is text begins so, and every text is quoted; numbers stay numbers.
 """
 
 from __future__ import annotations

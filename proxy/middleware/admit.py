@@ -27,7 +27,7 @@ from proxy.config.prices import UNPRICED, price, priced
 from proxy.config.project import DEFAULT, ids_of
 from proxy.config.router import RouterSettings
 from proxy.errors import ConfigError, Forbidden
-from proxy.estimate import expected
+from proxy.estimate import expected, longest
 from proxy.middleware.allowance import Allowance
 from proxy.middleware.names import Names
 from proxy.middleware.resolve import DEPLOYMENT
@@ -84,35 +84,64 @@ def ledger(config: Config, log: TraceLog) -> Ledger | None:
     return log
 
 
-def admit(
-    config: Config, known: Names, log: TraceLog, board: Board, *, now: Callable[[], float] = time.time
-) -> Middleware:
-    """Surround a handler so that calls with a key are let through as far as it may go. Raises `ConfigError` where a
-    budget could not be kept.
-    """
-    spending, unpriced = ledger(config, log), dict[str, None]()
+class Admission:
+    """What decides whether a call with a key may be made. Raises `ConfigError` where a budget could not be kept."""
 
-    def allowed(call: Call, caller: Caller) -> None:
-        request = call.request
+    def __init__(
+        self, config: Config, known: Names, log: TraceLog, board: Board, *, now: Callable[[], float] = time.time
+    ) -> None:
+        self._config = config
+        self._known = known
+        self._board = board
+        self._now = now
+        self._ledger = ledger(config, log)
+        self._unpriced = dict[str, None]()
+
+    def check(self, call: Call) -> None:
+        """Raises what `begin` would raise; nothing is taken."""
+        if call.caller is not None:
+            self._allowed(call, call.caller)
+            self._allowance(call, call.caller).check()
+
+    def begin(self, call: Call, caller: Caller) -> Allowance:
+        """Take what a call needs of what its key may use. Raises a `RequestError` where it may not be made."""
+        self._allowed(call, caller)
+        allowance = self._allowance(call, caller)
+        call.allowance = allowance.headers
+        allowance.begin()
+        return allowance
+
+    def unpriced(self, target: Target) -> None:
+        """What a call to `target` cost is not known, so there will be no other."""
+        logger.warning("an answer of %s came without a cost: keys with a budget may not call it any more", target.label)
+        self._unpriced[target.label] = None
+        if len(self._unpriced) > REMEMBERED:
+            del self._unpriced[next(iter(self._unpriced))]
+
+    def _allowance(self, call: Call, caller: Caller) -> Allowance:
+        tokens = _prompt(call) + longest(call.request)
+        return Allowance(caller, self._board, self._ledger, tokens, self._now)
+
+    def _allowed(self, call: Call, caller: Caller) -> None:
+        request, config = call.request, self._config
         own = called(config, request.model or "", request.provider) + _deployed(config, call)
         for names in (own, *(called(config, name) for name in request.fallbacks)):
             if not caller.may_call(*names):
                 may = ", ".join(caller.models)
                 raise Forbidden(f"the key {caller.name!r} may not call this model: it may call {may}", param="model")
-        for target in reachable(call.groups, known, config.router) if caller.budget else ():
-            if target.label in unpriced or not priced(target):
+        for target in reachable(call.groups, self._known, config.router) if caller.budget else ():
+            if target.label in self._unpriced or not priced(target):
                 raise Forbidden(
                     f"the key {caller.name!r} has a budget, and what {target.label} costs is not known: {UNPRICED}",
                     param="model",
                 )
 
+
+def admit(admission: Admission) -> Middleware:
+    """Surround a handler so that calls with a key are let through as far as `admission` lets them."""
+
     async def admitted(inner: Handler, call: Call, caller: Caller) -> AsyncGenerator[Event, None]:
-        allowed(call, caller)
-        request = call.request
-        prompt = expected([*request.history, *(request.messages or ()), *request.turns], request.params)
-        allowance = Allowance(caller, board, spending, prompt, now)
-        call.allowance = allowance.headers
-        allowance.begin()
+        allowance = admission.begin(call, caller)
         used, said = 0, 0
         try:
             async with aclosing(inner(call)) as events:
@@ -123,14 +152,14 @@ def admit(
                         used = 0 if event.cache_hit else event.usage.total_tokens
                         allowance.charged(event)
                         if caller.budget and event.cost is None and not event.cache_hit:
-                            _remember(unpriced, call.current or call.targets[0])
+                            admission.unpriced(call.current or call.targets[0])
                     yield event
         except (GeneratorExit, asyncio.CancelledError):
-            used, call.estimated_cost = _broken_off(call, prompt, said)
+            used, call.estimated_cost = _broken_off(call, said)
             raise
         except Exception:
             if said:
-                used, call.estimated_cost = _broken_off(call, prompt, said)
+                used, call.estimated_cost = _broken_off(call, said)
             raise
         finally:
             allowance.end(used)
@@ -205,18 +234,16 @@ def _length(chunk: Chunk) -> int:
     return len(chunk.text) + len(chunk.reasoning) + calls
 
 
-def _broken_off(call: Call, prompt: int, said: int) -> tuple[int, float | None]:
+def _prompt(call: Call) -> int:
+    """The tokens of what is sent, as far as they are known before it is."""
+    request = call.request
+    return expected([*request.history, *(request.messages or ()), *request.turns], request.params)
+
+
+def _broken_off(call: Call, said: int) -> tuple[int, float | None]:
     """The tokens that a call has used of which there is no count, and their cost, None where nobody knows."""
     if call.asked is None or call.cache_status in ("hit", "shared"):
         return 0, None
-    answer = (said + 3) // 4
+    prompt, answer = _prompt(call), (said + 3) // 4
     paid = price(call.current or call.targets[0])
     return prompt + answer, None if paid is None else prompt * paid[0] + answer * paid[1]
-
-
-def _remember(unpriced: dict[str, None], target: Target) -> None:
-    """What this call cost is not known, so there will be no other."""
-    logger.warning("an answer of %s came without a cost: keys with a budget may not call it any more", target.label)
-    unpriced[target.label] = None
-    if len(unpriced) > REMEMBERED:
-        del unpriced[next(iter(unpriced))]

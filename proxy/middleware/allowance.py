@@ -24,33 +24,40 @@ RESET = b"65s"
 
 
 class Allowance:
-    """One call's part in what its key may use. `prompt` is its tokens as far as they are known.
+    """One call's part in what its key may use. `tokens` are those of its prompt and the most that its answer may have,
+    as far as that is known; they are set aside until it is known what it took.
 
     `headers` tell what is left, by OpenAI's names where it has some; they are filled in as the call goes on.
     """
 
     def __init__(
-        self, caller: Caller, board: Board, ledger: Ledger | None, prompt: int, now: Callable[[], float]
+        self, caller: Caller, board: Board, ledger: Ledger | None, tokens: int, now: Callable[[], float]
     ) -> None:
         self.headers: Headers = []
         self._caller = caller
         self._board = board
         self._ledger = ledger
-        self._counted = prompt
+        # A call that may take more than a minute's tokens is let through alone.
+        self._counted = tokens if caller.tpm is None else min(tokens, caller.tpm)
         self._now = now
         self._id = f"key/{caller.name}"
         self._spent = 0
         self._taken: float | None = None
         self._counts = not (caller.rpm is None and caller.tpm is None and caller.max_parallel is None)
 
+    def check(self) -> None:
+        """Raises what `begin` would raise; nothing is taken."""
+        self._afford()
+        caller = self._caller
+        if self._counts and (
+            wait := self._board.wait(self._id, caller.rpm, caller.tpm, caller.max_parallel, self._counted)
+        ):
+            raise self._limited(wait)
+
     def begin(self) -> None:
         """Take what the call needs. Raises `Limited`, or `NotReady` where what is spent cannot be counted."""
-        caller, now = self._caller, self._now()
-        if caller.budget is not None and self._ledger is not None:
-            self._spent = self._ledger.spent(caller.name, caller.budget.begins(now))
-            self._tell()
-            if self._spent >= caller.budget.amount:
-                raise _over(caller, now)
+        self._afford()
+        caller = self._caller
         if self._counts:
             wait = self._board.take(self._id, caller.rpm, caller.tpm, caller.max_parallel, self._counted)
             if not wait:
@@ -72,6 +79,15 @@ class Allowance:
             self._used(tokens)
             self._board.release(self._id)
             self._taken = None
+
+    def _afford(self) -> None:
+        """Look at the budget."""
+        caller, now = self._caller, self._now()
+        if caller.budget is not None and self._ledger is not None:
+            self._spent = self._ledger.spent(caller.name, caller.budget.begins(now))
+            self._tell()
+            if self._spent >= caller.budget.amount:
+                raise _over(caller, now)
 
     def _used(self, tokens: int) -> None:
         if self._taken is not None and self._caller.tpm is not None and tokens != self._counted:

@@ -74,12 +74,14 @@ class Trial:
 
     def answered(self, completion: Completion) -> None:
         """The answer is whole."""
-        self._finish("success", 200, tokens=completion.usage.total_tokens)
+        self._finish("success", 200, tokens=completion.usage.total_tokens or None)
 
     def failed(self, error: UpstreamError | TimeoutError) -> UpstreamError:
         """It has failed; returns what is to be told of it."""
         failure = error if isinstance(error, UpstreamError) else self._late()
-        self._finish(failure.code, failure.upstream_status, retry_after=failure.retry_after)
+        # What failed before its first event has said nothing, so all is given back that was set aside for it.
+        tokens = None if self.began else 0
+        self._finish(failure.code, failure.upstream_status, tokens=tokens, retry_after=failure.retry_after)
         return failure
 
     def left(self, error: BaseException) -> None:
@@ -99,7 +101,9 @@ class Trial:
             message = f"{provider} did not begin its answer within {self._first:g} s"
         return UpstreamError(message, code="timeout", provider=provider)
 
-    def _finish(self, ended: str, status: int | None, *, tokens: int = 0, retry_after: float | None = None) -> None:
+    def _finish(
+        self, ended: str, status: int | None, *, tokens: int | None = None, retry_after: float | None = None
+    ) -> None:
         attempt = self._attempt
         if attempt.ended:
             return

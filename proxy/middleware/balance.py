@@ -100,7 +100,7 @@ class Balance:
         target: Target,
         ended: str,
         *,
-        tokens: int = 0,
+        tokens: int | None = None,
         retry_after: float | None = None,
         estimate: int = 0,
         begun: float | None = None,
@@ -108,14 +108,14 @@ class Balance:
         """A call to `target` has ended: `ended` as in `Attempt`, with the `tokens` it took. Called once for each
         choice, also where the caller has left (`cancelled`, which says nothing of the target).
 
-        `estimate` is what `choose` was told that it would take, at `begun` of the monotonic clock. It stands where no
-        answer says what it was.
+        `estimate` is what `choose` was told that it would take, at `begun` of the monotonic clock. It stands where
+        `tokens` is None: nobody says what it was.
         """
         if not (id := target.id):
             return
         others = self._board.release(id)
-        if target.tpm is not None and tokens:
-            self._board.spend(id, tokens - estimate, begun)
+        if target.tpm is not None and tokens is not None:
+            self._board.spend(id, tokens - _within(target, estimate), begun)
         cooled = self._board.cooled(id)
         if ended == "success":
             self._probing.discard(id)
@@ -141,7 +141,7 @@ class Balance:
         cooled = board.cooled(id)
         if cooled and (cooled > 0 or not board.probe(id, PROBE)):
             return False
-        if board.take(id, target.rpm, target.tpm, target.max_parallel, tokens):
+        if board.take(id, target.rpm, target.tpm, target.max_parallel, _within(target, tokens)):
             if cooled:
                 board.unprobe(id)
             return False
@@ -158,7 +158,7 @@ class Balance:
             return "cooled_down", cooled
         if cooled and (probed := self._board.probed(id)):
             return "cooled_down", min(probed, SOON)
-        wait = self._board.wait(id, target.rpm, target.tpm, target.max_parallel, tokens)
+        wait = self._board.wait(id, target.rpm, target.tpm, target.max_parallel, _within(target, tokens))
         return ("limited", wait) if wait else ("", 0.0)
 
     def _failed(self, id: str, ended: str, retry_after: float | None, cooled: float) -> None:
@@ -197,6 +197,11 @@ class Balance:
     def _cost(self, target: Target) -> float:
         price = self._price(target)
         return float("inf") if price is None else price
+
+
+def _within(target: Target, tokens: int) -> int:
+    """What is taken of a target's limit: a call that may take more than a minute's tokens is let through alone."""
+    return tokens if target.tpm is None else min(tokens, target.tpm)
 
 
 def drawn(targets: Sequence[Target]) -> Target:

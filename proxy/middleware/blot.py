@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from contextvars import ContextVar
 from hashlib import sha256
 from pathlib import Path
 from types import MappingProxyType
@@ -17,6 +18,7 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
+from proxy.asgi import App, Receive, Scope, Send
 from proxy.config import Config
 from proxy.middleware.fingerprint import CREDENTIAL
 from proxy.models import Json
@@ -28,6 +30,9 @@ SHORTEST, UNMISTAKABLE = 8, 20
 """Characters of a key. What is shorter than the first is none; a plain word is one only from the second on, since what
 clients send as a key where none is needed (`anything`, `unused`) is found in every other text.
 """
+
+_brought: ContextVar[tuple[str, ...]] = ContextVar("_brought", default=())
+"""The keys in the head of the request that is being answered."""
 
 WORD = re.compile(rf"[\w.~+/=-]{{{SHORTEST},}}")
 
@@ -44,6 +49,7 @@ class Blot:
     def also(self, keys: Iterable[SecretStr]) -> Blot:
         """This one, and what a request brought."""
         brought = [part for key in keys for part in _parts(key.get_secret_value())]
+        brought += _brought.get()
         return Blot([*self._secrets, *brought], self._callers) if brought else self
 
     def clean(self, value: Json) -> Json:
@@ -64,6 +70,19 @@ class Blot:
         word = found[0].rstrip(".")
         caller = self._callers.get(sha256(word.encode()).digest())
         return found[0] if caller is None else HIDDEN + found[0][len(word) :]
+
+
+def overheard(app: App) -> App:
+    """`app`, with the keys in a request's head known to `also`: a client sends its key where none is asked for, too."""
+
+    async def hearing(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            named = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
+            found = [value.rpartition(" ")[2] for name, value in named if CREDENTIAL.search(name) is not None]
+            _brought.set(tuple(found))
+        await app(scope, receive, send)
+
+    return hearing
 
 
 def blot(config: Config) -> Blot:

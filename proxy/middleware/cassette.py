@@ -22,10 +22,11 @@ from contextlib import aclosing
 from dataclasses import asdict, replace
 from typing import Any
 
+from proxy.asgi import App
 from proxy.config import Config
 from proxy.draft import Draft
 from proxy.errors import BadRequest, NotRecorded, UpstreamError
-from proxy.middleware.blot import Blot, blot
+from proxy.middleware.blot import Blot, blot, overheard
 from proxy.middleware.canonical import Canon, difference
 from proxy.middleware.flight import pieces
 from proxy.models import Call, Chunk, Completion, Event, Json, Usage
@@ -65,6 +66,10 @@ class Player:
             return handler
 
         return middleware
+
+    def before(self, app: App) -> App:
+        """`app`, of whose requests the keys in their heads become known here, used or not."""
+        return overheard(app)
 
     def _answer(
         self, call: Call, request: dict[str, Json], hidden: Blot, inner: Handler

@@ -20,6 +20,7 @@ from dataclasses import replace
 
 from pydantic import SecretStr
 
+from proxy.caller import Caller
 from proxy.config import Config
 from proxy.config.router import GroupSettings
 from proxy.errors import BadRequest, NotFound
@@ -48,8 +49,10 @@ class Names:
         self._known = {name: self._group(name, name, targets) for name, targets in listed.items()}
         self._found: dict[tuple[str, str | None], Group] = {}
 
-    def group(self, name: str | None, provider: str | None = None) -> Group:
-        """What `name` stands for. Raises `BadRequest` without a name, and `NotFound` for one that means nothing."""
+    def group(self, name: str | None, provider: str | None = None, caller: Caller | None = None) -> Group:
+        """What `name` stands for. Raises `BadRequest` without a name, and `NotFound` for one that means nothing, which
+        tells those that `caller` may call.
+        """
         if not name:
             raise BadRequest("no model is named: give a model, or a deployment that has one", param="model")
         if provider is None and (known := self._known.get(name)) is not None:
@@ -58,7 +61,7 @@ class Names:
         if found is None:
             # An alias keeps its own name, which is the one that fallbacks and rows know.
             real = self._config.router.aliases.get(name, name)
-            found = self._group(name, real, self._targets(real, provider))
+            found = self._group(name, real, self._targets(real, provider, caller))
             if len(self._found) >= REMEMBERED:
                 self._found.clear()
             if len(name) <= LONGEST:
@@ -93,12 +96,12 @@ class Names:
             num_retries=_first(own.num_retries, router.num_retries, len(targets) - 1),
         )
 
-    def _targets(self, model: str, provider: str | None) -> tuple[Target, ...]:
+    def _targets(self, model: str, provider: str | None, caller: Caller | None) -> tuple[Target, ...]:
         listed = self._listed(model)
         if provider is None:
             if listed:
                 return listed
-            provider, own = self._provider_of(model)
+            provider, own = self._provider_of(model, caller)
             listed = self._config.models.get(own, ())
         else:
             written = named(model)
@@ -119,12 +122,11 @@ class Names:
                 return tuple(replace(each, model=_filled(each.model, match.groups())) for each in targets)
         return ()
 
-    def _provider_of(self, model: str) -> tuple[str, str]:
+    def _provider_of(self, model: str, caller: Caller | None) -> tuple[str, str]:
         written = named(model)
         if written is not None:
             return written
-        patterns = (each.pattern for each in self._config.wildcards)
-        known = ", ".join(sorted({*self._config.models, *self._config.router.aliases, *patterns})) or "none"
+        known = ", ".join(self._told(caller)) or "none"
         if model.partition("/")[0] in UNREACHED:
             raise NotFound(
                 f"model {short(model)} is not in the config (there are: {known}), and only a line of model_list can say"
@@ -139,6 +141,12 @@ class Names:
                 param="model",
             )
         return provider, model
+
+    def _told(self, caller: Caller | None) -> list[str]:
+        """The names there are, of which a key is told its own."""
+        aliases = self._config.router.aliases
+        names = {*self._config.models, *aliases, *(each.pattern for each in self._config.wildcards)}
+        return sorted(one for one in names if caller is None or caller.may_call(one, aliases.get(one, one)))
 
     def _has_base(self, provider: str) -> bool:
         target = self._config.providers.get(provider)

@@ -11,10 +11,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from proxy.caller import Caller
 from proxy.config import Config
 from proxy.config.deployment import Deployment, Versions, find
 from proxy.config.project import Environment
-from proxy.errors import BadRequest
+from proxy.errors import BadRequest, NotFound
 from proxy.middleware.assign import draw, subject
 from proxy.middleware.names import Names, keyed, short
 from proxy.models import Call, CompletionRequest
@@ -31,7 +32,7 @@ def resolve(config: Config, names: Names | None = None) -> Step:
     def step(call: Call) -> None:
         request = call.request = _named(config, call.request)
         if request.deployment_id is not None:
-            versions, environment = find(config.versions, request.deployment_id)
+            versions, environment = _found(config, request.deployment_id, call.caller)
             deployment = drawn(versions, environment, subject(request.trace))
             if versions.kept:
                 call.remarks["deployment"] = {"version": deployment.number, "asked": request.deployment_id}
@@ -40,13 +41,33 @@ def resolve(config: Config, names: Names | None = None) -> Step:
             request = call.request = _merged(request, deployment)
         if not (request.messages or request.history or request.turns):
             raise BadRequest(_nothing_asked(request), param="messages")
-        group = keyed(known.group(request.model, request.provider), call.api_keys)
+        group = keyed(known.group(request.model, request.provider, call.caller), call.api_keys)
         call.groups, call.targets = (group,), group.targets
         for name in request.fallbacks:
-            group = keyed(known.group(name), call.api_keys)
+            group = keyed(known.group(name, None, call.caller), call.api_keys)
             call.groups, call.targets = (*call.groups, group), (*call.targets, *group.targets)
 
     return step
+
+
+def _found(config: Config, deployment_id: str, caller: Caller | None) -> tuple[Versions, Environment]:
+    """What a deployment's id means. Of those there are, a key for some models only is told its own."""
+    try:
+        return find(config.versions, deployment_id)
+    except NotFound:
+        if caller is None or not caller.models:
+            raise
+        said = {one.removeprefix(DEPLOYMENT) for one in caller.models if one.startswith(DEPLOYMENT) and "*" not in one}
+        known = (
+            ", ".join(sorted(said | {id for id, one in config.versions.items() if _may_call(caller, one)})) or "none"
+        )
+        message = f"no deployment {short(deployment_id)} in the config (the key {caller.name!r} may call: {known})"
+        raise NotFound(message, param="deployment_id") from None
+
+
+def _may_call(caller: Caller, versions: Versions) -> bool:
+    models = (one.model for one in versions.versions.values() if one.model)
+    return caller.may_call(DEPLOYMENT + versions.id, *models)
 
 
 def drawn(versions: Versions, environment: Environment, subject: str) -> Deployment:

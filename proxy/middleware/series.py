@@ -12,7 +12,7 @@ import random
 from collections.abc import Sequence
 
 from proxy.errors import UpstreamError
-from proxy.estimate import expected
+from proxy.estimate import expected, longest
 from proxy.middleware.balance import Balance
 from proxy.models import Call
 from proxy.target import Attempt, Group, Target
@@ -142,5 +142,5 @@ class Series:
 
 
 def _thought(call: Call) -> int:
-    """The tokens of what is sent. Those of the answer are known when it has ended."""
-    return expected(call.request.messages or [], call.request.params)
+    """The tokens of what is sent and the most that are asked for; those of the answer are known when it has ended."""
+    return expected(call.request.messages or [], call.request.params) + longest(call.request)

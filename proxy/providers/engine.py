@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -99,6 +100,9 @@ class Engine:
 _ready = False
 """Whether LiteLLM is set up in this process."""
 
+_setting_up = threading.Lock()
+"""Gateways of several threads of one process may load at the same time."""
+
 
 async def _import() -> Any:
     """LiteLLM, ready for calls. What it is set up with belongs to the process: only the first import does it, or the
@@ -134,39 +138,42 @@ def _set_up(litellm: Any) -> None:
 
     sync = SyncGuard(verify=get_ssl_configuration())
     client = httpx.Client(transport=sync)
-    silence.install()
-    litellm.suppress_debug_info = True
-    litellm.disable_hf_tokenizer_download = True
-    litellm.sync_transport = sync
-    litellm.module_level_client.client = client
-    url_utils.validate_url = pinned(url_utils.validate_url, url_utils.SSRFError)
-    transport = aiohttp_transport.LiteLLMAiohttpTransport
-    transport.handle_async_request = guarded(transport.handle_async_request)
-    Google.__call__ = tokens.bounded(Google.__call__)
-    VertexBase.refresh_auth = tokens.refresh
-    litellm.utils.get_token_counter_new = lambda: _no_count
-    litellm.utils.dispatch_success_logging = litellm.utils.update_response_metadata = _nothing
-    secret_redaction.python_redact_string = _short(secret_redaction.python_redact_string)
-    litellm.encoding = _NoTokens()
-    litellm.main._get_encoding = _NoTokens
-    litellm.CohereV2ChatConfig = corrections.cohere(litellm.CohereV2ChatConfig, CohereV2ModelResponseIterator)
-    for config in (
-        litellm.AnthropicConfig,
-        litellm.CohereV2ChatConfig,
-        litellm.OpenAIGPTConfig,
-        litellm.AzureOpenAIConfig,
-        litellm.MistralConfig,
-        litellm.GroqChatConfig,
-        litellm.FireworksAIConfig,
-        litellm.OpenrouterConfig,
-    ):
-        config.transform_request = recorded(config.transform_request)
-    converse = litellm.AmazonConverseConfig
-    converse._async_transform_request = recorded(converse._async_transform_request, converse._transform_request)
-    contents.transform_request_body = recorded(contents.transform_request_body)
-    corrections.in_parts(litellm.Message, litellm.CustomStreamWrapper)
-    gemini.ModelResponseIterator = corrections.gemini(gemini.ModelResponseIterator)
-    _ready = True
+    with _setting_up:
+        if _ready:  # by another gateway of this process, which began to load at the same time
+            return
+        silence.install()
+        litellm.suppress_debug_info = True
+        litellm.disable_hf_tokenizer_download = True
+        litellm.sync_transport = sync
+        litellm.module_level_client.client = client
+        url_utils.validate_url = pinned(url_utils.validate_url, url_utils.SSRFError)
+        transport = aiohttp_transport.LiteLLMAiohttpTransport
+        transport.handle_async_request = guarded(transport.handle_async_request)
+        Google.__call__ = tokens.bounded(Google.__call__)
+        VertexBase.refresh_auth = tokens.refresh
+        litellm.utils.get_token_counter_new = lambda: _no_count
+        litellm.utils.dispatch_success_logging = litellm.utils.update_response_metadata = _nothing
+        secret_redaction.python_redact_string = _short(secret_redaction.python_redact_string)
+        litellm.encoding = _NoTokens()
+        litellm.main._get_encoding = _NoTokens
+        litellm.CohereV2ChatConfig = corrections.cohere(litellm.CohereV2ChatConfig, CohereV2ModelResponseIterator)
+        for config in (
+            litellm.AnthropicConfig,
+            litellm.CohereV2ChatConfig,
+            litellm.OpenAIGPTConfig,
+            litellm.AzureOpenAIConfig,
+            litellm.MistralConfig,
+            litellm.GroqChatConfig,
+            litellm.FireworksAIConfig,
+            litellm.OpenrouterConfig,
+        ):
+            config.transform_request = recorded(config.transform_request)
+        converse = litellm.AmazonConverseConfig
+        converse._async_transform_request = recorded(converse._async_transform_request, converse._transform_request)
+        contents.transform_request_body = recorded(contents.transform_request_body)
+        corrections.in_parts(litellm.Message, litellm.CustomStreamWrapper)
+        gemini.ModelResponseIterator = corrections.gemini(gemini.ModelResponseIterator)
+        _ready = True
 
 
 def _no_count(*_: Any, **__: Any) -> int:

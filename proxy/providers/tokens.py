@@ -57,7 +57,8 @@ def _awaited(exchange: Exchange, bought: Coroutine[Any, Any, Brought]) -> Brough
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return exchange.await_in_thread(bought)
+        # of no call, as when another program of the process buys a token, there is no loop to end it
+        return exchange.await_in_thread(bought) if exchange.loop is not None else asyncio.run(bought)
     # LiteLLM asks from the event loop itself for the type of a file in Google's storage.
     with ThreadPoolExecutor(1) as apart:
         return apart.submit(asyncio.run, bought).result()

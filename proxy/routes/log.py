@@ -6,20 +6,22 @@ asked changes the log, or holds it for long.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Query
 from fastapi.responses import JSONResponse
 
-from proxy.errors import NotFound
+from proxy.errors import BadRequest, NotFound
 from proxy.models import Json
 from proxy.protocols import TraceLog
 from proxy.record import FLAGS, Record
 from proxy.routes.strict import StrictRoute
 from proxy.selection import Pages, Selection, moment
 
-Text = Annotated[str | None, Query(max_length=10_000)]
+Text = Annotated[str | None, Query(max_length=1_000)]
 Number = Annotated[int, Query(ge=1, le=500)]
 
 
@@ -58,7 +60,8 @@ def _add_pages(routes: APIRouter, log: Pages) -> None:
     async def rows(
         selection: Annotated[Selection, Depends(chosen)], after: str | None = None, limit: Number = 50
     ) -> JSONResponse:
-        found = await log.page(selection, after, limit)
+        with _unquoted():
+            found = await log.page(selection, after, limit)
         return JSONResponse({"rows": [_row(record) for record in found.records], "after": found.after})
 
     @routes.get("/stats", summary="Calls, errors, hits, cost, tokens and latency of rows, by any column")
@@ -67,8 +70,21 @@ def _add_pages(routes: APIRouter, log: Pages) -> None:
         by: Annotated[Text, Query(description="Such as model, project, day or metadata.team.")] = None,
         limit: Number = 20,
     ) -> JSONResponse:
-        found = await log.figures(selection, by, limit)
+        with _unquoted():
+            found = await log.figures(selection, by, limit)
         return JSONResponse({"by": by, "groups": [dataclasses.asdict(one) for one in found]})
+
+
+@contextlib.contextmanager
+def _unquoted() -> Iterator[None]:
+    """No refusal repeats a query, as SQLite's own words do."""
+    try:
+        yield
+    except BadRequest as error:
+        if error.param != "where":
+            raise
+        told = "where: is no condition on a row; parea-proxy log --where tells what is wrong with it"
+        raise BadRequest(told, param="where") from None
 
 
 def _row(record: Record) -> dict[str, Json]:

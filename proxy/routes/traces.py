@@ -11,18 +11,20 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from proxy import timestamps
 from proxy.body import validated
+from proxy.config import Config
 from proxy.dialects import langchain
 from proxy.dialects.trace_log import Rate, Text, TraceLog, TraceLogFields, to_columns, to_record, to_tree
 from proxy.errors import NotFound, Unprocessable
 from proxy.protocols import TraceLog as Log
 from proxy.protocols import TraceQuery
 from proxy.record import Record
+from proxy.routes.signature import Signature, caller_of
 from proxy.routes.strict import StrictRoute
 
 Write = Callable[[Record], asyncio.Future[bool]]
@@ -74,46 +76,56 @@ class Run(_Body):
     log_sample_rate: Annotated[Rate, Field(alias="_log_sample_rate")] = None
 
 
-def router(log: Log, write: Write, update: Update | None = None) -> APIRouter:
+def router(config: Config, log: Log, write: Write, update: Update) -> APIRouter:
     """The routes, without a prefix. `write` and `update` put the log's processors in front of `log`."""
     routes = APIRouter(tags=["traces"], route_class=StrictRoute)
+    signature = Signature(config, log)
     _add_project(routes, log)
-    _add_writing(routes, write, update or log.update)
+    _add_writing(routes, write, update, signature)
+    _add_feedback(routes, update, signature)
     _add_reading(routes, log)
     return routes
 
 
 def _add_project(routes: APIRouter, log: Log) -> None:
     @routes.post("/project", summary="Create or get a project")
-    async def project(body: Project) -> dict[str, Any]:
-        name = body.name or "default"
+    async def project(body: Project, request: Request) -> dict[str, Any]:
+        caller = caller_of(request)
+        own = caller.project if caller is not None and not caller.log else None
+        name = own or body.name or "default"
         uuid, created_at, was_created = await log.project(name)
         return {"name": name, "uuid": uuid, "created_at": created_at, "was_created": was_created}
 
 
-def _add_writing(routes: APIRouter, write: Write, update: Update) -> None:
+def _add_writing(routes: APIRouter, write: Write, update: Update, signature: Signature) -> None:
     @routes.post("/trace_log", summary="Log a traced function or call")
-    async def post_log(body: TraceLog) -> dict[str, Any]:
-        return {"trace_id": body.trace_id, "logged": await write(to_record(body, _now()))}
+    async def post_log(body: TraceLog, request: Request) -> dict[str, Any]:
+        record = await signature.sign(caller_of(request), to_record(body, _now()))
+        return {"trace_id": body.trace_id, "logged": await write(record)}
 
     @routes.put("/trace_log", summary="Set fields of a log, logged already or still to come")
-    async def put_log(body: UpdateLog) -> dict[str, Any]:
+    async def put_log(body: UpdateLog, request: Request) -> dict[str, Any]:
         wire = validated(TraceLogFields, body.field_name_to_value_map, "field_name_to_value_map")
         fields = to_columns(wire)
         if body.root_trace_id:
             fields["root_trace_id"] = body.root_trace_id
-        return {"trace_id": body.trace_id, "logged": await update(body.trace_id, fields)}
+        allowed = await signature.edit(caller_of(request), body.trace_id, fields)
+        return {"trace_id": body.trace_id, "logged": await update(body.trace_id, allowed)}
 
     @routes.post("/trace_log/{vendor}", summary="Log a run of another library's tracer; `langchain` is supported")
-    async def post_vendor_log(vendor: str, body: Run) -> dict[str, Any]:
+    async def post_vendor_log(vendor: str, body: Run, request: Request) -> dict[str, Any]:
         if vendor != "langchain":
             raise NotFound("vendor: unknown; supported: langchain", param="vendor")
-        records = langchain.to_records(body.model_dump(by_alias=True), _now())
+        made = langchain.to_records(body.model_dump(by_alias=True), _now())
+        # All are signed before any is written, so a run is logged as a whole or refused as one.
+        records = [await signature.sign(caller_of(request), record) for record in made]
         logged = await asyncio.gather(*[write(record) for record in records])
         return {"trace_id": body.id, "logged": all(logged)}
 
+
+def _add_feedback(routes: APIRouter, update: Update, signature: Signature) -> None:
     @routes.post("/feedback", summary="Record a person's feedback on a log")
-    async def feedback(body: Feedback) -> dict[str, Any]:
+    async def feedback(body: Feedback, request: Request) -> dict[str, Any]:
         trace_id = body.trace_id or body.inference_id
         if not trace_id:
             raise Unprocessable([{"loc": ["body", "trace_id"], "msg": "Field required", "type": "missing"}])
@@ -124,7 +136,8 @@ def _add_writing(routes: APIRouter, write: Write, update: Update) -> None:
         }
         if body.target is not None:
             fields["target"] = body.target
-        return {"trace_id": trace_id, "logged": await update(trace_id, fields)}
+        allowed = await signature.edit(caller_of(request), trace_id, fields)
+        return {"trace_id": trace_id, "logged": await update(trace_id, allowed)}
 
 
 def _add_reading(routes: APIRouter, log: Log) -> None:

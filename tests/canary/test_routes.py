@@ -40,6 +40,7 @@ EXAMPLES: Mapping[Operation, Body] = {
     ("POST", "/v1/chat/completions"): CHAT,
     ("POST", "/v1/completions"): TEXT,
     ("POST", "/v1/embeddings"): {"model": "echo", "input": "x"},
+    ("POST", "/v1/traces"): {"resourceSpans": []},
     ("POST", "/v1/messages"): CHAT,
     ("POST", "/v1/messages/count_tokens"): {"model": "echo", "messages": MESSAGES},
     ("POST", "/v1/responses"): {"model": "echo", "input": "x"},
@@ -55,6 +56,7 @@ EXAMPLES: Mapping[Operation, Body] = {
     ("PATCH", "/v4/logs/{id}"): {"output": "y"},
     ("POST", "/v4/beta/completions"): TEXT,
     ("POST", "/v4/beta/chat/completions"): CHAT,
+    ("POST", "/admin/explain"): CHAT,
     ("POST", "/v5/completions"): TEXT,
     ("POST", "/v5/chat/completions"): CHAT,
 }
@@ -161,7 +163,7 @@ def seeded(gateway: Process) -> dict[str, str]:
 
 def place(method: str, path: str, made: Mapping[str, str]) -> str:
     """The path and query of an operation with every parameter filled."""
-    kind = path.split("/")[2].removesuffix("s") if path.startswith("/v4/") else ""
+    kind = path.split("/")[2].removesuffix("s") if path.startswith(("/v4/", "/admin/")) else ""
     filled = path.format_map({**PLACES, "id": made.get(kind, "")})
     query = QUERIES.get((method, path), "").format_map(made)
     return f"{filled}?{query}" if query else filled
@@ -190,7 +192,7 @@ def names(document: Body, path: str, method: str) -> list[str]:
     one = body["anyOf"][0] if "anyOf" in body else body
     if "$ref" in one:
         one = document["components"]["schemas"][one["$ref"].rpartition("/")[2]]
-    return [*one["properties"], "provider_api_key"]
+    return [*one.get("properties", ()), "provider_api_key"]
 
 
 def mistyped(name: str, text: str) -> Iterator[Body]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -77,3 +78,18 @@ def test_a_long_cached_answer_arrives_whole_every_time(gateway: Local, tmp_path:
     with ThreadPoolExecutor(4) as pool:
         outputs = list(pool.map(replay, range(4)))
     assert [output.splitlines()[-1] for output in outputs] == ["10"] * 4
+
+
+def test_a_key_that_may_not_see_the_log_completes_and_logs_at_once(tmp_path: Path) -> None:
+    """Refused, the client would try what it logs three times, with seconds between."""
+    keyed = {"hash": f"sha256:{sha256(b'a-key').hexdigest()}", "models": ["echo"], "project": "support"}
+    models = [{"model_name": "echo", "litellm_params": {"model": "echo/echo"}}]
+    with Local(tmp_path, {"model_list": models, "keys": {"team": keyed}}) as gateway:
+        gateway.wait_until_ready()
+        environ = {"PAREA_BASE_URL": gateway.parea, "PAREA_API_KEY": "a-key"}
+        saw = environment.seen(environment.DEVELOPMENT, "parea_keyed_script.py", home=tmp_path, **environ)
+        found = tree(gateway, saw["function"], 2)
+    assert (saw["project"], saw["answer"]) == ("support", "You said: hi")
+    assert saw["seconds"] < 2
+    assert {(row["key"], row["project_name"]) for row in found.values()} == {("team", "support")}
+    assert {row["name"] for row in found.values()} >= {"asked", "llm-echo"}

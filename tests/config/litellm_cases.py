@@ -75,6 +75,11 @@ CASES: dict[str, Expected] = {
     "both_blocks": Expected(
         targets={"a": ["cohere/command-r by config"], "b": ["cohere/command-r-plus by config"]},
         router={"num_retries": 1, "timeout": 20.0, "fallbacks": {"a": ("b",)}},
+        warnings=[
+            "10 litellm_settings.num_retries",
+            "11 litellm_settings.request_timeout",
+            "12 litellm_settings.fallbacks",
+        ],
     ),
     "budgets": Expected(
         targets={"capped": ["openai/gpt-4o by config", "azure/gpt-4o at https://a.example.com by config"]},

@@ -89,6 +89,8 @@ def test_a_key_needs_no_more_than_its_hash(tmp_path: Path) -> None:
         ({"hash": HASH, "budget": {"amount": 1, "window": "2d"}}, "keys.team.budget.window: should be '1d', '7d'"),
         ({"hash": HASH, "expires": "soon"}, "keys.team.expires: should be a day like 2027-01-31"),
         ({"hash": HASH, "dialects": ["opnai"]}, 'keys.team.dialects[0]: no such dialect; did you mean "openai"?'),
+        ({"hash": HASH, "models": []}, "keys.team.models: is empty: leave it out for any"),
+        ({"hash": HASH, "dialects": []}, "keys.team.dialects: is empty: leave it out for any"),
         ({"hash": HASH, "sample_rate": 2}, "keys.team.sample_rate: should be less than or equal to 1"),
     ],
 )
@@ -117,7 +119,39 @@ def test_a_budget_that_cannot_be_kept_stops_the_start(tmp_path: Path, model: str
     assert f"keys.k.budget: model {model} leads to {target}, whose price is not known: set input_cost" in message
 
 
-@pytest.mark.parametrize("models", [["fast"], ["own*"], [], ["openai/gpt-4o", "gpt-4o"], ["openrouter/some/model"]])
+@pytest.mark.parametrize("kind", ["fallbacks", "context_window_fallbacks", "content_policy_fallbacks"])
+@pytest.mark.parametrize("of", ["fast", "openai/gpt-4o", "quick", "deployment/d"])
+def test_a_budget_holds_for_what_its_models_fall_back_to(tmp_path: Path, kind: str, of: str) -> None:
+    router = {
+        "model_group_alias": {"quick": "fast", "mine": "own"},
+        kind: [{"fast": ["openai/gpt-4o"]}, {"quick": ["openai/gpt-4o"]}, {"openai/gpt-4o": ["mine"]}],
+    }
+    deployments = {"d": {"model": "fast", "prompt": "hi"}}
+    rest = {"router_settings": router, "deployments": deployments}
+    message = refused(tmp_path, {"k": {**BUDGET, "models": [of]}}, **rest)
+    assert f"keys.k.budget: model {of} leads to anyscale/mine, whose price is not known" in message
+
+
+def test_what_opens_nothing_to_a_key_is_told(tmp_path: Path) -> None:
+    good = ["fast", "quick", "deployment/d", "deployment/d@v1", "openai/anything", "gpt-4o", "pat-1", "unheard*"]
+    config = read(
+        tmp_path,
+        {"k": {"hash": HASH, "models": [*good, "fats", "deployment/e", "zzz"], "dialects": ["openai", "scale"]}},
+        model_list=[*MODELS, {"model_name": "pat-*", "litellm_params": {"model": "openai/*", "api_key": "sk-x"}}],
+        router_settings={"model_group_alias": {"quick": "fast"}},
+        deployments={"d": {"model": "own", "prompt": "hi"}},
+        server={"dialects": ["openai"]},
+    )
+    told = {one.key: one.message for one in config.warnings if one.key.startswith("keys")}
+    assert told == {
+        "keys.k.models[8]": 'leads nowhere; did you mean "fast"?',
+        "keys.k.models[9]": 'leads nowhere; did you mean "deployment/d"?',
+        "keys.k.models[10]": "leads nowhere",
+        "keys.k.dialects[1]": "is not served: server.dialects does not have it",
+    }
+
+
+@pytest.mark.parametrize("models", [["fast"], ["own*"], ["*"], ["openai/gpt-4o", "gpt-4o"], ["openrouter/some/model"]])
 def test_a_budget_that_can_be_kept_or_that_calls_tell_of_does_not(tmp_path: Path, models: list[str]) -> None:
     assert read(tmp_path, {"k": {**BUDGET, "models": models}}).keys
 

@@ -110,6 +110,25 @@ router_settings:
     assert [one.key for one in found.warnings] == ["router_settings.model_group_retry_policy.unknown"]
 
 
+def test_fallbacks_that_stand_twice_are_told(path: Path) -> None:
+    text = "router_settings:\n  fallbacks: [{small: [large]}, {small: [openai/x]}, {large: [small]}]\n"
+    found = config(path, text)
+    assert found.router.fallbacks == {"small": ("large",), "large": ("small",)}
+    (warning,) = found.warnings
+    assert (warning.key, warning.message) == (
+        "router_settings.fallbacks[1].small", "stands twice; the first holds, as in LiteLLM"
+    )  # fmt: skip
+
+
+def test_what_the_other_block_says_first_is_told(path: Path) -> None:
+    text = "router_settings: {cooldown_time: 3, fallbacks: [{small: [large]}]}\n"
+    found = config(path, text + "litellm_settings: {cooldown_time: 4, allowed_fails: 2, fallbacks: [{large: [small]}]}")
+    assert {one.key: one.message for one in found.warnings} == {
+        "litellm_settings.cooldown_time": "has no effect: router_settings.cooldown_time stands before it",
+        "litellm_settings.fallbacks": "has no effect: router_settings.fallbacks stands before it",
+    }
+
+
 def test_a_credential_that_is_not_there(path: Path) -> None:
     text = "credential_list: [{credential_name: team, credential_values: {api_key: hunter2}}]"
     models = "model_list: [{model_name: m, litellm_params: {model: openai/a, litellm_credential_name: taem}}]\n"

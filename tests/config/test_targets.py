@@ -123,6 +123,26 @@ def test_an_empty_reference_makes_an_entry_unusable_although_another_key_is_ther
     assert key(found.source.target) is None
 
 
+@pytest.mark.parametrize(
+    ("params", "reason"),
+    [
+        ("model: openai/x, api_key: os.environ/NONE", "api_key is empty: set NONE"),
+        ("model: openai/x, api_key: k, api_base: os.environ/NONE", "api_base is empty: set NONE"),
+        ("model: openai/x, api_key: k, base_url: os.environ/NONE", "base_url is empty: set NONE"),
+        ("model: ollama/x, api_key: os.environ/NONE", "api_key is empty: set NONE"),
+        (
+            "model: bedrock/x, aws_access_key_id: a, aws_secret_access_key: b, aws_region_name: c,"
+            " aws_session_token: os.environ/NONE",
+            "aws_session_token is empty: set NONE",
+        ),
+    ],
+)
+def test_an_entry_that_refers_to_nothing_is_left_out(params: str, reason: str) -> None:
+    found = route(params, {"OPENAI_API_KEY": "other"})
+    assert found.reason == reason
+    assert key(found.source.target) != "other"
+
+
 def test_an_empty_address_makes_an_entry_unusable() -> None:
     found = route("model: openai/x, api_key: none, api_base: '${LOCAL_BASE:-}'", {"OPENAI_API_KEY": "k"})
     assert found.reason == "api_base is empty: set LOCAL_BASE"

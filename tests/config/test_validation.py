@@ -76,13 +76,13 @@ def test_all_problems_are_told_at_once() -> None:
     text = """
 model_list:
   - model_name: a
-    litellm_params: {model: openai/x, api_key: os.environ/NONE}
+    litellm_params: {model: openai/x, api_version: os.environ/NONE}
 cache: {ttl: soon}
 cache: {}
 log: {omitt: all}
 """
     assert refusal(text) == [
-        "line 4: model_list[0].litellm_params.api_key: the environment variable NONE is not set:"
+        "line 4: model_list[0].litellm_params.api_version: the environment variable NONE is not set:"
         " export NONE=..., or write ${NONE:-} to do without it",
         "line 5: cache.ttl: should be a duration like 90s, 15m, 12h or 30d",
         "line 6: cache: stands twice; the first is on line 5",
@@ -143,26 +143,66 @@ def entry(params: str) -> str:
         (entry("model: openai/x, key: hunter2-secret"),
          'model_list[0].litellm_params.key: unknown key; did you mean "api_key"?'),
         (entry("modle: openai/x"), 'model_list[0].litellm_params.modle: unknown key; did you mean "model"?'),
-        (entry("model: openai/x, qwxy: 1"),
-         "model_list[0].litellm_params.qwxy: unknown key, also to LiteLLM; a provider's own parameters can stand"
-         " nowhere in the config"),
         ("model_list: [{model_nam: a, litellm_params: {model: openai/x}}]",
          'model_list[0].model_nam: unknown key; did you mean "model_name"?'),
         ("model_list: [{model_name: a, litellm_params: {model: openai/x}, model_info: {base_modle: x}}]",
          'model_list[0].model_info.base_modle: unknown key; did you mean "base_model"?'),
-        ("general_settings: {databse_url: hunter2-secret}",
-         "general_settings.databse_url: unknown key; did you mean LiteLLM's \"database_url\", which is not"
-         " supported here?"),
         ("general_settings: {masterkey: hunter2-secret}",
          'general_settings.masterkey: unknown key; did you mean "master_key"?'),
         ("router_settings: {timout: 3}", 'router_settings.timout: unknown key; did you mean "timeout"?'),
-        ("router_settings: {zzz: 3}", "router_settings.zzz: unknown key, also to LiteLLM"),
+        ("router_settings: {num_retires: 3}", 'router_settings.num_retires: unknown key; did you mean "num_retries"?'),
+        (entry("model: openai/x, rmp: 3"), 'model_list[0].litellm_params.rmp: unknown key; did you mean "rpm"?'),
+        ("rooter_settings: {}", 'rooter_settings: unknown key; did you mean "router_settings"?'),
         ("litellm_settings: {drop_param: true}",
          'litellm_settings.drop_param: unknown key; did you mean "drop_params"?'),
     ],
 )  # fmt: skip
 def test_a_misspelt_key_in_a_block_of_litellm_s_is_an_error(text: str, line: str) -> None:
     assert refusal(text) == [f"line 1: {line}"]
+
+
+CALLBACKS = ": no callbacks: every call is in the trace log"
+UNKNOWN = "is an unknown key; it has no effect here"
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "said"),
+    [
+        ("litellm_settings: {global_prompt_directory: ./prompts}", "litellm_settings.global_prompt_directory", UNKNOWN),
+        ("litellm_settings: {guardrails: []}", "litellm_settings.guardrails", f"{UNKNOWN}: no guardrails"),
+        ("litellm_settings: {generic_api_compatible_callbacks: []}",
+         "litellm_settings.generic_api_compatible_callbacks", f"{UNKNOWN}{CALLBACKS}"),
+        ("general_settings: {databse_url: hunter2-secret}", "general_settings.databse_url", UNKNOWN),
+        ("router_settings: {zzz: 3}", "router_settings.zzz", UNKNOWN),
+        ("ui_theme_config: {logo_url: x}", "ui_theme_config", UNKNOWN),
+        (entry("model: openai/x, my_param: 1"), "model_list[0].litellm_params.my_param", UNKNOWN),
+        (entry("model: openai/x, voice: alloy"), "model_list[0].litellm_params.voice", UNKNOWN),
+        (entry("model: openai/x, encoding_format: float"), "model_list[0].litellm_params.encoding_format", UNKNOWN),
+        (entry("model: openai/x").replace("}}]", "}, model_info: {my_custom_key: 1}}]"),
+         "model_list[0].model_info.my_custom_key", UNKNOWN),
+        (entry("model: openai/x").replace("}}]", "}, model_info: {cost_center: 1}}]"),
+         "model_list[0].model_info.cost_center", UNKNOWN),
+    ],
+)  # fmt: skip
+def test_a_key_that_nobody_knows_is_a_warning_in_a_block_of_litellm_s(text: str, key: str, said: str) -> None:
+    assert [(one.line, one.key, one.message) for one in warnings(text)] == [(1, key, said)]
+
+
+@pytest.mark.parametrize("reference", ["os.environ/NONE", "'${NONE}'"])
+def test_a_variable_that_is_not_there_is_a_problem_but_of_an_entry(reference: str) -> None:
+    assert warnings(entry(f"model: openai/x, api_key: {reference}")) == []
+    for text in (
+        f"general_settings: {{master_key: {reference}}}",
+        f"providers: {{openai: {{api_key: {reference}}}}}",
+        f"credential_list: [{{credential_name: a, credential_values: {{api_key: {reference}}}}}]",
+        entry(f"model: openai/x, timeout: {reference}"),
+    ):
+        assert len(refusal(text)) == 1, text
+
+
+def test_a_key_pasted_into_a_reference_is_a_problem() -> None:
+    (line,) = refusal(entry("model: openai/x, api_key: os.environ/sk-hunter2"))
+    assert "hunter2" not in line
 
 
 def test_what_stands_below_an_ignored_key_is_no_problem() -> None:

@@ -95,11 +95,12 @@ def test_p4_what_is_no_json_is_the_requests_fault(gateway: Local, path: str, fig
             assert MARK in good
             for name, body in [(name, good.replace(MARK, value)) for name, value in VALUES.items()] + [*WHOLE.items()]:
                 answer = client.post(gateway.url + path, content=body, headers=HEADERS)
-                assert answer.status_code in (400, 422), (name, answer.text)
+                # a million lists are too many already, however they stand
+                assert answer.status_code in ((413,) if "1,000,000" in name else (400, 422)), (name, answer.text)
                 assert shaped(path, answer.status_code, answer.json()), (name, answer.text)
                 assert SAID not in answer.text
                 count += 1
-    figure("hostile bodies refused with 400 or 422, on each completion route", f"{count} of {count}")
+    figure("hostile bodies refused with 400, 413 or 422, on each completion route", f"{count} of {count}")
 
 
 @pytest.mark.parametrize("text", ["a\0b", "\u2028\u2029", "\ufeff", "\ufffe\uffff", "\U0010ffff", "e\u0301"])

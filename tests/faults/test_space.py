@@ -121,7 +121,7 @@ def test_d3_a_full_disk_and_space_again(tmp_path: Path, figure: Figure) -> None:
         pytest.skip("no tmpfs can be mounted here, not even in a namespace of one's own")
     loads = [Load(TOLD, size=2000, repeat=10**6) for _ in range(3)]
     # 2 MiB of it are the board
-    with Mounted(tmp_path, 5 * 2**20) as gateway:
+    with Mounted(tmp_path, 7 * 2**20) as gateway:
         ballast = gateway.seen / "ballast"
         ballast.write_bytes(os.urandom(2**20))
         loads[0].ask(gateway.port, requests=600)

@@ -12,6 +12,7 @@ from proxy.config.router import RouterSettings
 from proxy.errors import BadRequest, NotFound, UpstreamError
 from proxy.middleware.balance import Balance
 from proxy.middleware.route import route
+from proxy.middleware.series import Series
 from proxy.models import Call, Choice, Chunk, Completion, CompletionRequest, Event, Json, ToolCall, TraceContext, Usage
 from proxy.protocols import Handler
 from proxy.target import Group, Target
@@ -92,13 +93,13 @@ class Rests(Balance):
         target: Target,
         ended: str,
         *,
-        tokens: int = 0,
+        tokens: int | None = None,
         retry_after: float | None = None,
         estimate: int = 0,
         begun: float | None = None,
     ) -> None:
         self.said.append((target.model, ended))
-        self.tokens += tokens
+        self.tokens += tokens or 0
 
 
 def failure(code: str, retry_after: float | None = None) -> UpstreamError:
@@ -304,6 +305,24 @@ async def test_waits_double() -> None:
     begun = time.perf_counter()
     await events(routing(provider, backoff=0.04), call("m", retries=3))
     assert 0.02 + 0.04 + 0.08 <= time.perf_counter() - begun < 2
+
+
+async def test_waits_of_many_calls_are_spread() -> None:
+    """Calls that failed together are not asked again together: each waits for half of the back-off to all of it."""
+    loop = asyncio.get_running_loop()
+    begun = loop.time()
+
+    async def waited() -> float:
+        series = Series(Rests(), group("m"), call("m"), retries=1, end=begun + 60, pause=0.0, backoff=1.0)
+        assert (target := series.fresh()) is not None
+        series.failed(target, failure("overloaded"), again=True)
+        assert await series.next() is target
+        return loop.time() - begun
+
+    waits = await asyncio.gather(*(waited() for _ in range(60)))
+    assert min(waits) >= 0.5
+    assert min(waits) < 0.9
+    assert max(waits) > 0.7
 
 
 async def test_what_one_target_could_not_be_sent_is_not_noted_of_the_next() -> None:

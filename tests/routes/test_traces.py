@@ -15,6 +15,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from proxy.config import Config
 from proxy.protocols import TraceLog, refusal
 from proxy.record import Record
 from proxy.routes import web
@@ -27,7 +28,9 @@ ROOT = "5b1f2b52-8d6c-4a6f-9d59-2f9a6a6f0001"
 
 
 def application(log: TraceLog, write: Write | None = None, update: Update | None = None) -> FastAPI:
-    return web.build([(PREFIX, router(log, write or log.append, update))], prefix=PREFIX, refuse=refusal([]))
+    return web.build(
+        [(PREFIX, router(Config(), log, write or log.append, update or log.update))], prefix=PREFIX, refuse=refusal([])
+    )
 
 
 @pytest.fixture

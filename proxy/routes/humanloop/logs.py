@@ -7,11 +7,12 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Body, Query
+from fastapi import APIRouter, Body, Query, Request
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, BeforeValidator, PlainValidator
 
 from proxy import timestamps
+from proxy.caller import Caller
 from proxy.config import Config
 from proxy.dialects.humanloop_request import parent_of, session_of
 from proxy.errors import NotFound
@@ -25,6 +26,7 @@ from proxy.routes.humanloop.body import Amount, Id, Moment, Page, PageNumber, Pa
 from proxy.routes.humanloop.directory import Directory
 from proxy.routes.humanloop.log_request import LogRequest
 from proxy.routes.humanloop.log_response import LogResponse, moments, to_log
+from proxy.routes.signature import Signature, caller_of
 from proxy.routes.traces import Update, Write
 
 DAY = re.compile(r"\d{4}-\d\d-\d\d")
@@ -69,17 +71,23 @@ def add(routes: APIRouter, config: Config, directory: Directory, log: TraceLog, 
 
 
 def _add_writing(routes: APIRouter, config: Config, directory: Directory, log: TraceLog, write: Write) -> None:
-    async def made(item: LogRequest, raw: Json) -> Record:
+    signature = Signature(config, log)
+
+    async def made(item: LogRequest, raw: Json, caller: Caller | None) -> Record:
         record = log_request.to_record(item, raw, configs.deployment_with(config, item.config_id), datetime.now(UTC))
-        record.project_name, record.project_uuid = await directory.named(item.project, item.project_id)
-        await _place(record, item, log)
-        return record
+        # Whatever project a log names, a key's own is the one that it is of.
+        own = caller.project if caller is not None and not caller.log else None
+        named = (own, None) if own else (item.project, item.project_id)
+        record.project_name, record.project_uuid = await directory.named(*named)
+        await _place(record, item, log, caller, signature)
+        return await signature.sign(caller, record)
 
     @routes.post("/logs", summary="Log datapoints", response_model=CreateLogResponse | list[CreateLogResponse])
-    async def post_logs(body: LogBody) -> JSONResponse:
+    async def post_logs(body: LogBody, request: Request) -> JSONResponse:
         log_request.check(body.items, several=body.several)
         # All of them are read before any is written, so a body is logged as a whole or refused as one.
-        records = [await made(item, raw) for item, raw in zip(body.items, body.raw, strict=True)]
+        caller = caller_of(request)
+        records = [await made(item, raw, caller) for item, raw in zip(body.items, body.raw, strict=True)]
         logged = await asyncio.gather(*[write(record) for record in records])
         answers = [
             {"id": record.trace_id, "project_id": record.project_uuid, "session_id": record.session_id}
@@ -149,12 +157,15 @@ VERSIONS = {"committed": "exists", "uncommitted": "is_null", "deleted": "equals"
 """What a version's status means for `deployment_id`; no deployment of a row is called nothing, so none is deleted."""
 
 
-async def _place(record: Record, item: LogRequest, log: TraceLog) -> None:
-    """Where it stands: under its parent, in its session's tree; without a session in its parent's tree."""
+async def _place(record: Record, item: LogRequest, log: TraceLog, caller: Caller | None, signature: Signature) -> None:
+    """Where it stands: under its parent, in its session's tree; without a session in its parent's tree, as far as
+    `caller` may know of it.
+    """
     session = session_of(item.session_id, item.session_reference_id)
     parent = parent_of(item.parent_id, item.parent_reference_id)
     root = session
-    if parent and not session and (above := await log.get(parent)) is not None:
+    above = await log.get(parent) if parent and not session and await signature.owns(caller, parent) else None
+    if above is not None:
         root, session = above.root_trace_id, above.session_id
     record.session_id = session
     record.parent_trace_id = parent or session

@@ -1,0 +1,98 @@
+"""The log by HTTP: the same filters as on the command line, page by page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.gateway import Local
+
+CONFIG: dict[str, Any] = {"model_list": [{"model_name": "echo", "litellm_params": {"model": "echo/echo"}}]}
+
+
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Local]:
+    with Local(tmp_path_factory.mktemp("gateway"), CONFIG) as gateway:
+        for number in range(5):
+            said: dict[str, Any] = {
+                "trace_id": f"t{number}",
+                "trace_name": "x",
+                "output": f"said {number}",
+                "root_trace_id": "t0",
+            }
+            said |= {"start_timestamp": f"2026-01-01T00:00:0{number}", "status": "error" if number == 3 else "success"}
+            said |= {"latency": number, "metadata": {"team": "red"}, "parent_trace_id": "t0" if number else None}
+            assert gateway.client.post("/trace_log", json=said).json()["logged"]
+        yield gateway
+
+
+def ask(gateway: Local, path: str, params: dict[str, Any], expected: int = 200) -> Any:
+    response = httpx.get(f"{gateway.url}/admin/{path}", params=params)
+    assert response.status_code == expected, response.text
+    return response.json()
+
+
+def test_pages_follow_each_other(gateway: Local) -> None:
+    found: list[str] = []
+    after: dict[str, str] = {}
+    while True:
+        page = ask(gateway, "log", {"limit": 2, **after})
+        found += [row["trace_id"] for row in page["rows"]]
+        if page["after"] is None:
+            break
+        after = {"after": page["after"]}
+    assert found == ["t4", "t3", "t2", "t1", "t0"]
+
+
+@pytest.mark.parametrize(
+    ("params", "expected"),
+    [
+        ({"status": "error"}, ["t3"]),
+        ({"search": "said 2"}, ["t2"]),
+        ({"where": "latency > 2 AND status = 'success'"}, ["t4"]),
+        ({"rows": "tops"}, ["t0"]),
+        ({"since": "2026-01-01T00:00:04"}, ["t4"]),
+        ({"project": "other"}, []),
+    ],
+)
+def test_filters(gateway: Local, params: dict[str, str], expected: list[str]) -> None:
+    assert [row["trace_id"] for row in ask(gateway, "log", params)["rows"]] == expected
+
+
+@pytest.mark.parametrize(
+    ("path", "params", "status"),
+    [
+        ("log", {"where": "DELETE FROM traces"}, 400),
+        ("log", {"where": "(SELECT load_extension('x'))"}, 400),
+        ("log", {"after": "nothing"}, 400),
+        ("log", {"since": "soon"}, 400),
+        ("log", {"limit": 501}, 422),
+        ("log", {"status": "other"}, 422),
+        ("stats", {"by": "nothing"}, 400),
+        ("log/nothing", {}, 404),
+    ],
+)
+def test_what_cannot_be_asked(gateway: Local, path: str, params: dict[str, Any], status: int) -> None:
+    assert "detail" in ask(gateway, path, params, status)
+
+
+def test_one_row_and_those_below_it(gateway: Local) -> None:
+    found = ask(gateway, "log/t0", {})
+    assert found["row"]["output"] == "said 0"
+    assert [row["trace_id"] for row in found["below"]] == ["t1", "t2", "t3", "t4"]
+
+
+def test_figures(gateway: Local) -> None:
+    (group,) = ask(gateway, "stats", {"by": "metadata.team"})["groups"]
+    assert (group["group"], group["calls"], group["errors"], group["p95"]) == ("red", 5, 1, 4.0)
+
+
+def test_it_is_the_masters(tmp_path: Path) -> None:
+    with Local(tmp_path, {**CONFIG, "general_settings": {"master_key": "the-key"}}) as gateway:
+        for path in ("log", "log/t0", "stats"):
+            assert httpx.get(f"{gateway.url}/admin/{path}").status_code == 401
+        assert httpx.get(f"{gateway.url}/admin/log", headers={"x-api-key": "the-key"}).json()["rows"] == []

@@ -1,0 +1,460 @@
+"""`parea-proxy log`: each verb as its users run it, on logs of a few rows and of twenty thousand."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import pty
+import select
+import signal
+import sqlite3
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from proxy import timestamps
+from proxy.cli import main
+from proxy.commands.log.show import WIDTH, bar
+from proxy.commands.log.stats import sparkline
+from proxy.record import Record
+from proxy.stores.sqlite import SQLiteLog
+from tests.gateway import rows as on_disk
+
+ROOT = Path(__file__).parents[1]
+NOON = 1795176000.0  # 2026-11-20 12:00 UTC
+MANY = 20_000
+
+
+@pytest.fixture(autouse=True)
+def _alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, utc: None) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PAREA_PROXY_DATA", "data")
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(main, ["log", *arguments], prog_name="parea-proxy")
+
+
+def lines(*arguments: str) -> list[str]:
+    found = run(*arguments)
+    assert found.exit_code == 0, found.output
+    return found.stdout.splitlines()
+
+
+def ids(*arguments: str) -> str:
+    found = run(*arguments, "--json")
+    assert found.exit_code == 0, found.output
+    return " ".join(row["trace_id"] for row in json.loads(found.stdout))
+
+
+def refused(*arguments: str) -> str:
+    """The one line in which a command is refused."""
+    found = run(*arguments)
+    assert (found.exit_code, found.stdout) == (2, ""), found.output
+    (line,) = found.stderr.splitlines()
+    return line
+
+
+def store(*records: Record, folder: str = "data") -> None:
+    async def write() -> None:
+        log = SQLiteLog(Path(folder) / "traces.db")
+        waiting = []
+        for record in records:
+            waiting.append(log.append(record))
+            if len(waiting) == 1000:
+                assert all(await asyncio.gather(*waiting))
+                waiting.clear()
+        assert all(await asyncio.gather(*waiting))
+        await log.close()
+
+    Path(folder).mkdir(exist_ok=True)
+    asyncio.run(write())
+
+
+def record(trace_id: str, second: float = 0, **fields: Any) -> Record:
+    return Record(trace_id, **{"root_trace_id": trace_id, "start_timestamp": timestamps.at(NOON + second), **fields})
+
+
+SAID = [{"role": "system", "content": "Be\x1b[2J terse"}, {"role": "user", "content": "Hi"}]
+AGENT = (
+    record("agent-1", name="agent", latency=4.0, status="success"),
+    record(
+        "call-1",
+        1,
+        root_trace_id="agent-1",
+        parent_trace_id="agent-1",
+        name="llm-openai",
+        model="gpt-4o",
+        project_name="demo",
+        latency=2.0,
+        cost=0.25,
+        total_tokens=7,
+        status="success",
+        configuration={
+            "messages": [{"role": "system", "content": "Be\x1b[2J terse"}, {"role": "user", "content": "Hi"}]
+        },
+        output="Hello\nthere",
+        scores=[{"name": "quality", "score": 0.5}],
+        notes={"attempts": [{"target": "a", "ended": "timeout", "status": 504, "seconds": 1.0}]},
+    ),
+    record("tool-1", 3, root_trace_id="agent-1", parent_trace_id="call-1", name="tool", status="error", error="boom"),
+)
+
+
+def test_every_row_is_listed_newest_first() -> None:
+    store(*AGENT)
+    assert ids() == "tool-1 call-1 agent-1"
+    assert ids("--limit", "1") == "tool-1"
+    assert ids("--tops") == "agent-1"
+    assert ids("--status", "error") == "tool-1"
+    assert ids("--model", "gpt%", "--project", "demo", "--since", "2026-11-20") == "call-1"
+    assert ids("--search", "THERE") == "call-1"
+    assert ids("--where", "latency > 1 and cost is null") == "agent-1"
+    assert ids("--since", "2026-11-21") == ""
+    assert lines() == [
+        "trace    started              name        model   latency  cost       tokens  status ",
+        "tool-1   2026-11-20 12:00:03  tool        -       -        -          -       error  ",
+        "call-1   2026-11-20 12:00:01  llm-openai  gpt-4o  2.000 s  $0.250000  7       success",
+        "agent-1  2026-11-20 12:00:00  agent       -       4.000 s  -          -       success",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--where", "nope = 1"], "where: is no condition on a row: no such column: nope"),
+        (["--where", "1) or (1"], "where: is no condition on a row: "),
+        (["--since", "soon"], "since: should be a time ago, such as 2h"),
+        (["stats", "--by", "nothing"], "by: nothing to group by; one of day, hour"),
+        (["sql", "delete from traces"], "the log can only be read"),
+        (["sql", "selec 1"], 'near "selec": syntax error'),
+        (["show", "nothing"], "there is no trace 'nothing': parea-proxy log lists them"),
+        (["show", ""], "there is no trace ''"),
+        (["export", "--output", "no/such/folder"], "--output no/such/folder: cannot be written: No such file"),
+        (["--data", "elsewhere"], "there is no trace log at elsewhere/traces.db yet"),
+        (["tail", "--data", "elsewhere"], "there is no trace log at elsewhere/traces.db yet"),
+    ],
+)
+def test_what_cannot_be_done_is_told_in_one_line(arguments: list[str], told: str) -> None:
+    store(*AGENT)
+    assert refused(*arguments).startswith(told)
+
+
+def test_options_go_behind_the_verb() -> None:
+    found = run("--limit", "2", "stats")
+    assert found.exit_code == 2
+    assert "options go behind the verb: parea-proxy log stats ..." in found.stderr
+
+
+def test_one_is_shown_with_its_tree_and_all_that_was_said() -> None:
+    store(*AGENT)
+    head, *tree = lines("show", "ag")[:4]
+    assert head.split() == ["name", "when", "model", "latency", "cost", "tokens", "status", "trace"]
+    places = [(line[: head.index("when")].rstrip(), line.index("\u2501"), line.count("\u2501")) for line in tree]
+    (_, begin, _) = places[0]
+    assert places == [
+        ("agent", begin, WIDTH),
+        ("\u2514\u2500\u2500 llm-openai", begin + WIDTH // 4, WIDTH // 2),
+        ("    \u2514\u2500\u2500 tool", begin + WIDTH * 3 // 4, 1),
+    ]
+    assert lines("show", "call-1")[4:] == [
+        *["system", "Be\N{REPLACEMENT CHARACTER}[2J terse", "", "user", "Hi", "", "output", "Hello", "there", ""],
+        *["scores", "quality: 0.5", "", "attempts", "1. a  timeout (504)  1.0 s"],
+    ]
+    assert lines("show", "tool")[-2:] == ["error", "boom"]
+    assert [one["trace_id"] for one in json.loads(run("show", "call", "--json").stdout)] == ["call-1", "tool-1"]
+
+
+def test_the_beginning_of_several_ids_is_told() -> None:
+    store(*AGENT, record("agent-2"))
+    assert refused("show", "agent") == "several ids begin with 'agent': agent-1, agent-2 ..."
+
+
+def test_a_session_and_a_circle_are_shown_whole() -> None:
+    store(
+        record("b", root_trace_id="t", parent_trace_id="c", session_id="talk", name="b"),
+        record("c", root_trace_id="t", parent_trace_id="b", session_id="talk", name="c"),
+        record("d", root_trace_id="t", parent_trace_id="gone", session_id="talk", name="d"),
+    )
+    shown = [line.split("  ")[0].split()[-1] for line in lines("show", "talk")[2:]]
+    assert lines("show", "talk")[1].startswith("talk  no row of its own")
+    assert sorted(shown) == ["b", "c", "d"]
+
+
+def test_a_call_of_a_deployment_is_compared_with_its_version() -> None:
+    Path("config.yaml").write_text(
+        "deployments: {p: {version: v7, messages: [{role: system, content: Be terse.}, {role: user, content: Hi}]}}"
+    )
+    said = [{"role": "system", "content": "Be terse."}, {"role": "user", "content": "Good day"}]
+    for trace_id, version in (("a", "v7"), ("b", "v6")):
+        store(record(trace_id, deployment_id="p", deployment_version=version, configuration={"messages": said}))
+    shown = lines("show", "a")
+    assert shown[shown.index("beside deployment p, version v7") + 1 :] == [
+        *["--- p@v1", "+++ a", "@@ -1,4 +1,4 @@", " system:", "   Be terse.", " user:", "-  Hi", "+  Good day"]
+    ]
+    assert "-  Hi" in json.loads(run("show", "a", "--json").stdout)[0]["deployment_diff"]
+    assert not any("beside" in line for line in lines("show", "b"))
+
+
+def test_questions_in_sql() -> None:
+    store(*AGENT)
+    assert lines("sql", "select name, cost from traces where cost > 0") == ["name        cost", "llm-openai  0.25"]
+    assert json.loads(run("sql", "select trace_id as id, x'00' as b from traces limit 1", "--json").stdout) == [
+        {"id": "agent-1", "b": "00"}
+    ]
+    assert run("sql", "select '-1' as a, -1 as b", "--csv").stdout == '"a","b"\n"\'-1",-1\n'
+    assert run("sql", "select 1 where 0", "--json").stdout == "[]\n"
+    assert lines("sql", "select output from traces where output is not null")[1].count("\n") == 0
+    endless = "with recursive n(i) as (values (1) union all select i from n) select count(*) from n"
+    assert refused("sql", endless, "--timeout", "0.1") == "stopped after 0.1 s: ask for less, or allow more time"
+
+
+def test_figures() -> None:
+    store(*AGENT)
+    head, *rows = lines("stats", "--by", "model")
+    assert head.split()[:3] == ["model", "calls", "errors"]
+    assert [row.split()[:4] for row in rows] == [["-", "2", "1", "0%"], ["gpt-4o", "1", "0", "0%"]]
+    (found,) = json.loads(run("stats", "--json", "--model", "gpt-4o").stdout)
+    assert (found["calls"], found["cost"], found["latency"]["p99"], found["hit_rate"]) == (1, 0.25, 2.0, 0.0)
+    assert "course" not in lines("stats", "--by", "day")[0]
+
+
+def test_bars() -> None:
+    assert sparkline([0, 1, 4, 8]) == " \u2581\u2584\u2588"
+    assert sparkline([0, 1, 1000]) == " \u2581\u2588"
+    assert bar((0, 0), 0, 10).index("\u2501") == 0
+    assert bar((10, 10), 0, 10).index("\u2501") == WIDTH - 1
+    assert bar(None, 0, 0) == ""
+
+
+@pytest.mark.parametrize("form", ["jsonl", "parea"])
+def test_what_is_exported_is_imported_as_it_was_and_twice_is_once(form: str) -> None:
+    said = {
+        "metadata": {"=x": "\u2028"},
+        "tags": ["a"],
+        "input_tokens": 1,
+        "extra": {"own": 1},
+        "notes": {"stream": True},
+    }
+    store(*AGENT, record("full", 9, end_timestamp=timestamps.at(NOON), deployment_version="v2", **said))
+    assert lines("export", "--format", form, "--output", "out") == []
+    assert stat.S_IMODE(Path("out").stat().st_mode) == 0o600
+    for _ in range(2):
+        assert lines("import", "out", "--data", "other") == ["4 rows imported from out"]
+        assert lines("export", "--format", form, "--data", "other") == Path("out").read_text().split("\n")[:-1]
+    if form == "jsonl":
+        assert sorted(map(str, on_disk(Path("other")))) == sorted(map(str, on_disk(Path("data"))))
+
+
+def test_a_tree_of_pareas_api_is_imported() -> None:
+    tree = {"trace_id": "a", "trace_name": "top", "children_logs": [{"trace_id": "b", "trace_name": "x"}]}
+    Path("page.json").write_text(json.dumps({"total": 1, "results": [tree]}, indent=2))
+    assert lines("import", "page.json", "--check") == ["2 rows can be read from page.json"]
+    assert not Path("data").exists()
+    assert lines("import", "page.json") == ["2 rows imported from page.json"]
+    assert [(row["trace_id"], row["parent_trace_id"]) for row in on_disk(Path("data"))] == [("a", None), ("b", "a")]
+
+
+def test_a_file_with_a_wrong_line_is_not_imported_at_all() -> None:
+    good = '{"trace_id": "a", "root_trace_id": "a"}\n'
+    Path("in").write_text(good + "\n" + '{"trace_id": "b"}\n' + "{nothing}\n" + good + '{"trace_name": 1}\n' * 12)
+    found = run("import", "in")
+    assert found.exit_code == 2
+    told = found.stderr.splitlines()
+    assert told[:3] == ["in: nothing was imported", "  line 3: root_trace_id: Field required", told[2]]
+    assert told[2].startswith("  line 4: is not valid JSON: ")
+    assert (told[3], told[-1]) == ("  line 6: trace_id: Field required", "  and 4 more")
+    assert not Path("data").exists()
+
+
+def test_what_the_config_omits_is_not_imported() -> None:
+    store(*AGENT)
+    run("export", "--output", "out")
+    Path("config.yaml").write_text("log: {omit: outputs}")
+    assert run("import", "out", "--data", "other").exit_code == 0
+    (row,) = on_disk(Path("other"), "trace_id = 'call-1'")
+    assert (row["output"], row["notes"]["omitted"]) == (None, ["outputs"])
+
+
+def test_examples_and_datapoints() -> None:
+    store(*AGENT)
+    (made,) = map(json.loads, lines("export", "--format", "openai"))
+    assert [message["role"] for message in made["messages"]] == ["system", "user", "assistant"]
+    found = {one["id"]: one for one in map(json.loads, lines("export", "--format", "humanloop"))}
+    assert found["call-1"]["messages"][1]["content"] == "Hi"
+    assert (found["call-1"]["project"], found["call-1"]["duration"]) == ("demo", 2.0)
+    told = run("export", "--format", "openai", "--output", "out")
+    assert told.stderr == "1 rows written to out, 2 passed over that are no such thing\n"
+
+
+def test_an_export_that_fails_leaves_what_was_there() -> None:
+    store(*AGENT)
+    Path("out").write_text("before")
+    assert refused("export", "--where", "nothing", "--output", "out").startswith("where:")
+    assert Path("out").read_text() == "before"
+    assert [path.name for path in Path().iterdir() if "out" in path.name] == ["out"]
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "proxy", "log", *arguments]
+
+
+def environ() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+
+
+def test_what_comes_is_shown_until_ctrl_c() -> None:
+    store(record("a"), record("b", 1))
+    tail = subprocess.Popen(
+        command("tail", "--json", "-n", "1"), env=environ(), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    try:
+        assert tail.stdout is not None
+        assert json.loads(tail.stdout.readline())["trace_id"] == "b"
+        store(record("c", name="line\nbreak\u2028"))
+        assert json.loads(tail.stdout.readline())["trace_id"] == "c"
+        for path in Path("data").iterdir():
+            path.rename(f"{path}.old")
+        store(record("d"))
+        assert json.loads(tail.stdout.readline())["trace_id"] == "d"
+        tail.send_signal(signal.SIGINT)
+        assert tail.communicate(timeout=10) == (b"", b"")
+        assert tail.returncode == 0
+    finally:
+        tail.kill()
+        tail.wait()
+
+
+def test_a_line_for_people_is_one_line() -> None:
+    store(record("a", name="x\ny\x1b[2J", model="m"))
+    tail = subprocess.Popen(command("tail"), env=environ(), stdout=subprocess.PIPE, text=True)
+    try:
+        assert tail.stdout is not None
+        assert tail.stdout.readline().split()[3:5] == ["x\N{REPLACEMENT CHARACTER}y\N{REPLACEMENT CHARACTER}[2J", "m"]
+    finally:
+        tail.kill()
+        tail.communicate()
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A log of `MANY` rows, 60 MB of text."""
+    folder = tmp_path_factory.mktemp("many")
+    messages = [{"role": "user", "content": "x" * 3000}]
+    store(
+        *(
+            record(f"t{n:06}", n, configuration={"messages": messages}, status="success", output="y", model=f"m{n % 9}")
+            for n in range(MANY)
+        ),
+        folder=str(folder),
+    )
+    return folder
+
+
+def peak(*arguments: str) -> int:
+    """The most memory, in bytes, that a command holds at a time."""
+    code = (
+        "import resource, sys\nfrom proxy.cli import main\ntry:\n    main(sys.argv[1:])\nexcept SystemExit as end:\n"
+        "    assert not end.code, end.code\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "log", *arguments],
+        env=environ(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=50,
+        check=True,
+    )
+    return int(done.stderr.split()[-1])
+
+
+VERBS = {
+    "json": ["--limit", str(MANY), "--json"],
+    "table": ["sql", "select trace_id, configuration from traces"],
+    "stats": ["stats", "--by", "trace_id"],
+    **{form: ["export", "--format", form] for form in ("jsonl", "openai", "parea", "humanloop", "csv")},
+}
+
+
+@pytest.fixture(scope="module")
+def little(many: Path) -> int:
+    """What a command needs for one row."""
+    return peak("export", "--format", "humanloop", "--where", "rowid = 1", "--data", str(many))
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_no_verb_holds_the_log_in_memory(many: Path, little: int, verb: str) -> None:
+    assert peak(*VERBS[verb], "--data", str(many)) - little < 16 * 2**20
+
+
+def test_nor_does_an_import(many: Path, little: int) -> None:
+    assert run("export", "--output", "out", "--data", str(many)).exit_code == 0
+    assert Path("out").stat().st_size > 64 * 2**20
+    assert peak("import", "out", "--data", "other") - little < 32 * 2**20
+
+
+def screen(*arguments: str) -> tuple[int, bytes]:
+    """How many lines a command writes to stdout, and what to a terminal on stderr."""
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        command(*arguments), env={**environ(), "TERM": "xterm"}, stdout=subprocess.PIPE, stderr=theirs
+    ) as done:
+        os.close(theirs)
+        assert done.stdout is not None
+        written, told = 0, b""
+        end = time.monotonic() + 40
+        streams = [ours, done.stdout.fileno()]
+        while streams and time.monotonic() < end:
+            for stream in select.select(streams, [], [], 1)[0]:
+                try:
+                    piece = os.read(stream, 65536)
+                except OSError:  # the other side of a terminal is closed
+                    piece = b""
+                if not piece:
+                    streams.remove(stream)
+                elif stream == ours:
+                    told += piece
+                else:
+                    written += piece.count(b"\n")
+        os.close(ours)
+    assert done.returncode == 0
+    return written, told
+
+
+def test_long_work_shows_a_bar_where_somebody_looks(many: Path) -> None:
+    written, told = screen("export", "--data", str(many))
+    assert b"exporting" in told
+    assert b"%" in told
+    assert written == MANY
+    assert run("export", "--data", str(many)).stderr == ""
+
+
+def test_short_work_shows_none() -> None:
+    store(*AGENT)
+    assert screen("export")[1] == b""
+
+
+@pytest.fixture
+def writer() -> Iterator[sqlite3.Connection]:
+    store(*AGENT)
+    connection = sqlite3.connect("data/traces.db", isolation_level=None)
+    connection.execute("BEGIN IMMEDIATE")
+    yield connection
+    connection.close()
+
+
+@pytest.mark.usefixtures("writer")
+def test_a_gateway_that_writes_is_not_waited_for() -> None:
+    assert ids() == "tool-1 call-1 agent-1"
+    assert lines("sql", "select count(*) as n from traces") == ["n", "3"]
