@@ -48,9 +48,7 @@ WITHOUT_COMMENT = {
     "input_tokens": "as the provider counted",
     "output_tokens": "as the provider counted",
     "total_tokens": "both",
-    "id": "by which it is referred to",
-    "input": "what the template was filled with, and the messages since the last answer in them",
-    "output": "the answer's text, or the function's result",
+    "id": "",
 }
 """Columns of the first steps, which are never edited."""
 
@@ -62,8 +60,7 @@ def schema_page() -> str:
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
         migrate(connection)
         found = connection.execute(
-            "SELECT type, name, sql FROM sqlite_master WHERE type IN ('view', 'table')"
-            " AND name NOT GLOB 'texts_*' ORDER BY type = 'table', rowid"
+            "SELECT type, name, sql FROM sqlite_master WHERE type IN ('view', 'table') ORDER BY type = 'table', rowid"
         ).fetchall()
         parts = [HEAD]
         for kind in ("view", "table"):
@@ -84,7 +81,6 @@ WHAT = {
     "traces": "one row a call: of a model, or of a function that a client logged",
     "projects": "projects by name",
     "sampled_out": "traces that lost the draw of the sample rate: counters only",
-    "texts": "full-text search (FTS5) by the rowid of traces; newer rows than indexed says are not in it yet",
     "totals": "over kept and sampled-out traces together",
 }
 
@@ -115,7 +111,7 @@ def test_the_queries_run() -> None:
     for statement in statements:
         connection.execute(statement)
     connection.close()
-    assert len(statements) == 7
+    assert len(statements) == 6
 
 
 def test_the_commands_of_deployments_do_what_the_page_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -147,7 +143,7 @@ def test_the_commands_of_the_log_do_what_the_page_says(tmp_path: Path, monkeypat
         said = "".join(_ran(command) for command in commands.splitlines())
         assert [line.rstrip() for line in said.splitlines()] == [line.rstrip() for line in output.splitlines()]
         ran += len(commands.splitlines())
-    assert ran == 16 == page.count("\nparea-proxy ")
+    assert ran == 18 == page.count("\nparea-proxy ")
 
 
 def _ran(command: str) -> str:

@@ -11,7 +11,6 @@ import sqlite3
 from collections.abc import Callable
 
 from proxy.errors import ConfigError
-from proxy.stores.finding import TABLE
 from proxy.stores.views import VIEWS
 
 Migration = Callable[[sqlite3.Connection], None]
@@ -208,7 +207,6 @@ def m006_views(connection: sqlite3.Connection) -> None:
     """The views, and the indexes by which they and the listings walk; a row that says nothing there costs nothing."""
     for name, columns, where in (
         ("traces_by_session", "session_id, start_timestamp", "session_id IS NOT NULL"),
-        ("traces_by_model", "model, start_timestamp", "model IS NOT NULL"),
         ("traces_by_failure", "start_timestamp", "status = 'error'"),
     ):
         connection.execute(f"CREATE INDEX {name} ON traces ({columns}) WHERE {where}")
@@ -218,36 +216,37 @@ def m006_views(connection: sqlite3.Connection) -> None:
 
 @migration
 def m007_search(connection: sqlite3.Connection) -> None:
-    """Full-text search: `texts` by the number of the row, which `VACUUM` keeps as the table has an index."""
-    connection.execute(TABLE)
-    # Merges that are rarer, and none that is large: whoever commits meanwhile waits for them.
-    for option, value in (("automerge", 8), ("crisismerge", 32)):
-        connection.execute("INSERT INTO texts (texts, rank) VALUES (?, ?)", (option, value))
+    """The index of full-text search, in blocks that are exact or not there. It is filled by and by."""
     connection.execute(
-        "CREATE TABLE indexed ( -- how far texts has come\n    upto INTEGER NOT NULL -- the rowid of a row of traces\n)"
+        """CREATE TABLE blocks ( -- rows that full-text search has an index of; others are read
+    first INTEGER PRIMARY KEY, -- the rowid in traces of its first row
+    last INTEGER NOT NULL,     -- and of its last one
+    until TEXT NOT NULL,       -- the trace_id of its last one
+    earliest TEXT,             -- when the earliest of them began
+    latest TEXT,               -- and the latest
+    made INTEGER NOT NULL,     -- 0 as long as somebody is making it
+    began REAL NOT NULL        -- when they began to, in seconds since 1970
+)"""
     )
-    connection.execute("INSERT INTO indexed VALUES (0)")
     connection.execute(
-        "CREATE TABLE stale ( -- rows that were changed after they were indexed\n"
-        "    number INTEGER PRIMARY KEY -- the rowid of a row of traces\n)"
+        """CREATE TABLE words ( -- a row fills a page
+    id INTEGER PRIMARY KEY, -- 65536 times the block, and the place of the page in it; the first says where each begins
+    words TEXT NOT NULL,    -- in their order, one a line, without case and accents
+    rows BLOB NOT NULL      -- for each word where its rows end in here; its rows, by their place in the block
+)"""
     )
     connection.execute(
-        """CREATE TRIGGER texts_deleted AFTER DELETE ON traces WHEN OLD.rowid <= (SELECT upto FROM indexed) BEGIN
-    DELETE FROM texts WHERE rowid = OLD.rowid;
-    DELETE FROM stale WHERE number = OLD.rowid;
-    -- the numbers of the last rows are given again
-    UPDATE indexed SET upto = (SELECT coalesce(max(rowid), 0) FROM traces)
-        WHERE upto > (SELECT coalesce(max(rowid), 0) FROM traces);
+        """CREATE TRIGGER blocks_deleted AFTER DELETE ON blocks BEGIN
+    DELETE FROM words WHERE id BETWEEN OLD.first << 16 AND (OLD.first << 16) + 65535;
 END"""
     )
-    connection.execute(
-        """CREATE TRIGGER texts_changed AFTER UPDATE OF inputs, configuration, conversation, output ON traces
-WHEN OLD.rowid <= (SELECT upto FROM indexed) AND (OLD.inputs IS NOT NEW.inputs OR OLD.output IS NOT NEW.output
-    OR OLD.configuration IS NOT NEW.configuration OR OLD.conversation IS NOT NEW.conversation) BEGIN
-    DELETE FROM texts WHERE rowid = OLD.rowid;
-    INSERT INTO stale SELECT OLD.rowid WHERE OLD.rowid NOT IN (SELECT number FROM stale);
-END"""
-    )
+    gone = """DELETE FROM blocks WHERE last >= OLD.rowid
+        AND first = (SELECT max(first) FROM blocks WHERE first <= OLD.rowid);"""
+    connection.execute(f"CREATE TRIGGER words_deleted AFTER DELETE ON traces BEGIN\n    {gone}\nEND")
+    said = ("inputs", "configuration", "conversation", "output", "extra", "start_timestamp")
+    changed = " OR ".join(f"OLD.{column} IS NOT NEW.{column}" for column in said)
+    update = f"UPDATE OF {', '.join(said)} ON traces\nWHEN {changed}"
+    connection.execute(f"CREATE TRIGGER words_changed AFTER {update} BEGIN\n    {gone}\nEND")
 
 
 _COLUMNS_001 = """

@@ -5,7 +5,6 @@ Every method is synchronous; the command line calls it as it is, `SQLiteLog` fro
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,10 +16,10 @@ from proxy.errors import ConfigError, NotReady
 from proxy.protocols import ProjectUse, TracePage, TraceQuery, VersionUse
 from proxy.record import Record
 from proxy.selection import PATIENCE, Figures, Selection, Slice
-from proxy.stores import finding, listing, search
+from proxy.stores import listing, search
 from proxy.stores.database import code, open_reader
 from proxy.stores.figures import figures
-from proxy.stores.guarded import ask, guarded
+from proxy.stores.guarded import ask, guarded, unchanged
 from proxy.stores.rows import SELECTED, decode, without_nul
 
 AT_ONCE = 200
@@ -45,11 +44,19 @@ FROM used GROUP BY deployment_id, deployment_version ORDER BY deployment_id, max
 
 
 class Reader:
-    """A trace log to read. `now` is asked for the end of a query's time range; `at_rest` says that nobody writes."""
+    """A trace log to read. `now` is asked for the end of a query's time range; `at_rest` says that nobody writes;
+    `damaged` is told of a search index that cannot be read, without which it is searched all the same.
+    """
 
     def __init__(
-        self, path: Path, now: Callable[[], datetime] = lambda: datetime.now(UTC), *, at_rest: bool = False
+        self,
+        path: Path,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        *,
+        at_rest: bool = False,
+        damaged: Callable[[], None] = lambda: None,
     ) -> None:
+        self._damaged = damaged
         self._path = path
         self._at_rest = at_rest
         self._now = now
@@ -110,25 +117,12 @@ class Reader:
             ).fetchall()
         return TracePage(total, [decode(row) for row in rows])
 
-    def find(self, text: str, limit: int = 50) -> list[Record]:
-        """The last rows that hold all words of `text`, "phrases" and begin* of words too, newest first; a row is found
-        by what its call added. Raises `BadRequest`.
-        """
-        with self._connection() as connection:
-            numbers = finding.find(connection, text, limit)
-            rows = connection.execute(
-                f"SELECT {SELECTED} FROM traces AS t WHERE t.rowid IN (SELECT value FROM json_each(?))"
-                " ORDER BY t.start_timestamp DESC, t.rowid DESC",
-                (json.dumps(numbers),),
-            ).fetchall()
-        return [decode(row) for row in rows]
-
     def page(
         self, selection: Selection, after: str | None = None, limit: int = 50, *, seconds: float = PATIENCE
     ) -> Slice:
         """Rows after where a page ended. Raises `BadRequest`, also where it takes longer than `seconds`."""
-        with self._connection() as connection, guarded(connection, seconds):
-            return listing.page(connection, listing.condition(connection, selection, self._now()), after, limit)
+        with self._connection() as connection, unchanged(connection), guarded(connection, seconds):
+            return listing.page(connection, self._condition(connection, selection), after, limit)
 
     def stream(self, selection: Selection, limit: int | None = None, *, seconds: float = PATIENCE) -> Iterator[Record]:
         """The rows of a selection, newest first, however many they are; `seconds` are for each page of them."""
@@ -146,8 +140,8 @@ class Reader:
         self, selection: Selection, by: str | None = None, limit: int = 20, *, seconds: float = PATIENCE
     ) -> list[Figures]:
         """What the rows come to, by groups. Raises `BadRequest`, also where it takes longer than `seconds`."""
-        with self._connection() as connection, guarded(connection, seconds):
-            return figures(connection, listing.condition(connection, selection, self._now()), by, limit)
+        with self._connection() as connection, unchanged(connection), guarded(connection, seconds):
+            return figures(connection, self._condition(connection, selection), by, limit)
 
     def ask(self, sql: str, *, seconds: float = PATIENCE) -> Iterator[Sequence[Any]]:
         """The names of the columns that a question of SQL has, then its rows, as they are found. Raises as `page`."""
@@ -220,6 +214,9 @@ class Reader:
         """Let go of every connection that is not in use; `Reader` may be used again."""
         while self._idle:
             self._idle.pop().close()
+
+    def _condition(self, connection: sqlite3.Connection, selection: Selection) -> listing.Condition:
+        return listing.condition(connection, selection, self._now(), self._damaged)
 
     @contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:

@@ -74,7 +74,7 @@ class SQLiteLog:
         self._reason: str | None = None
         self._suspect = False
         self._files = Files(path)
-        self._reader = Reader(path, now)
+        self._reader = Reader(path, now, damaged=lambda: self._indexer.mend())
         # A commit that syncs is the thread's in any case.
         self._shortcut = Shortcut(path, self._files) if synchronous == "normal" else None
         try:

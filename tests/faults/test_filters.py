@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-import time
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -105,17 +103,7 @@ def logged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Logged]:
         for number in range(3):
             body = {"trace_id": f"t-{number}", "trace_name": f"n-{number}", "project_name": "p", "inputs": {"a": "b"}}
             assert client.post("/api/parea/v1/trace_log", json=body).json()["logged"]
-        settled(gateway.data)
         yield Logged(gateway, client, state(gateway.data))
-
-
-def settled(data: Path) -> None:
-    """Wait until the log's index has come to its last row: from then on nothing writes but what is asked for."""
-    end = time.monotonic() + 20
-    with closing(sqlite3.connect(data / "traces.db")) as connection:
-        while connection.execute("SELECT upto < (SELECT max(rowid) FROM traces) FROM indexed").fetchone()[0]:
-            assert time.monotonic() < end
-            time.sleep(0.05)
 
 
 def state(data: Path) -> str:
