@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import struct
 from bisect import bisect_right
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from functools import reduce
 from itertools import accumulate, pairwise
@@ -39,11 +40,11 @@ def packed(
     sets: Sequence[int], postings: dict[str, list[int]], breathe: Callable[[], None]
 ) -> list[tuple[int, str, bytes]]:
     """The rows of `words` for a block: place, words, rows. `postings` has for each term the places in `sets` of those
-    sets of rows that have it, in their order.
+    sets of rows that have it, in their order; it is used up.
     """
     made: list[tuple[int, str, bytes]] = []
     heads: list[str] = []
-    for words, page in _pages(sets, postings):
+    for words, page in _pages(sets, postings, breathe):
         heads.append(words[0])
         made.append((len(heads), "\n".join(words), page))
         breathe()
@@ -88,13 +89,15 @@ def places(bits: int) -> list[int]:
     return found
 
 
-def _pages(sets: Sequence[int], postings: dict[str, list[int]]) -> Iterator[tuple[list[str], bytes]]:
+def _pages(
+    sets: Sequence[int], postings: dict[str, list[int]], breathe: Callable[[], None]
+) -> Iterator[tuple[list[str], bytes]]:
     alone = list(map(_set, sets))
     words: list[str] = []
     rows: list[bytes] = []
     size = 0
-    for word in sorted(postings):
-        having = postings[word]
+    for word in _ordered(list(postings), breathe):
+        having = postings.pop(word)  # to free all of them in one go takes the interpreter for milliseconds, too
         found = alone[having[0]] if len(having) == 1 else _set(reduce(or_, map(sets.__getitem__, having)))
         more = (len(word) if word.isascii() else len(word.encode())) + 3 + len(found)
         if words and size + more > PAGE:
@@ -105,6 +108,17 @@ def _pages(sets: Sequence[int], postings: dict[str, list[int]]) -> Iterator[tupl
         size += more
     if words:
         yield words, _page(rows, size)
+
+
+def _ordered(words: Sequence[str], breathe: Callable[[], None]) -> Iterator[str]:
+    """Words in their order, letter by letter: to sort all of them in one go takes the interpreter for milliseconds."""
+    letters: defaultdict[str, list[str]] = defaultdict(list)
+    for place, word in enumerate(words):
+        letters[word[:1]].append(word)
+        if place % 1024 == 0:
+            breathe()
+    for letter in sorted(letters):
+        yield from sorted(letters[letter])
 
 
 def _page(sets: list[bytes], size: int) -> bytes:

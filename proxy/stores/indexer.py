@@ -27,7 +27,7 @@ from proxy.stores.words import fold, terms
 
 logger = logging.getLogger(__name__)
 
-REST = 0.5
+REST = 1.0
 """Seconds between two looks."""
 
 SLICE = 0.0005

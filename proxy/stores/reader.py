@@ -108,13 +108,16 @@ class Reader:
         """Raises `BadRequest` for an operator, field or value that cannot be searched."""
         condition, values = search.where(query, self._now())
         limit, offset = search.page(query)
-        with self._connection() as connection:
-            (total,) = connection.execute(f"SELECT count(*) FROM traces AS t WHERE {condition}", values).fetchone()
+        with self._connection() as connection, unchanged(connection):
             rows = connection.execute(
                 f"SELECT {SELECTED} FROM traces AS t WHERE {condition}"
                 " ORDER BY t.start_timestamp DESC, t.rowid DESC LIMIT ? OFFSET ?",
                 [*values, limit, offset],
             ).fetchall()
+            total = offset + len(rows)
+            if len(rows) == limit or (offset and not rows):
+                # There are more, or none so far: only then all are counted, which takes much longer than a page.
+                (total,) = connection.execute(f"SELECT count(*) FROM traces AS t WHERE {condition}", values).fetchone()
         return TracePage(total, [decode(row) for row in rows])
 
     def page(
