@@ -29,9 +29,9 @@ _SPAN = re.compile(r"(\d{1,6})\s*([smhdw])")
 class Selection:
     """Rows of the log. All that is said must hold.
 
-    `since` is a time as the log keeps it. A `%` in `model` stands for anything. `search` is a part of any text in
-    inputs, messages or output. `where` is a condition of SQL on the columns of a row. `rows` says which kind: every
-    row, all but the sessions' own, or the tops of trees.
+    `since` is a time as the log keeps it. A `%` in `model` stands for anything. `search` is words, "phrases" and
+    begin*, all of which are in inputs, messages or output. `where` is a condition of SQL on the columns of a row.
+    `rows` says which kind: every row, all but the sessions' own, or the tops of trees.
     """
 
     project: str | None = None

@@ -30,7 +30,9 @@ def chosen(
     model: Annotated[Text, Query(description="A % stands for anything.")] = None,
     status: Literal["success", "error", "cancelled"] | None = None,
     since: Annotated[Text, Query(description="2h or 7d ago, or a day or time.")] = None,
-    search: Annotated[Text, Query(description="A part of any text in inputs, messages or output.")] = None,
+    search: Annotated[
+        Text, Query(description='Words, "phrases" and begin* that are all in inputs, messages or output.')
+    ] = None,
     where: Annotated[Text, Query(description="A condition of SQL on the columns of a row.")] = None,
     rows: Annotated[Literal["all", "calls", "tops"], Query(description="tops: those of trees.")] = "calls",
 ) -> Selection:

@@ -15,10 +15,11 @@ from pathlib import Path
 from urllib.parse import quote
 
 from proxy.stores.census import alive
-from proxy.stores.migrations import MIGRATIONS, applied, migrate
+from proxy.stores.migrations import applied, migrate
 from proxy.stores.safedisk import Refused, SafeDisk
 from proxy.stores.seal import Seal
 from proxy.stores.sheet import LANES, ROLL
+from proxy.stores.steps import MIGRATIONS
 
 AT_ONCE = 200
 STEPS = 10_000

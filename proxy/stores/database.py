@@ -1,8 +1,8 @@
 """Opening the trace log's file: for the one who writes it and for those who only read.
 
 The file is readable by its owner only, and so are the two that SQLite puts beside it in WAL mode. A damaged file is
-moved aside and an empty one started: the gateway serves with an empty log rather than not at all. A file of a newer
-version is refused.
+moved aside and an empty one started: the gateway serves with an empty log rather than not at all. Where nothing but
+the index of the search is damaged, that is made anew. A file of a newer version is refused.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from urllib.parse import quote
 
 from proxy.errors import ConfigError
 from proxy.stores.files import identity
+from proxy.stores.mending import mend, only_the_index, verdict
 from proxy.stores.migrations import check, migrate
 
 logger = logging.getLogger(__name__)
@@ -131,11 +132,16 @@ def _connect(path: Path, synchronous: str, busy_timeout: float, thorough: bool) 
     try:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute(f"PRAGMA synchronous = {'FULL' if synchronous == 'full' else 'NORMAL'}")
+        # What is removed is overwritten. Some builds of SQLite do so by themselves, others do not.
+        connection.execute("PRAGMA secure_delete = ON")
         connection.execute(f"PRAGMA journal_size_limit = {WAL_LIMIT}")
         if thorough or path.stat().st_size <= CHECKED_AT_START:
-            (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-            if verdict != "ok":
-                raise coded(sqlite3.DatabaseError(verdict.replace("\n", " ")), sqlite3.SQLITE_CORRUPT)
+            if (wrong := verdict(connection)) != "ok" and only_the_index(connection):
+                logger.warning("the search index of the trace log %s is damaged (%s): it is made anew", path, wrong)
+                mend(connection)
+                wrong = verdict(connection)
+            if wrong != "ok":
+                raise coded(sqlite3.DatabaseError(wrong), sqlite3.SQLITE_CORRUPT)
         migrate(connection)
         if identity(path) != (meant.st_dev, meant.st_ino):
             raise coded(sqlite3.OperationalError(f"{path} was replaced while it was opened"), sqlite3.SQLITE_BUSY)

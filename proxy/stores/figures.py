@@ -54,12 +54,11 @@ UNION ALL SELECT 'course', g, min({SLOTS - 1}, CAST((at - began) / lasted * {SLO
 
 def figures(connection: sqlite3.Connection, chosen: Condition, by: str | None, limit: int) -> list[Figures]:
     """The figures of the groups, the largest first; of times the latest, in their order. Raises `BadRequest`."""
-    condition, values = chosen
     group, keys = _group(by)
     order = "g DESC" if by in TIMES else "calls DESC, g"
-    sql = _FIGURES.format(group=group, condition=condition, order=order)
+    sql = _FIGURES.format(group=group, condition=chosen.sql, order=order)
     groups: dict[str | float | None, Figures] = {}
-    for part, name, *numbers in connection.execute(sql, [*keys, *values, limit]):
+    for part, name, *numbers in connection.execute(sql, [*keys, *chosen.values, limit]):
         if part == "told":
             groups[name] = Figures(name, *numbers)
         elif part == "timed":

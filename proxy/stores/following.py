@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from proxy.errors import BadRequest, ConfigError
 from proxy.record import Record
 from proxy.selection import PATIENCE, Selection
 from proxy.stores.database import open_reader
-from proxy.stores.guarded import guarded
+from proxy.stores.guarded import guarded, unchanged
 from proxy.stores.listing import condition, news, page
 
 AT_ONCE = 500
@@ -43,7 +42,7 @@ class Following:
     def begin(self) -> list[Record]:
         """The last rows that are there, oldest first. Raises `ConfigError` where there is no log, and `BadRequest`."""
         connection = self._open()
-        with _unchanged(connection):
+        with unchanged(connection):
             with guarded(connection, PATIENCE):
                 chosen = condition(connection, self._selection, datetime.now(UTC))
                 latest = page(connection, chosen, None, self._before).records if self._before else []
@@ -80,7 +79,7 @@ class Following:
         (version,) = connection.execute("PRAGMA data_version").fetchone()
         if version == self._version:
             return [], False
-        with _unchanged(connection):
+        with unchanged(connection):
             self._return(connection)
             with guarded(connection, PATIENCE):
                 chosen = condition(connection, self._selection, datetime.now(UTC))
@@ -133,17 +132,6 @@ class Following:
             self._file, self._number, self._last = before, 0, None
         self._connection, self._version = connection, -1
         return connection
-
-
-@contextmanager
-def _unchanged(connection: sqlite3.Connection) -> Iterator[None]:
-    """As long as this lasts the database is seen as it is now."""
-    connection.execute("BEGIN")
-    try:
-        yield
-    finally:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

@@ -49,6 +49,17 @@ def guarded(connection: sqlite3.Connection, seconds: float) -> Iterator[None]:
         connection.set_authorizer(None)
 
 
+@contextmanager
+def unchanged(connection: sqlite3.Connection) -> Iterator[None]:
+    """As long as this lasts the database is seen as it is now."""
+    connection.execute("BEGIN")
+    try:
+        yield
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+
+
 def ask(connection: sqlite3.Connection, sql: str) -> Iterator[Sequence[Any]]:
     """The names of the columns, then each row, as they are found. Raises `BadRequest` for what is no question."""
     cursor = connection.execute(sql)

@@ -10,8 +10,9 @@ import base64
 import binascii
 import re
 import sqlite3
+from collections.abc import Callable, Iterator
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from proxy.errors import BadRequest
 from proxy.protocols import Filter, TraceQuery
@@ -19,24 +20,35 @@ from proxy.record import Record
 from proxy.selection import Selection, Slice
 from proxy.stores import search
 from proxy.stores.conversations import whole
+from proxy.stores.finding import Span, find
 from proxy.stores.guarded import check_condition
 from proxy.stores.rows import SELECTED, decode, without_nul
 
 _CONFIGURATION = re.compile(r"\bconfiguration\b", re.IGNORECASE)
 
-Condition = tuple[str, list[Any]]
+
+class Condition(NamedTuple):
+    """What is asked of a row `t` of `traces`, and the times within which such rows began, the latest first; None where
+    that is not known.
+    """
+
+    sql: str
+    values: list[Any]
+    spans: list[Span] | None = None
 
 
-def condition(connection: sqlite3.Connection, selection: Selection, now: datetime) -> Condition:
-    """What a selection asks of a row `t` of `traces`. Raises `BadRequest`."""
+def condition(
+    connection: sqlite3.Connection, selection: Selection, now: datetime, damaged: Callable[[], None] = lambda: None
+) -> Condition:
+    """What a selection asks of a row. Raises `BadRequest`. It holds for the transaction that is open. `damaged` is told
+    of a search index that cannot be read.
+    """
     filters = []
     if selection.model:
         operator = "like" if "%" in selection.model else "equals"
         filters.append(Filter("model", operator, without_nul(selection.model)))
     if selection.since:
         filters.append(Filter("start_timestamp", "greater_than_or_equal", selection.since))
-    if selection.search:
-        filters.append(Filter("content", "like", without_nul(selection.search)))
     query = TraceQuery(
         project_name=selection.project, status=selection.status, rows=selection.rows, filters=tuple(filters)
     )
@@ -44,7 +56,10 @@ def condition(connection: sqlite3.Connection, selection: Selection, now: datetim
     if selection.where:
         check_condition(connection, selection.where)
         sql = f"{sql} AND {_said(selection.where)}"
-    return sql, values
+    if selection.search is None:
+        return Condition(sql, values)
+    found = find(connection, selection.search, damaged)
+    return Condition(f"{found.sql} AND {sql}", [*found.values, *values], found.spans)
 
 
 def _said(where: str) -> str:
@@ -57,28 +72,38 @@ def _said(where: str) -> str:
 
 def page(connection: sqlite3.Connection, chosen: Condition, after: str | None, limit: int) -> Slice:
     """The first `limit` rows that come after where a page ended, newest first. Raises `BadRequest`."""
-    sql, values = chosen
-    start, number = _place(after)
     found: list[Any] = []
-    if start is not None or after is None:
-        bound, bounds = ("t.start_timestamp IS NOT NULL", []) if after is None else (_EARLIER, [start, number])
-        found = connection.execute(_PAGE.format(f"{bound} AND {sql}"), [*bounds, *values, limit + 1]).fetchall()
-    if len(found) <= limit:
-        timeless, least = ("t.start_timestamp IS NULL", []) if start or after is None else (_TIMELESS, [number])
-        rest = limit + 1 - len(found)
-        found += connection.execute(_PAGE.format(f"{timeless} AND {sql}"), [*least, *values, rest]).fetchall()
+    for bound, bounds in _parts(chosen.spans, after):
+        query = _PAGE.format(f"{bound} AND {chosen.sql}")
+        found += connection.execute(query, [*bounds, *chosen.values, limit + 1 - len(found)]).fetchall()
+        if len(found) > limit:
+            break
     records = [decode(row[:-1]) for row in found[:limit]]
     if len(found) <= limit:
         return Slice(records, None)
     return Slice(records, _token(records[-1].start_timestamp, found[limit - 1][-1]))
 
 
+def _parts(spans: list[Span] | None, after: str | None) -> Iterator[tuple[str, list[Any]]]:
+    """The rows in their order: conditions of which each has those that come after the ones of the condition before."""
+    start, number = _place(after)
+    if start is not None or after is None:
+        bound, bounds = ("t.start_timestamp IS NOT NULL", []) if start is None else (_EARLIER, [start, number])
+        if spans is None:
+            yield bound, bounds
+        for earliest, latest in spans or ():
+            if start is None or earliest <= start:
+                yield f"{bound} AND t.start_timestamp BETWEEN ? AND ?", [*bounds, earliest, latest]
+        yield "t.start_timestamp IS NULL", []
+    else:
+        yield _TIMELESS, [number]
+
+
 def news(connection: sqlite3.Connection, chosen: Condition, number: int, limit: int) -> list[tuple[int, Record]]:
     """Rows that came in after the one with this rowid, the earliest first, each with its own."""
-    sql, values = chosen
     rows = connection.execute(
-        f"SELECT {SELECTED}, t.rowid FROM traces AS t WHERE t.rowid > ? AND {sql} ORDER BY t.rowid LIMIT ?",
-        [number, *values, limit],
+        f"SELECT {SELECTED}, t.rowid FROM traces AS t WHERE t.rowid > ? AND {chosen.sql} ORDER BY t.rowid LIMIT ?",
+        [number, *chosen.values, limit],
     ).fetchall()
     return [(row[-1], decode(row[:-1])) for row in rows]
 
@@ -98,7 +123,10 @@ def oldest(connection: sqlite3.Connection) -> str | None:
     return None if found is None else str(found)
 
 
-_PAGE = f"SELECT {SELECTED}, t.rowid FROM traces AS t WHERE {{}} ORDER BY t.start_timestamp DESC, t.rowid DESC LIMIT ?"
+_ORDER = "ORDER BY t.start_timestamp DESC, t.rowid DESC"
+# Where rows have to be sorted, it is their numbers, and not all that they hold.
+_PAGE = f"""SELECT {SELECTED}, t.rowid FROM traces AS t
+WHERE t.rowid IN (SELECT t.rowid FROM traces AS t WHERE {{}} {_ORDER} LIMIT ?) {_ORDER}"""
 _EARLIER = "(t.start_timestamp, t.rowid) < (?, ?)"
 _TIMELESS = "t.start_timestamp IS NULL AND t.rowid < ?"
 

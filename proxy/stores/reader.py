@@ -19,37 +19,29 @@ from proxy.selection import PATIENCE, Figures, Selection, Slice
 from proxy.stores import listing, search
 from proxy.stores.database import code, open_reader, open_writer
 from proxy.stores.figures import figures
-from proxy.stores.guarded import ask, guarded
+from proxy.stores.guarded import ask, guarded, unchanged
 from proxy.stores.migrations import behind
 from proxy.stores.rows import SELECTED, decode, without_nul
+from proxy.stores.versions import versions
 
 AT_ONCE = 200
 """Rows that `stream` holds at a time."""
 
-_VERSIONS = """WITH used AS (
-    SELECT deployment_id, deployment_version, status, cost, latency, cache_hit, scores, feedback_score, start_timestamp,
-        row_number() OVER (PARTITION BY deployment_id, deployment_version, cache_hit = 0 AND latency IS NOT NULL
-            ORDER BY latency) AS place,
-        count(*) OVER (PARTITION BY deployment_id, deployment_version, cache_hit = 0 AND latency IS NOT NULL) AS timed
-    FROM traces WHERE deployment_id IS NOT NULL AND (:id IS NULL OR deployment_id = :id)
-)
-SELECT deployment_id, deployment_version, count(*), sum(coalesce(status, '') = 'error'),
-    coalesce(sum(CASE WHEN cache_hit = 0 THEN cost END), 0.0),
-    avg(CASE WHEN cache_hit = 0 AND place IN ((timed + 1) / 2, timed / 2 + 1) THEN latency END),
-    (SELECT avg(one.value ->> 'score') FROM used AS own, json_each(own.scores) AS one
-        WHERE own.deployment_id = used.deployment_id AND own.deployment_version IS used.deployment_version
-        AND json_type(one.value, '$.score') IN ('integer', 'real', 'true', 'false')),
-    avg(feedback_score), max(start_timestamp)
-FROM used GROUP BY deployment_id, deployment_version ORDER BY deployment_id, max(start_timestamp)"""
-"""`VersionUse`, field by field: the median is the mean of the one or two rows in the middle."""
-
 
 class Reader:
-    """A trace log to read. `now` is asked for the end of a query's time range; `at_rest` says that nobody writes."""
+    """A trace log to read. `now` is asked for the end of a query's time range; `at_rest` says that nobody writes;
+    `damaged` is told of a search index that cannot be read, without which it is searched all the same.
+    """
 
     def __init__(
-        self, path: Path, now: Callable[[], datetime] = lambda: datetime.now(UTC), *, at_rest: bool = False
+        self,
+        path: Path,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        *,
+        at_rest: bool = False,
+        damaged: Callable[[], None] = lambda: None,
     ) -> None:
+        self._damaged = damaged
         self._path = path
         self._at_rest = at_rest
         self._now = now
@@ -101,21 +93,24 @@ class Reader:
         """Raises `BadRequest` for an operator, field or value that cannot be searched."""
         condition, values = search.where(query, self._now())
         limit, offset = search.page(query)
-        with self._connection() as connection:
-            (total,) = connection.execute(f"SELECT count(*) FROM traces AS t WHERE {condition}", values).fetchone()
+        with self._connection() as connection, unchanged(connection):
             rows = connection.execute(
                 f"SELECT {SELECTED} FROM traces AS t WHERE {condition}"
                 " ORDER BY t.start_timestamp DESC, t.rowid DESC LIMIT ? OFFSET ?",
                 [*values, limit, offset],
             ).fetchall()
+            total = offset + len(rows)
+            if len(rows) == limit or (offset and not rows):
+                # There are more, or none so far: only then all are counted, which takes much longer than a page.
+                (total,) = connection.execute(f"SELECT count(*) FROM traces AS t WHERE {condition}", values).fetchone()
         return TracePage(total, [decode(row) for row in rows])
 
     def page(
         self, selection: Selection, after: str | None = None, limit: int = 50, *, seconds: float = PATIENCE
     ) -> Slice:
         """Rows after where a page ended. Raises `BadRequest`, also where it takes longer than `seconds`."""
-        with self._connection() as connection, guarded(connection, seconds):
-            return listing.page(connection, listing.condition(connection, selection, self._now()), after, limit)
+        with self._connection() as connection, unchanged(connection), guarded(connection, seconds):
+            return listing.page(connection, self._condition(connection, selection), after, limit)
 
     def stream(self, selection: Selection, limit: int | None = None, *, seconds: float = PATIENCE) -> Iterator[Record]:
         """The rows of a selection, newest first, however many they are; `seconds` are for each page of them."""
@@ -133,8 +128,8 @@ class Reader:
         self, selection: Selection, by: str | None = None, limit: int = 20, *, seconds: float = PATIENCE
     ) -> list[Figures]:
         """What the rows come to, by groups. Raises `BadRequest`, also where it takes longer than `seconds`."""
-        with self._connection() as connection, guarded(connection, seconds):
-            return figures(connection, listing.condition(connection, selection, self._now()), by, limit)
+        with self._connection() as connection, unchanged(connection), guarded(connection, seconds):
+            return figures(connection, self._condition(connection, selection), by, limit)
 
     def ask(self, sql: str, *, seconds: float = PATIENCE) -> Iterator[Sequence[Any]]:
         """The names of the columns that a question of SQL has, then its rows, as they are found. Raises as `page`."""
@@ -195,8 +190,7 @@ class Reader:
     def versions(self, deployment_id: str | None = None) -> list[VersionUse]:
         """The use of every version that rows name, of one deployment or of all."""
         with self._connection() as connection:
-            rows = connection.execute(_VERSIONS, {"id": deployment_id and without_nul(deployment_id)}).fetchall()
-        return [VersionUse(*row) for row in rows]
+            return versions(connection, deployment_id)
 
     def forget(self) -> None:
         """Open the file anew from now on: it is another one."""
@@ -207,6 +201,9 @@ class Reader:
         """Let go of every connection that is not in use; `Reader` may be used again."""
         while self._idle:
             self._idle.pop().close()
+
+    def _condition(self, connection: sqlite3.Connection, selection: Selection) -> listing.Condition:
+        return listing.condition(connection, selection, self._now(), self._damaged)
 
     @contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:

@@ -33,6 +33,7 @@ from proxy.selection import Figures, Selection, Slice
 from proxy.stores.database import BUSY_TIMEOUT, DAMAGE, TROUBLE, code, coded, open_writer, written_back
 from proxy.stores.debts import Debts
 from proxy.stores.files import Files
+from proxy.stores.indexer import Indexer
 from proxy.stores.items import Item, Look, Project, none, store
 from proxy.stores.reader import Reader, open_readonly
 from proxy.stores.rows import charge_of, encode, encode_edit
@@ -73,7 +74,7 @@ class SQLiteLog:
         self._reason: str | None = None
         self._suspect = False
         self._files = Files(path)
-        self._reader = Reader(path, now)
+        self._reader = Reader(path, now, damaged=lambda: self._indexer.mend())
         # A commit that syncs is the thread's in any case.
         self._shortcut = Shortcut(path, self._files) if synchronous == "normal" else None
         try:
@@ -90,6 +91,7 @@ class SQLiteLog:
             max_items=max_rows,
             max_bytes=max_bytes,
         )
+        self._indexer = Indexer(path)
         self._debts = Debts(lambda debt: self._writer.put(debt, len(debt.charges)))
 
     def append(self, record: Record) -> asyncio.Future[bool]:
@@ -164,6 +166,7 @@ class SQLiteLog:
     async def close(self) -> None:
         self._debts.paid()
         await self._writer.close()
+        await asyncio.to_thread(self._indexer.close)
         await asyncio.to_thread(self._end)
 
     async def _readable(self, read: Callable[[], T]) -> T | None:

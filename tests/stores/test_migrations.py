@@ -11,8 +11,9 @@ import pytest
 from proxy.errors import ConfigError
 from proxy.record import FLAGS, Record
 from proxy.stores.database import open_reader, open_writer
-from proxy.stores.migrations import MIGRATIONS, applied, migrate
+from proxy.stores.migrations import applied, migrate
 from proxy.stores.rows import COLUMNS
+from proxy.stores.steps import MIGRATIONS
 
 
 def columns(connection: sqlite3.Connection, table: str) -> list[str]:

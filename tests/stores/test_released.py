@@ -20,8 +20,9 @@ from proxy import __version__
 from proxy.cli import main
 from proxy.record import FLAGS, Record
 from proxy.stores.database import open_writer
-from proxy.stores.migrations import MIGRATIONS, applied
+from proxy.stores.migrations import applied
 from proxy.stores.sqlite import SQLiteLog, open_readonly
+from proxy.stores.steps import MIGRATIONS
 from tests.stores.test_sqlite import READ, reachable
 
 __all__ = ["reachable"]

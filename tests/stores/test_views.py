@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from proxy.record import Record
 from proxy.stores.database import open_reader, open_writer
-from proxy.stores.migrations import MIGRATIONS
 from proxy.stores.sqlite import SQLiteLog
+from proxy.stores.steps import MIGRATIONS
 from tests.stores.test_conversations import turn
 from tests.stores.test_sampling import records
 

@@ -68,7 +68,7 @@ def choosing(command: Callable[..., Any], model: str = "--model") -> Callable[..
             "--status", type=click.Choice(["success", "error", "cancelled"]), help="Only those that ended so."
         ),
         click.option("--since", help="Only what began since then: 30m, 2h, 7d ago, or a day or time (UTC)."),
-        click.option("--search", metavar="TEXT", help="Only those with TEXT somewhere in inputs, messages or output."),
+        click.option("--search", metavar="TEXT", help='Only those with all these words, "phrases", begin*.'),
         click.option("--where", metavar="SQL", help="Only those of which this holds, a condition on the columns."),
     )
     command = reading(command)
