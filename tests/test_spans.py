@@ -56,7 +56,7 @@ def config(collector: Collector, fleet: Fleet | None = None, **rest: Any) -> dic
 
 def ask(url: str, model: str = "echo", headers: dict[str, str] | None = None, **body: Any) -> httpx.Response:
     asked = {"model": model, "messages": [{"role": "user", "content": f"Hello, {CANARY}"}], **body}
-    return httpx.post(f"{url}/v1/chat/completions", json=asked, headers=headers, timeout=20)
+    return httpx.post(f"{url}/v1/chat/completions", json=asked, headers=headers, timeout=40)
 
 
 def test_a_call_is_a_span_of_the_conventions(collector: Collector, fleet: Fleet, tmp_path: Path) -> None:
@@ -214,6 +214,17 @@ def test_a_slow_collector_costs_nothing_and_its_last_batch_is_counted(collector:
         closing = time.monotonic()
     assert time.monotonic() - closing < 12
     assert counted(tmp_path) == (0, 20)
+
+
+def test_long_conversations_go_in_requests_that_collectors_take(collector: Collector, tmp_path: Path) -> None:
+    """They refuse what is too large as a whole: OpenTelemetry's own by default above 20 MiB."""
+    collector.delay = 1.0
+    with Local(tmp_path, config(collector)) as gateway:
+        for _ in range(10):
+            assert ask(gateway.url, messages=[{"role": "user", "content": "x" * 600_000}]).status_code == 200
+        collector.delay = 0.0
+    assert len(collector.spans) == 10
+    assert max(map(len, collector.bodies)) < 5 * 2**20
 
 
 def test_what_a_collector_takes_in_part(collector: Collector, tmp_path: Path) -> None:

@@ -40,6 +40,9 @@ MOST: Final = 2048
 
 MOST_BYTES: Final = 32 * 2**20
 BATCH: Final = 256
+BATCH_BYTES: Final = 4 * 2**20
+"""About what goes in one request, but for a span that is larger: collectors refuse a body that is too large."""
+
 DELAY: Final = 1.0
 """Seconds that a span waits for others to go with."""
 
@@ -106,7 +109,7 @@ class Spans:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="spans", daemon=True)
                 self._thread.start()
-            elif len(self._queue) == BATCH:
+            elif self._is_full():
                 self._changed.notify()
 
     def close(self, grace: float = FLUSH) -> None:
@@ -164,14 +167,22 @@ class Spans:
     def _next(self) -> Sequence[Span]:
         """What is to be sent; nothing when all is sent and no more will come."""
         with self._changed:
-            if not self._closing and len(self._queue) < BATCH:
+            if not self._closing and not self._is_full():
                 self._changed.wait(DELAY)
             while not self._queue and not self._closing:
                 self._changed.wait(DELAY)
-            batch = [self._queue.popleft() for _ in range(min(BATCH, len(self._queue)))]
-            self._bytes -= sum(one.size for one in batch)
+            batch: list[Span] = []
+            room = BATCH_BYTES
+            while self._queue and len(batch) < BATCH and (not batch or self._queue[0].size <= room):
+                room -= self._queue[0].size
+                batch.append(self._queue.popleft())
+            self._bytes -= BATCH_BYTES - room
             self._sending = len(batch)
             return batch
+
+    def _is_full(self) -> bool:
+        """Whether there is a whole batch."""
+        return len(self._queue) >= BATCH or self._bytes >= BATCH_BYTES
 
     def _readable(self, one: Span) -> ReadableSpan:
         def context(span_id: int, remote: bool) -> SpanContext:
