@@ -80,4 +80,6 @@ def said(attributes: Any) -> dict[str, Any]:
 def _value(value: Any) -> Any:
     kind = value.WhichOneof("value")
     found = getattr(value, kind)
+    if kind == "kvlist_value":
+        return said(found.values)
     return [_value(one) for one in found.values] if kind == "array_value" else found
