@@ -42,7 +42,7 @@ def test_every_environment_of_clients_is_locked() -> None:
 
 
 def test_every_collector_is_locked() -> None:
-    assert [path.stem for path in COLLECTORS] == ["mlflow", "phoenix"]
+    assert [path.stem for path in COLLECTORS] == ["mlflow", "phoenix", "rotel"]
     assert [path.stem for path in sorted(COLLECTORS[0].parent.glob("*.in"))] == [path.stem for path in COLLECTORS]
 
 
@@ -86,11 +86,12 @@ def test_a_lock_has_what_was_asked_for(path: Path) -> None:
 
 def test_the_documentation_names_the_versions_that_are_tested() -> None:
     text = " ".join((ROOT / "docs" / "metrics.md").read_text("utf-8").split())
-    phoenix, mlflow = (pins(ROOT / "locks" / "collectors" / f"{name}.lock") for name in ("phoenix", "mlflow"))
+    mlflow, phoenix, rotel = map(pins, COLLECTORS)
     client = pins(ROOT / "locks" / "clients" / "telemetry.lock")
     for told in (
         f"Arize Phoenix {phoenix['arize-phoenix']}",
         f"MLflow {mlflow['mlflow']}",
+        f"Rotel {rotel['rotel']}",
         f"{client['opentelemetry-exporter-otlp-proto-http']} for protobuf",
         f"{client['opentelemetry-exporter-otlp-json-http']} for JSON",
         f"OpenAI's client {client['openai']}",

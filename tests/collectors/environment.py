@@ -61,6 +61,6 @@ def until(true: Callable[[], bool], patience: float = 30.0) -> None:
 
 def _answers(url: str) -> bool:
     try:
-        return httpx.get(url).status_code == 200
+        return httpx.get(url).status_code < 500
     except httpx.TransportError:
         return False

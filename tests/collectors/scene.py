@@ -126,9 +126,9 @@ def play(folder: Path, fleet: Fleet, endpoint: str, headers: dict[str, str] | No
     return scene
 
 
-def sent(gateway: Local) -> tuple[float, float]:
-    """Spans that the collector has taken, and that were dropped."""
-    found = page(gateway.url)
+def sent(gateway: Local, key: str = "") -> tuple[float, float]:
+    """Spans that the collector has taken, and that were dropped; `key` is the gateway's."""
+    found = page(gateway.url, {"x-api-key": key} if key else None)
     return found["spans_sent_total"][()], found["spans_dropped_total"][()]
 
 
