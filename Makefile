@@ -7,9 +7,12 @@ DEVELOPMENT := $(VENV)/.development
 # One environment for each lock in locks/clients: what the original clients run in, since they exclude each other.
 CLIENTS := .clients
 NODE := $(CLIENTS)/node
+# What spans and metrics are sent to: large, so only `make collectors` installs it, each by its lock.
+COLLECTORS := .collectors
 # Atheris, apart from what it fuzzes: it is large, and there is not one for every machine.
 FUZZ := .fuzz
 ENVIRONMENTS := $(patsubst locks/clients/%.lock,$(CLIENTS)/%/.installed,$(wildcard locks/clients/*.lock))
+RECEIVERS := $(patsubst locks/collectors/%.lock,$(COLLECTORS)/%/.installed,$(wildcard locks/collectors/*.lock))
 ARGS ?=
 # A file of tests at a time for each processor, four at most; none with `make test AT_ONCE= ARGS=--pdb`.
 AT_ONCE ?= -n logical --maxprocesses 4 --dist loadfile
@@ -45,10 +48,10 @@ WITHOUT_FUNDING := const fs = require("fs"), path = process.argv[1], lock = JSON
 	fs.writeFileSync(path, JSON.stringify(lock, null, 2) + "\n")
 
 .DEFAULT_GOAL := help
-.PHONY: help install serve test faults clients check format bench wheel sbom schema keys lock clean
+.PHONY: help install serve test faults clients collectors check format bench wheel sbom schema keys lock clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: $(RUNTIME) ## Make .venv with parea-proxy in it
 
@@ -64,6 +67,11 @@ faults: $(DEVELOPMENT) clients ## Run the long forms of the fault tests and writ
 
 clients: $(DEVELOPMENT) ## Make .clients, the environments of the original clients, which the tests run
 	@$(MAKE) --silent --no-print-directory --jobs 3 $(ENVIRONMENTS) $(NODE)/.modules
+
+collectors: $(DEVELOPMENT) ## Test spans and metrics with Phoenix, MLflow, Rotel and Prometheus, which it installs (1.4 GB)
+	@$(MAKE) --silent --no-print-directory --keep-going $(RECEIVERS) $(COLLECTORS)/prometheus/.installed || \
+		echo "not all of them can be installed here: the tests of the others are skipped"
+	$(PY) -m pytest tests/collectors $(ARGS)
 
 check: $(DEVELOPMENT) ## Lint, format, types, layers
 	$(VENV)/bin/ruff check .
@@ -98,7 +106,7 @@ lock: ## Resolve the locks anew (needs uv); upgrade with: make lock ARGS=--upgra
 	$(COMPILE) $(PROJECT) --group build $(ARGS) -o locks/requirements.lock
 	$(COMPILE) $(PROJECT) --group build --extra otel $(ARGS) -o locks/otel.lock
 	$(COMPILE) $(PROJECT) --group build --group dev $(ARGS) -o locks/development.lock
-	for names in locks/fuzz.in locks/clients/*.in; do $(COMPILE) $$names $(ARGS) -o "$${names%.in}.lock" || exit; done
+	for names in locks/fuzz.in locks/clients/*.in locks/collectors/*.in; do $(COMPILE) $$names $(ARGS) -o "$${names%.in}.lock" || exit; done
 	for names in locks/peers/*.in; do \
 		$(COMPILE) --override locks/peers/overrides.txt $$names $(ARGS) -o "$${names%.in}.lock" || exit; done
 	@$(MAKE) --silent --no-print-directory $(NODE)/.installed
@@ -107,7 +115,7 @@ lock: ## Resolve the locks anew (needs uv); upgrade with: make lock ARGS=--upgra
 		$(NODE)/bin/node -e '$(WITHOUT_FUNDING)' $$folder/package-lock.json || exit; done
 
 clean: ## Remove .venv, .clients, caches and builds; data stays
-	rm -rf $(VENV) $(CLIENTS) $(FUZZ) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage .bench
+	rm -rf $(VENV) $(CLIENTS) $(COLLECTORS) $(FUZZ) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage .bench
 	find proxy tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(PY):
@@ -128,10 +136,23 @@ $(DEVELOPMENT): locks/development.lock $(RUNTIME)
 	$(PIP) --no-deps --require-hashes -r locks/development.lock
 	@touch $@
 
+define MAKE_ENVIRONMENT
+@echo "making $(@D)"
+$(MAKE_CLIENT)
+$(PIP_CLIENT) --no-deps --only-binary :all: --require-hashes -r $<
+@touch $@
+endef
+
 $(CLIENTS)/%/.installed: locks/clients/%.lock | $(PY)
-	@echo "making $(@D)"
-	$(MAKE_CLIENT)
-	$(PIP_CLIENT) --no-deps --only-binary :all: --require-hashes -r $<
+	$(MAKE_ENVIRONMENT)
+
+$(COLLECTORS)/%/.installed: locks/collectors/%.lock | $(PY)
+	$(MAKE_ENVIRONMENT)
+
+# Debian's package, which apt has checked; it is unpacked here and not installed.
+$(COLLECTORS)/prometheus/.installed:
+	mkdir -p $(@D)
+	cd $(@D) && apt-get --quiet --quiet download prometheus && dpkg-deb --extract prometheus_*.deb .
 	@touch $@
 
 $(FUZZ)/.installed: locks/fuzz.lock | $(DEVELOPMENT)

@@ -5,6 +5,7 @@ Ids and times are made above the store, and the store inserts a record as it sta
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 
 from proxy.models import Json, LogPolicy
@@ -69,3 +70,27 @@ class Record:
 
 FLAGS = frozenset({"policy", "counted_only", "stand_in", "spent"})
 """The fields of a `Record` that are no columns."""
+
+
+def split(output: str) -> tuple[str, list[dict[str, Json]]]:
+    """The text of an answer and its tool calls, of which the log makes one text."""
+    at = 0 if output.startswith("[") else output.rfind("\n[\n") + 1
+    if at == 0 and not output.startswith("["):
+        return output, []
+    try:
+        calls = json.loads(output[at:])
+    except (ValueError, RecursionError):
+        return output, []
+    if isinstance(calls, list) and calls and all(_is_call(one) for one in calls):
+        return output[:at].removesuffix("\n"), calls
+    return output, []
+
+
+def _is_call(value: Json) -> bool:
+    return (
+        isinstance(value, dict)
+        and value.get("type") == "function"
+        and isinstance(function := value.get("function"), dict)
+        and isinstance(function.get("name"), str)
+        and isinstance(function.get("arguments"), str)
+    )

@@ -13,11 +13,15 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 
 class Collector:
-    """Listens while it is held. `status` is what it answers, `delay` the seconds that it takes."""
+    """Listens while it is held. `status`, `answer` and `also` (headers) are what it answers, `delay` the seconds that
+    it takes; `asked` counts its requests."""
 
     def __init__(self) -> None:
         self.status = 200
         self.delay = 0.0
+        self.answer = b""
+        self.also: dict[str, str] = {}
+        self.asked = 0
         self.bodies: list[bytes] = []
         self.headers: list[dict[str, str]] = []
         self.requests: list[ExportTraceServiceRequest] = []
@@ -26,14 +30,19 @@ class Collector:
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["content-length"]))
+                collector.asked += 1
                 time.sleep(collector.delay)
                 if self.path == "/v1/traces" and collector.status == 200:
                     collector.bodies.append(body)
                     collector.headers.append({name.lower(): value for name, value in self.headers.items()})
                     collector.requests.append(ExportTraceServiceRequest.FromString(body))
                 self.send_response(collector.status if self.path == "/v1/traces" else 404)
-                self.send_header("content-length", "0")
+                for name, value in collector.also.items():
+                    self.send_header(name, value)
+                self.send_header("content-type", "application/x-protobuf")
+                self.send_header("content-length", str(len(collector.answer)))
                 self.end_headers()
+                self.wfile.write(collector.answer)
 
             def log_message(self, *_: Any) -> None:
                 pass
@@ -71,4 +80,6 @@ def said(attributes: Any) -> dict[str, Any]:
 def _value(value: Any) -> Any:
     kind = value.WhichOneof("value")
     found = getattr(value, kind)
+    if kind == "kvlist_value":
+        return said(found.values)
     return [_value(one) for one in found.values] if kind == "array_value" else found

@@ -12,6 +12,7 @@ pytestmark = pytest.mark.fault("S13")
 ROOT = Path(__file__).parents[1]
 LOCKS = sorted((ROOT / "locks").glob("*.lock"))
 CLIENTS = sorted((ROOT / "locks" / "clients").glob("*.lock"))
+COLLECTORS = sorted((ROOT / "locks" / "collectors").glob("*.lock"))
 PEERS = sorted((ROOT / "locks" / "peers").glob("*.lock"))
 NODE = [ROOT / "locks" / "clients" / "node", ROOT / "locks" / "peers" / "portkey"]
 PINNED = re.compile(
@@ -28,8 +29,21 @@ def test_there_are_four_locks() -> None:
 
 
 def test_every_environment_of_clients_is_locked() -> None:
-    assert [path.stem for path in CLIENTS] == ["datasette", "humanloop", "node", "openai1", "scale", "tools"]
+    assert [path.stem for path in CLIENTS] == [
+        "datasette",
+        "humanloop",
+        "node",
+        "openai1",
+        "scale",
+        "telemetry",
+        "tools",
+    ]
     assert [path.stem for path in sorted(CLIENTS[0].parent.glob("*.in"))] == [path.stem for path in CLIENTS]
+
+
+def test_every_collector_is_locked() -> None:
+    assert [path.stem for path in COLLECTORS] == ["mlflow", "phoenix", "rotel"]
+    assert [path.stem for path in sorted(COLLECTORS[0].parent.glob("*.in"))] == [path.stem for path in COLLECTORS]
 
 
 def test_every_environment_of_the_bench_s_peers_is_locked() -> None:
@@ -37,7 +51,7 @@ def test_every_environment_of_the_bench_s_peers_is_locked() -> None:
     assert [path.stem for path in sorted(PEERS[0].parent.glob("*.in"))] == [path.stem for path in PEERS]
 
 
-@pytest.mark.parametrize("path", LOCKS + CLIENTS + PEERS, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", LOCKS + CLIENTS + COLLECTORS + PEERS, ids=lambda path: path.name)
 def test_a_lock_holds_pins_with_hashes_and_nothing_else(path: Path) -> None:
     """So it names no index, no host and no path."""
     assert PINNED.sub("", path.read_text("utf-8")).strip() == ""
@@ -60,12 +74,31 @@ def test_every_dependency_is_locked() -> None:
     assert names(groups["dev"]) <= pins(ROOT / "locks" / "development.lock").keys()
 
 
-@pytest.mark.parametrize("path", [ROOT / "locks" / "fuzz.lock", *CLIENTS, *PEERS], ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "path", [ROOT / "locks" / "fuzz.lock", *CLIENTS, *COLLECTORS, *PEERS], ids=lambda path: path.name
+)
 def test_a_lock_has_what_was_asked_for(path: Path) -> None:
     locked = pins(path)
     for line in path.with_suffix(".in").read_text("utf-8").splitlines():
         name, _, version = re.sub(r"\[.*?\]", "", line).partition("==")
         assert line.startswith("#") or locked[name] == (version or locked[name])
+
+
+def test_the_documentation_names_the_versions_that_are_tested() -> None:
+    text = " ".join((ROOT / "docs" / "metrics.md").read_text("utf-8").split())
+    mlflow, phoenix, rotel = map(pins, COLLECTORS)
+    client = pins(ROOT / "locks" / "clients" / "telemetry.lock")
+    for told in (
+        f"Arize Phoenix {phoenix['arize-phoenix']}",
+        f"MLflow {mlflow['mlflow']}",
+        f"Rotel {rotel['rotel']}",
+        f"{client['opentelemetry-exporter-otlp-proto-http']} for protobuf",
+        f"{client['opentelemetry-exporter-otlp-json-http']} for JSON",
+        f"OpenAI's client {client['openai']}",
+        f"`opentelemetry-instrumentation-openai-v2` {client['opentelemetry-instrumentation-openai-v2']}",
+        f"`openinference-instrumentation-openai` {client['openinference-instrumentation-openai']}",
+    ):
+        assert told in text
 
 
 @pytest.mark.parametrize("folder", NODE, ids=lambda folder: folder.name)

@@ -14,6 +14,10 @@ import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
+    ExportTracePartialSuccess,
+    ExportTraceServiceResponse,
+)
 
 from proxy.config import load
 from proxy.errors import ConfigError
@@ -52,7 +56,7 @@ def config(collector: Collector, fleet: Fleet | None = None, **rest: Any) -> dic
 
 def ask(url: str, model: str = "echo", headers: dict[str, str] | None = None, **body: Any) -> httpx.Response:
     asked = {"model": model, "messages": [{"role": "user", "content": f"Hello, {CANARY}"}], **body}
-    return httpx.post(f"{url}/v1/chat/completions", json=asked, headers=headers, timeout=20)
+    return httpx.post(f"{url}/v1/chat/completions", json=asked, headers=headers, timeout=40)
 
 
 def test_a_call_is_a_span_of_the_conventions(collector: Collector, fleet: Fleet, tmp_path: Path) -> None:
@@ -144,19 +148,103 @@ def test_a_trace_that_is_not_kept_has_no_span(collector: Collector, tmp_path: Pa
     assert {said(one.attributes)["parea_proxy.trace_id"] for one in collector.spans} == kept
 
 
+def counted(folder: Path) -> tuple[float, float]:
+    """Spans that were sent, and that were dropped, by gateways on this data folder."""
+    with Local(folder, {"model_list": []}) as gateway:
+        found = page(gateway.url)
+    return found["spans_sent_total"][()], found["spans_dropped_total"][()]
+
+
+def lot(url: str, calls: int = 20) -> None:
+    """Calls, none of which may wait for a collector: one that did would take a second at least."""
+    asked = {"model": "echo", "messages": [{"role": "user", "content": "Hello"}]}
+    with httpx.Client(base_url=url, timeout=20) as client:
+        begun = time.monotonic()
+        for _ in range(calls):
+            assert client.post("/v1/chat/completions", json=asked).status_code == 200
+        assert time.monotonic() - begun < calls / 2
+
+
 def test_a_dead_collector_costs_nothing(collector: Collector, tmp_path: Path) -> None:
     collector.status = 503
     with Local(tmp_path, config(collector)) as gateway:
-        begun = time.monotonic()
-        for _ in range(50):
-            assert ask(gateway.url).status_code == 200
-        assert time.monotonic() - begun < 5
+        lot(gateway.url)
         closing = time.monotonic()
     assert time.monotonic() - closing < 12, "the end waits for a collector that is dead"
-    with Local(tmp_path, {"model_list": []}) as gateway:
-        found = page(gateway.url)
-    assert found["spans_dropped_total"] == {(): 50}
-    assert found["spans_sent_total"] == {(): 0}
+    assert counted(tmp_path) == (0, 20)
+
+
+def test_a_collector_that_is_not_there_costs_nothing(tmp_path: Path) -> None:
+    with Collector() as gone:
+        pass
+    with Local(tmp_path, config(gone)) as gateway:
+        lot(gateway.url)
+    assert counted(tmp_path) == (0, 20)
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_collector_that_asks_for_patience_gets_it(status: int, collector: Collector, tmp_path: Path) -> None:
+    """It is asked again when it said, within the time that a batch has."""
+    collector.status, collector.also = status, {"retry-after": "1"}
+    with Local(tmp_path, config(collector)) as gateway:
+        lot(gateway.url)
+        end = time.monotonic() + 10
+        while not collector.asked:
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        collector.status = 200
+    assert len(collector.spans) == 20
+    assert counted(tmp_path) == (20, 0)
+
+
+def test_more_patience_than_there_is(collector: Collector, tmp_path: Path) -> None:
+    collector.status, collector.also = 429, {"retry-after": "3600"}
+    with Local(tmp_path, config(collector)) as gateway:
+        lot(gateway.url)
+        closing = time.monotonic()
+    assert time.monotonic() - closing < 12
+    assert counted(tmp_path) == (0, 20)
+
+
+def test_a_slow_collector_costs_nothing_and_its_last_batch_is_counted(collector: Collector, tmp_path: Path) -> None:
+    """At the end nobody knows whether it took what it has not answered for."""
+    collector.delay = 15
+    with Local(tmp_path, config(collector)) as gateway:
+        lot(gateway.url)
+        closing = time.monotonic()
+    assert time.monotonic() - closing < 12
+    assert counted(tmp_path) == (0, 20)
+
+
+def test_long_conversations_go_in_requests_that_collectors_take(collector: Collector, tmp_path: Path) -> None:
+    """They refuse what is too large as a whole: OpenTelemetry's own by default above 20 MiB."""
+    collector.delay = 1.0
+    with Local(tmp_path, config(collector)) as gateway:
+        for _ in range(10):
+            assert ask(gateway.url, messages=[{"role": "user", "content": "x" * 600_000}]).status_code == 200
+        collector.delay = 0.0
+    assert len(collector.spans) == 10
+    assert max(map(len, collector.bodies)) < 5 * 2**20
+
+
+def test_what_a_collector_takes_in_part(collector: Collector, tmp_path: Path) -> None:
+    """It answers 200 and says how many it has refused."""
+    partial = ExportTracePartialSuccess(rejected_spans=1, error_message="too much")
+    collector.answer = ExportTraceServiceResponse(partial_success=partial).SerializeToString()
+    with Local(tmp_path, config(collector)) as gateway:
+        lot(gateway.url)
+    assert collector.asked > 0
+    assert counted(tmp_path) == (20 - collector.asked, collector.asked)
+
+
+def test_a_redirection_takes_nothing(collector: Collector, tmp_path: Path) -> None:
+    """It is not followed: the key in the headers is for the address that was configured."""
+    with Collector() as other:
+        collector.status, collector.also = 307, {"location": f"{other.url}/v1/traces"}
+        with Local(tmp_path, config(collector)) as gateway:
+            lot(gateway.url, 5)
+        assert (collector.asked > 0, other.asked) == (True, 0)
+    assert counted(tmp_path) == (0, 5)
 
 
 @pytest.mark.timeout(120)
@@ -216,6 +304,14 @@ def test_whatever_a_conversation_holds() -> None:
         "messages": [
             {"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "image_url"}, "odd"]},
             {
+                "role": "user",
+                "content": [
+                    {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}},
+                    {"type": "image_url", "image_url": {"url": "data:image/png;base64,aGk="}},
+                    {"type": "input_audio", "input_audio": {"data": "aGk=", "format": "wav"}},
+                ],
+            },
+            {
                 "role": "assistant",
                 "content": "",
                 "tool_calls": calls,
@@ -234,8 +330,15 @@ def test_whatever_a_conversation_holds() -> None:
     sent = json.loads(str(found["gen_ai.input.messages"]))
     assert [[part["type"] if isinstance(part, dict) else part for part in one["parts"]] for one in sent] == [
         ["text", "image_url", "odd"],
-        ["text", "tool_call"],
+        ["uri", "blob", "blob"],
+        ["tool_call"],
         ["tool_call_response"],
+    ]
+    blob = {"type": "blob", "modality": "image", "mime_type": "image/png", "content": "aGk="}
+    assert sent[1]["parts"] == [
+        {"type": "uri", "modality": "image", "uri": "https://example.com/a.png"},
+        blob,
+        {**blob, "modality": "audio", "mime_type": "audio/wav"},
     ]
     answers = json.loads(str(found["gen_ai.output.messages"]))
     assert [(one["parts"][0]["content"], one["finish_reason"]) for one in answers] == [("a", "stop"), ("b", "length")]
@@ -244,3 +347,29 @@ def test_whatever_a_conversation_holds() -> None:
     assert "gen_ai.request.temperature" not in found
     assert made.start == 1795291701_011708000
     assert made.end - made.start == 500_000_000
+
+
+CALL = {"id": "call00001", "type": "function", "function": {"name": "f", "arguments": '{"city": "Paris"}'}}
+PART = {"type": "tool_call", "id": "call00001", "name": "f", "arguments": {"city": "Paris"}}
+SAID = {"type": "text", "content": "Let me look."}
+
+
+@pytest.mark.parametrize(
+    ("output", "parts"),
+    [
+        ("Let me look.", [SAID]),
+        ("", [{"type": "text", "content": ""}]),
+        (json.dumps([CALL], indent=2), [PART]),
+        ("Let me look.\n" + json.dumps([CALL, CALL], indent=2), [SAID, PART, PART]),
+        (json.dumps([{**CALL, "function": {"name": "f", "arguments": "{"}}]), [{**PART, "arguments": "{"}]),
+    ],
+)
+def test_an_answer_s_tool_calls_are_parts_of_it(output: str, parts: list[Any]) -> None:
+    """The log has them as text."""
+    start = "2026-11-21T20:08:21.011708+00:00"
+    record = Record("t", "r", output=output, notes={"finish_reason": "tool_calls"}, status="success")
+    record.start_timestamp = start
+    (found,) = json.loads(str(span(record, content=True).attributes["gen_ai.output.messages"]))
+    assert found == {"role": "assistant", "parts": parts, "finish_reason": "tool_call"}
+    failed = Record("t", "r", output="", status="error", start_timestamp=start)
+    assert "gen_ai.output.messages" not in span(failed, content=True).attributes

@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping
 
 from proxy.models import Json
-from proxy.record import Record
+from proxy.record import Record, split
 
 KEPT = frozenset({"role", "content", "name", "tool_calls", "tool_call_id", "function_call", "refusal", "weight"})
 """What a message of an example may hold."""
@@ -55,27 +55,6 @@ def _answer(output: str) -> dict[str, Json]:
     if not calls:
         return {"role": "assistant", "content": output}
     return {"role": "assistant", **({"content": text} if text else {}), "tool_calls": calls}
-
-
-def split(output: str) -> tuple[str, list[dict[str, Json]]]:
-    """The text of an answer and its tool calls, of which the log makes one text."""
-    at = 0 if output.startswith("[") else output.rfind("\n[\n") + 1
-    if at == 0 and not output.startswith("["):
-        return output, []
-    calls = _loaded(output[at:])
-    if isinstance(calls, list) and calls and all(_is_call(one) for one in calls):
-        return output[:at].removesuffix("\n"), calls
-    return output, []
-
-
-def _is_call(value: Json) -> bool:
-    return (
-        isinstance(value, dict)
-        and value.get("type") == "function"
-        and isinstance(function := value.get("function"), dict)
-        and isinstance(function.get("name"), str)
-        and isinstance(function.get("arguments"), str)
-    )
 
 
 def _loaded(text: str) -> Json:

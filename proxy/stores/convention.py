@@ -22,7 +22,7 @@ from typing import Final
 import orjson
 
 from proxy.models import Json
-from proxy.record import Record
+from proxy.record import Record, split
 
 Value = str | bool | int | float | Sequence[str]
 
@@ -50,6 +50,10 @@ PARAMETERS: Final[Mapping[str, tuple[str, type]]] = {
 }
 """The log's names of model parameters, and what follows `gen_ai.request.`."""
 
+FINISHES: Final = {"tool_calls": "tool_call"}
+"""Why an answer ended, where a message of the conventions has another word than the log."""
+
+_DATA: Final = re.compile(r"data:([^;,]+);base64,(.*)", re.DOTALL)
 _HEX: Final = re.compile(r"(?!0+\Z)[0-9a-f]+")
 
 
@@ -168,17 +172,11 @@ def _content(record: Record, configuration: Mapping[str, Json]) -> dict[str, Val
     messages, tools = configuration.get("messages"), configuration.get("functions")
     stop = (configuration.get("model_params") or {}).get("stop")
     said: Json = None
-    if record.output is not None:
+    # a call that failed before a word was said has an empty text in the log, which is no answer
+    if record.output or (record.output is not None and record.status == "success"):
         texts = orjson.loads(record.output) if len(record.notes.get("samples") or ()) > 1 else [record.output]
         reasons = _reasons(record.notes) or []
-        said = [
-            {
-                "role": "assistant",
-                "parts": [{"type": "text", "content": text}],
-                "finish_reason": reasons[index] if index < len(reasons) else "error",
-            }
-            for index, text in enumerate(texts)
-        ]
+        said = [_answer(text, reasons[index] if index < len(reasons) else "error") for index, text in enumerate(texts)]
     return {
         "gen_ai.request.stop_sequences": list(map(str, stop if isinstance(stop, list) else [stop])) if stop else None,
         "gen_ai.input.messages": _json([_message(one) for one in messages]) if messages else None,
@@ -187,27 +185,54 @@ def _content(record: Record, configuration: Mapping[str, Json]) -> dict[str, Val
     }
 
 
+def _answer(output: str, reason: str) -> Json:
+    text, calls = split(output)
+    parts: list[Json] = [_text(text)] if text or not calls else []
+    parts += map(_tool_call, calls)
+    return {"role": "assistant", "parts": parts, "finish_reason": FINISHES.get(reason, reason)}
+
+
 def _message(message: Mapping[str, Json]) -> Json:
     """A message of OpenAI's form in parts, as the conventions have them; parts that they have no word for stay."""
-    content = message.get("content")
+    content, calls = message.get("content"), message.get("tool_calls") or []
     if message.get("role") == "tool":
         answer = {"type": "tool_call_response", "id": message.get("tool_call_id"), "response": content}
         return {"role": "tool", "parts": [answer]}
-    parts: list[Json] = []
-    for part in [{"type": "text", "text": content}] if isinstance(content, str) else content or []:
-        text = part.get("type") == "text" if isinstance(part, dict) else False
-        parts.append({"type": "text", "content": part.get("text")} if text else part)
-    for call in message.get("tool_calls") or []:
-        function = call.get("function") or {}
-        parts.append(
-            {
-                "type": "tool_call",
-                "id": call.get("id"),
-                "name": function.get("name"),
-                "arguments": function.get("arguments"),
-            }
-        )
+    if isinstance(content, str):
+        parts = [_text(content)] if content or not calls else []
+    else:
+        parts = [_part(part) for part in content or []]
+    parts += map(_tool_call, calls)
     return {"role": message.get("role"), "parts": parts}
+
+
+def _part(part: Json) -> Json:
+    match part:
+        case {"type": "text", "text": str(text)}:
+            return _text(text)
+        case {"type": "image_url", "image_url": {"url": str(url)}}:
+            if found := _DATA.fullmatch(url):
+                return {"type": "blob", "modality": "image", "mime_type": found[1], "content": found[2]}
+            return {"type": "uri", "modality": "image", "uri": url}
+        case {"type": "input_audio", "input_audio": {"data": str(data), "format": str(form)}}:
+            return {"type": "blob", "modality": "audio", "mime_type": f"audio/{form}", "content": data}
+    return part
+
+
+def _text(text: str) -> Json:
+    return {"type": "text", "content": text}
+
+
+def _tool_call(call: Mapping[str, Json]) -> Json:
+    """A call of a tool; its arguments as an object, as the conventions expect them, if they are one."""
+    function = call.get("function") or {}
+    arguments = function.get("arguments")
+    try:
+        found = orjson.loads(arguments or "")
+    except ValueError:
+        found = None
+    given = found if isinstance(found, dict) else arguments
+    return {"type": "tool_call", "id": call.get("id"), "name": function.get("name"), "arguments": given}
 
 
 def _json(value: Json) -> str:

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from proxy.dialects.archive import records
-from proxy.dialects.finetune import example, split
+from proxy.dialects.finetune import example
 from proxy.dialects.trace_log import to_log, to_tree
 from proxy.errors import RequestError
-from proxy.record import Record
+from proxy.record import Record, split
 from proxy.report import row
 
 START = "2026-01-01T00:00:00.000000+00:00"

@@ -22,7 +22,7 @@ from packaging.requirements import Requirement
 
 from locks import sbom
 from tests.faults.plugin import Figure
-from tests.test_locks import CLIENTS, LOCKS, PEERS, PINNED, pins
+from tests.test_locks import CLIENTS, COLLECTORS, LOCKS, PEERS, PINNED, pins
 from tests.test_repo import files
 
 pytestmark = pytest.mark.fault("S13")
@@ -103,12 +103,12 @@ def test_s13_the_stolen_versions_of_litellm_cannot_be_installed() -> None:
     assert "1.109.1" in asked.specifier
     for version in STOLEN:
         assert version not in asked.specifier
-    for lock in [*LOCKS, *CLIENTS, *PEERS]:
+    for lock in [*LOCKS, *CLIENTS, *COLLECTORS, *PEERS]:
         assert pins(lock).get("litellm") not in STOLEN, lock
 
 
 def test_s13_every_pin_has_hashes(figure: Figure) -> None:
-    texts = {lock: lock.read_text("utf-8") for lock in [*LOCKS, *CLIENTS, *PEERS]}
+    texts = {lock: lock.read_text("utf-8") for lock in [*LOCKS, *CLIENTS, *COLLECTORS, *PEERS]}
     pinned = {lock: len(PINNED.findall(text)) for lock, text in texts.items()}
     assert pinned == {lock: len(re.findall(r"^\S+==", text, re.M)) for lock, text in texts.items()}
     figure(

@@ -15,9 +15,8 @@ from difflib import SequenceMatcher
 from itertools import zip_longest
 from typing import Literal
 
-from proxy.dialects.finetune import split
 from proxy.models import Json
-from proxy.record import Record
+from proxy.record import Record, split
 
 Side = Literal["both", "before", "after"]
 Part = tuple[Side, str]
