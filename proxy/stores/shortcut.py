@@ -121,6 +121,7 @@ class Shortcut:
         connection = sqlite3.connect(address, uri=True, timeout=timeout, isolation_level=None, check_same_thread=False)
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute("PRAGMA wal_autocheckpoint = 0")
+        connection.execute("PRAGMA secure_delete = ON")
         # Whoever is the first to write after a checkpoint cuts the file off, by a limit of its own connection.
         connection.execute(f"PRAGMA journal_size_limit = {WAL_LIMIT}")
         if timeout == 0.0:
