@@ -143,7 +143,7 @@ def test_the_commands_of_the_log_do_what_the_page_says(tmp_path: Path, monkeypat
         said = "".join(_ran(command) for command in commands.splitlines())
         assert [line.rstrip() for line in said.splitlines()] == [line.rstrip() for line in output.splitlines()]
         ran += len(commands.splitlines())
-    assert ran == 16 == page.count("\nparea-proxy ")
+    assert ran == 17 == page.count("\nparea-proxy ")
 
 
 def _ran(command: str) -> str:
