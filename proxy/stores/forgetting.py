@@ -28,7 +28,7 @@ from proxy.stores import listing
 from proxy.stores.conversations import messages
 from proxy.stores.database import open_writer
 from proxy.stores.keeping import alone, remove_rows
-from proxy.stores.removal import merge_texts, texts
+from proxy.stores.pruning import merge_texts, texts
 from proxy.stores.residue import Needles
 from proxy.stores.rows import without_nul
 from proxy.stores.strides import Strides

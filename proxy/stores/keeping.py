@@ -28,7 +28,7 @@ from proxy import timestamps
 from proxy.config.settings import Keep
 from proxy.stores.database import code
 from proxy.stores.files import Files
-from proxy.stores.removal import LAST, Tree, members, oldest, remove, remove_lost, remove_stray
+from proxy.stores.pruning import LAST, Tree, members, oldest, remove, remove_lost, remove_stray
 from proxy.stores.strides import Over, Strides
 
 logger = logging.getLogger(__name__)

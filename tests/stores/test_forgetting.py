@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from proxy.errors import BadRequest, ConfigError
 from proxy.record import Record
 from proxy.stores.forgetting import Asked, Forgetting
-from proxy.stores.removal import merge_texts
+from proxy.stores.pruning import merge_texts
 from proxy.stores.residue import Needles, files
 from proxy.stores.strides import Strides
 from tests.stores.test_keeping import asked, bytes_of, ids, kept, logged, row, said, whole
