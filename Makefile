@@ -11,6 +11,8 @@ NODE := $(CLIENTS)/node
 FUZZ := .fuzz
 ENVIRONMENTS := $(patsubst locks/clients/%.lock,$(CLIENTS)/%/.installed,$(wildcard locks/clients/*.lock))
 ARGS ?=
+# A file of tests at a time for each processor, four at most; none with `make test AT_ONCE= ARGS=--pdb`.
+AT_ONCE ?= -n logical --maxprocesses 4 --dist loadfile
 FORMS ?= full
 
 # The first Python of 3.11 to 3.14; `make PYTHON=/path/to/python3.12 install` names another.
@@ -54,7 +56,7 @@ serve: $(RUNTIME) ## Serve on 127.0.0.1:4000; options: make serve ARGS="--port 8
 	@$(VENV)/bin/parea-proxy serve $(ARGS)
 
 test: $(DEVELOPMENT) clients ## Run the tests; options: make test ARGS="-k config"
-	$(PY) -m pytest $(ARGS)
+	$(PY) -m pytest $(AT_ONCE) $(ARGS)
 
 faults: $(DEVELOPMENT) clients ## Run the long forms of the fault tests and write docs/reliability.md
 	@$(MAKE) --silent --no-print-directory $(FUZZ)/.installed || echo "Atheris cannot be installed here: P7 does without"

@@ -82,7 +82,7 @@ class Gateway:
     """One gateway: what is made once for all its configurations, and the ASGI application around them.
 
     `load` reads the configuration anew, `call` is the file by which other workers are told to; without them the gateway
-    keeps `config`. With a `player` calls are recorded or replayed, and the cache is not used.
+    keeps `config`. With a `player` calls are recorded or replayed, and the cache is not used. `provider` is for all.
     """
 
     def __init__(
@@ -94,10 +94,10 @@ class Gateway:
         load: Callable[[], Config] | None = None,
         call: Path | None = None,
         player: Player | None = None,
+        provider: Any = None,
     ) -> None:
-        self._host = host
-        self._player = player
-        self._silent = player is not None and player.mode == "replay"
+        self._host, self._player = host, player
+        self._silent = provider is not None or (player is not None and player.mode == "replay")
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.log: TraceLog = plugins.make("stores", config.log.store, "trace_log", data, config.log)
         self.cache: CacheStore = plugins.make("stores", config.cache.store, "cache_store", data, config.cache)
@@ -105,10 +105,11 @@ class Gateway:
         self.tally = Tally(data)
         self._meters: WeakSet[Meter] = WeakSet()
         self._sessions = Sessions()
+        self._writers: WeakSet[Writer] = WeakSet()
         self._spans = plugins.make("stores", "spans", "Spans", config.otel) if config.otel else None
-        self._echo: Provider = plugins.load("providers", "echo", "provider")()
+        self._echo: Provider = provider or plugins.load("providers", "echo", "provider")()
         called = "silent" if self._silent else "litellm"
-        self._lite = plugins.load("providers", called, "provider")(plans=data / "plans.json")
+        self._lite = provider or plugins.load("providers", called, "provider")(plans=data / "plans.json")
         self.providers: Mapping[str, Provider] = {"echo": self._echo, "": self._lite}
         self._placed = place(self.log)
         self._secret = any_key(data / "cache.key")
@@ -144,13 +145,13 @@ class Gateway:
             plugins.make("dialects", name, "surface", config.server.max_depth) for name in config.server.dialects
         ]
         refuse = refusal(surfaces)
-        writer = Writer(config, self.log, self._sessions, self._spans.put if self._spans else None)
+        self._writers.add(writer := Writer(config, self.log, self._sessions, self._spans.put if self._spans else None))
         balance = Balance(self.board, config.router, _price)
         handler, explainer = self._pipeline(config, writer, surfaces, balance)
         table = self._table(surfaces, handler)
         if config.server.metrics:
             table["/metrics"] = {"GET": metrics(self.tally, self._page.made, partial(self._now, config, balance))}
-        self.explainer = explainer
+        self.handler, self.explainer = handler, explainer
         behind = Once(partial(self._behind, config, surfaces, refuse, writer, explainer))
         guard = Guard(
             Front(table, prefix=PAREA, refuse=refuse, behind=behind),
@@ -262,6 +263,7 @@ class Gateway:
             await provider.close()
         self.board.close()
         await self.cache.close()
+        await asyncio.gather(*[writer.settle() for writer in self._writers])
         await self.log.close()
         if self._spans is not None:
             await asyncio.to_thread(self._spans.close)
@@ -281,8 +283,7 @@ async def explained(config: Config, body: bytes, *, path: str | None, key: str |
 
 def _price(target: Target) -> float | None:
     """What a token to `target` and one from it cost together."""
-    found = price(target)
-    return None if found is None else sum(found)
+    return None if (found := price(target)) is None else sum(found)
 
 
 def _summary(config: Config) -> Json:

@@ -27,12 +27,12 @@ UNNAMED = "*"
 Model = TypeVar("Model", bound=BaseModel)
 
 
-def loads(body: bytes, max_depth: int = MAX_DEPTH) -> Any:
+def loads(body: bytes, max_depth: int = MAX_DEPTH, most: int = crowd.MOST) -> Any:
     """The JSON value in `body`. Raises `BadRequest` that tells what is wrong and where, never what stood there,
     and `TooLarge`.
     """
-    if crowd.crowded(body):
-        raise TooLarge(f"the body holds more than {crowd.MOST} objects and lists, which is the limit; send fewer")
+    if crowd.crowded(body, most):
+        raise TooLarge(f"the body holds more than {most} objects and lists, which is the limit; send fewer")
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError as error:

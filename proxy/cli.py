@@ -1,6 +1,7 @@
 """The command line. What a command needs is imported inside it, so `--version` and `--help` answer at once.
 
-What must stay true: no command but `serve` imports LiteLLM, and no output shows the value of a key.
+What must stay true: no command but `serve`, `replay` and `check --request` imports LiteLLM, and no output shows the
+value of a key.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from proxy.middleware.cassette import Player
     from proxy.recording import Mode
 
-COMMANDS = ("cache", "check", "deployments", "init", "keys", "log", "traces")
+COMMANDS = ("cache", "check", "deployments", "doctor", "init", "keys", "log", "replay", "traces")
 """The commands with a file or a folder of their own in `commands/`, which has one of the same name."""
 
 
@@ -71,9 +72,11 @@ def main() -> None:
       parea-proxy log --since 2h              every call of the last two hours
       parea-proxy log show 0190d3f2           one call and everything below it
       parea-proxy log stats --by model        what each model cost, and how fast it was
+      parea-proxy replay 0190d3f2 --model B   call again what was logged, and compare
       parea-proxy cache stats                 what the cache holds
       parea-proxy deployments list --stats    the deployed prompts, and how each version does
       parea-proxy keys list                   what each key may spend, and has
+      parea-proxy doctor                      whether the data folder is sound and private
     """
 
 

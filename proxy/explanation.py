@@ -201,7 +201,13 @@ class Explainer:
             why.append(f"the key {caller.name!r}")
         rate = min(holds.rate, config.sample_rate)
         limited = f"narrowed by {', '.join(why)}" if why else "nothing forbids any of it"
-        return {"inputs": holds.inputs, "outputs": holds.outputs, "sample_rate": rate, "why": limited}
+        return {
+            "inputs": holds.inputs,
+            "outputs": holds.outputs,
+            "sample_rate": rate,
+            "redact": config.redacted,
+            "why": limited,
+        }
 
     def _forbidden(self, call: Call, dialect: Dialect) -> Json:
         """Why the key may not make this call now, if it may not."""

@@ -54,6 +54,7 @@ def summary(config: Config) -> dict[str, Any]:
         "projects": {name: _project(one) for name, one in config.projects.items()},
         "master_key": config.master_key is not None,
         "keys": [caller.name for caller in config.keys.values()],
+        "redact": config.log.redacted,
         "warnings": [dataclasses.asdict(warning) for warning in config.warnings],
     }
 
@@ -78,6 +79,8 @@ def show(config: Config) -> None:
         console.print(deployments)
     if config.projects:
         console.print(_deployed(config))
+    if config.log.redact:
+        console.print(_text(f"What is logged is redacted: {', '.join(config.log.redacted)}."))
     for warning in config.warnings:
         if warning.kind == "key":
             where = _clean(f"{warning.file}{', ' * bool(warning.file)}line {warning.line}")

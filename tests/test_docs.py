@@ -14,10 +14,12 @@ import pytest
 from click.testing import CliRunner
 
 from proxy import cli
+from proxy.commands.log.source import FORMATS
 from proxy.config.foreign import BLOCKS, IGNORED, known
 from proxy.config.missing import TOPICS, topic_of
 from proxy.config.routing import STRATEGIES
 from proxy.stores.migrations import migrate
+from proxy.stores.rows import COLUMNS
 from proxy.stores.views import SPEND_DAILY
 from proxy.vendors import infer
 
@@ -146,6 +148,31 @@ def test_the_commands_of_the_log_do_what_the_page_says(tmp_path: Path, monkeypat
     assert ran == 17 == page.count("\nparea-proxy ")
 
 
+@pytest.mark.usefixtures("utc")
+def test_the_commands_of_replay_do_what_the_page_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """But for new ids, and for how long a call took."""
+    page = (DOCS / "replay.md").read_text()
+    for form, name in (("json", "log.jsonl"), ("yaml", "config.yaml")):
+        (text,) = re.findall(rf"```{form}\n(.*?)```", page, re.DOTALL)
+        (tmp_path / name).write_text(text)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PAREA_PROXY_DATA", "data")
+    assert _ran("parea-proxy log import log.jsonl")
+    ran = 0
+    for commands, output in re.findall(r"```sh\n(.*?)```\n\n```text\n(.*?)```", page, re.DOTALL):
+        said = "".join(_ran(command) for command in commands.splitlines())
+        assert _timeless(said) == _timeless(output)
+        ran += len(commands.splitlines())
+    assert ran == 3 == page.count("\nparea-proxy ")
+    assert (tmp_path / "report.html").read_text().startswith("<!doctype html>")
+
+
+def _timeless(said: str) -> list[str]:
+    """The lines of an output, without ids and times that are others with each run."""
+    said = re.sub(r"[0-9a-f]{8}-[0-9a-f-]{27}|\d+\.\d{3} s|(?<= s) \([+-]\d+%\)", "*", said)
+    return [" ".join(line.split()) for line in said.splitlines()]
+
+
 def _ran(command: str) -> str:
     program, *arguments = shlex.split(command)
     if program == "cat":
@@ -209,3 +236,13 @@ if __name__ == "__main__":
     (DOCS / "schema.md").write_text(schema_page())
     page = DOCS / "routing.md"
     page.write_text(TOPIC_ROWS.sub(lambda _: topics(), page.read_text()))
+
+
+def test_the_page_of_imports_has_every_format_and_only_columns_that_there_are() -> None:
+    page = (DOCS / "import.md").read_text()
+    formats, *tables = re.findall(r"(?:^\|.*\n)+", page, re.MULTILINE)
+    assert re.findall(r"^\| `(\w+)` \|", formats, re.MULTILINE) == [*FORMATS, "prompt"]
+    said = [name for table in tables for cell in re.findall(r"^\| ([^|]*)", table, re.MULTILINE)[2:] for name in
+            re.findall(r"`(\w+)[`.]", cell)]  # fmt: skip
+    assert len(said) > 50
+    assert set(said) - {"execute_tool"} <= set(COLUMNS)

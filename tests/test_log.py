@@ -22,6 +22,7 @@ from click.testing import CliRunner, Result
 
 from proxy import timestamps
 from proxy.cli import main
+from proxy.commands.log import stats as stats_of
 from proxy.commands.log.show import WIDTH, bar
 from proxy.commands.log.stats import sparkline
 from proxy.record import Record
@@ -228,6 +229,19 @@ def test_figures() -> None:
     assert "course" not in lines("stats", "--by", "day")[0]
 
 
+def test_of_many_rows_the_last_days_are_added_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    week = 7 * 86400
+    store(record("new", week), record("edge", 0), record("old", -1), record("none", start_timestamp=""))
+    assert json.loads(run("stats", "--json").stdout)[0]["calls"] == 4
+    monkeypatch.setattr(stats_of, "MANY", 3)
+    found = run("stats", "--json")
+    assert json.loads(found.stdout)[0]["calls"] == 2
+    assert found.stderr == "since 2026-11-20 12:00 UTC, of 4 rows; --since all adds up all of them\n"
+    for since, calls in (("all", 4), ("2026-11-20T11:59:59", 3)):
+        asked = run("stats", "--json", "--since", since)
+        assert (json.loads(asked.stdout)[0]["calls"], asked.stderr) == (calls, "")
+
+
 def test_bars() -> None:
     assert sparkline([0, 1, 4, 8]) == " \u2581\u2584\u2588"
     assert sparkline([0, 1, 1000]) == " \u2581\u2588"
@@ -249,7 +263,7 @@ def test_what_is_exported_is_imported_as_it_was_and_twice_is_once(form: str) -> 
     assert lines("export", "--format", form, "--output", "out") == []
     assert stat.S_IMODE(Path("out").stat().st_mode) == 0o600
     for _ in range(2):
-        assert lines("import", "out", "--data", "other") == ["4 rows imported from out"]
+        assert lines("import", "out", "--data", "other") == ["4 rows imported from out, 1 of them failed"]
         assert lines("export", "--format", form, "--data", "other") == Path("out").read_text().split("\n")[:-1]
     if form == "jsonl":
         assert sorted(map(str, on_disk(Path("other")))) == sorted(map(str, on_disk(Path("data"))))

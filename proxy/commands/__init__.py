@@ -1,6 +1,7 @@
 """The commands besides `serve`, one file each, and what they share; `cli.py` imports a command's file when it is used.
 
-What must stay true: none of them imports LiteLLM, and no output shows the value of a key.
+What must stay true: none of them but `check --request` and `replay` imports LiteLLM, and no output shows the value
+of a key.
 """
 
 from __future__ import annotations

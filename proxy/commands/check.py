@@ -91,6 +91,7 @@ def _show(told: dict[str, Any]) -> None:
     rows.add_row("cache", text(f"{cached['key'] or 'no key'}; {cached['why']}"))
     kept = [word for word in ("inputs", "outputs") if logged[word]]
     said = f"{' and '.join(kept) or 'no content'}, {logged['sample_rate']:.0%} of traces; {logged['why']}"
+    said += f"; redacted: {', '.join(logged['redact'])}" if logged["redact"] else ""
     rows.add_row("log", text(said))
     console().print(rows)
 

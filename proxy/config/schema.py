@@ -38,7 +38,7 @@ def _referable(node: Any) -> Any:
     for noise in ("title", "gt"):
         if isinstance(below.get(noise), str | int):
             del below[noise]
-    if below.get("type") in ("integer", "number", "boolean") or "enum" in below or "pattern" in below:
+    if below.get("type") in ("integer", "number", "boolean") or "enum" in below or type(below.get("pattern")) is str:
         outside = {key: below.pop(key) for key in ("default", "description") if key in below}
         return {**outside, "anyOf": [below, {"$ref": "#/$defs/Reference"}]}
     return below

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from proxy.config.block import Block, Foreign
 from proxy.config.deployment import Entry
@@ -30,7 +30,14 @@ from proxy.config.keys import KeyBlock
 from proxy.config.project import ProjectKeys
 from proxy.config.prompt import Params
 from proxy.config.reliability import GroupKeys, Limit, LiteLLMKeys, RouterKeys
+from proxy.redaction import NAMED, Rule, fault, own
 from proxy.target import Transport
+
+
+def _sound(pattern: str) -> str:
+    if (problem := fault(pattern)) is not None:
+        raise ValueError(problem)
+    return pattern
 
 
 class Access(BaseModel):
@@ -172,6 +179,14 @@ class Keep(Block):
     size: Annotated[Bytes, Field(ge=2**20)] | None = None
 
 
+class RedactRule(Block):
+    """A pattern of one's own in `log.redact`; `replace` stands as it is where a match was, by default `[name]`."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 _.-]{0,39}$")]
+    pattern: Annotated[Name, AfterValidator(_sound)]
+    replace: str | None = None
+
+
 class LogSettings(Block):
     """The trace log: what is written down, how long it is kept, and how hard SQLite makes sure of it."""
 
@@ -180,6 +195,19 @@ class LogSettings(Block):
     omit: Literal["none", "inputs", "outputs", "all"] = "none"
     synchronous: Literal["normal", "full"] = "normal"
     keep: Keep = Keep()
+    redact: list[Literal["emails", "keys", "cards", "phones", "ips"] | RedactRule] = []
+
+    @property
+    def redacted(self) -> list[str]:
+        """The names of what is redacted."""
+        return [one if isinstance(one, str) else one.name for one in self.redact]
+
+    def rules(self) -> list[Rule]:
+        """What `redact` comes to, in its order."""
+        found: list[Rule] = []
+        for one in self.redact:
+            found += NAMED[one] if isinstance(one, str) else [own(one.name, one.pattern, one.replace)]
+        return found
 
 
 class ServerSettings(Block):

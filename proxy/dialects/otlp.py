@@ -13,13 +13,14 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from proxy import timestamps
 from proxy.body import loads, validated
+from proxy.dialects import generation
 from proxy.errors import BadRequest, TooLarge, UnsupportedMedia
 from proxy.models import Json
 from proxy.record import Record
@@ -34,6 +35,7 @@ EVENTS: Final = 128
 OWN: Final = "parea_proxy.trace_id"
 SECRET: Final = re.compile(r"authorization|api[-_.]?key|cookie|passw|secret|credential|private[-_.]?key", re.IGNORECASE)
 SESSIONS: Final = ("gen_ai.conversation.id", "session.id")
+OTHERS: Final = frozenset({"resourceMetrics", "resourceLogs", "resourceProfiles"})
 FAILED: Final = (2, "STATUS_CODE_ERROR")
 KINDS: Final = ("unspecified", "internal", "server", "client", "producer", "consumer")
 
@@ -107,7 +109,21 @@ class Traces(_Part):
 
 def from_json(body: bytes, max_depth: int) -> list[Record]:
     """The records of a request's spans. Raises `RequestError`."""
-    return list(_records(validated(Traces, loads(body, max_depth))))
+    return list(_records(_limited(validated(Traces, loads(body, max_depth)))))
+
+
+def records(value: Json, skip: Callable[[str], None]) -> Iterator[Record]:
+    """The records of the spans in a line of a file, as the collector's file exporter writes it; `skip` is told of each
+    that has no row. Raises `RequestError`.
+
+    The calls of models among them are calls in the log as well, with what they used. Of spans that are sent as they
+    come they are not: a call that went through this gateway has a row already, and would count twice.
+    """
+    if isinstance(value, dict) and "resourceSpans" not in value and value.keys() & OTHERS:
+        skip("no traces, but metrics or logs")
+        return
+    for record in _records(validated(Traces, value), skip):
+        yield generation.told(record)
 
 
 def from_protobuf(body: bytes) -> list[Record]:
@@ -128,7 +144,7 @@ def from_protobuf(body: bytes) -> list[Record]:
             for span in scope.get("spans", []):
                 for name in ("traceId", "spanId", "parentSpanId"):
                     span[name] = _hex(span.get(name, ""))
-    return list(_records(validated(Traces, found)))
+    return list(_records(_limited(validated(Traces, found))))
 
 
 def _hex(text: str) -> str:
@@ -139,21 +155,29 @@ def _hex(text: str) -> str:
         return text
 
 
-def _records(traces: Traces) -> Iterator[Record]:
+def _limited(traces: Traces) -> Traces:
+    """Raises `TooLarge` for more spans than one request may bring."""
+    count = sum(len(scope.spans) for resource in traces.resourceSpans for scope in resource.scopeSpans)
+    if count > MOST:
+        raise TooLarge(f"resourceSpans: {count} spans; send {MOST} at a time at most")
+    return traces
+
+
+def _records(traces: Traces, skip: Callable[[str], None] = lambda _: None) -> Iterator[Record]:
     spans = [
         (span, scope.scope, resource.resource)
         for resource in traces.resourceSpans
         for scope in resource.scopeSpans
         for span in scope.spans
     ]
-    if len(spans) > MOST:
-        raise TooLarge(f"resourceSpans: {len(spans)} spans; send {MOST} at a time at most")
     for span, scope, resource in spans:
         for name in ("traceId", "spanId"):
             if not getattr(span, name).strip("0"):
                 raise BadRequest(f"{name}: only zeros are no id", param=name)
         if all(one.key != OWN for one in span.attributes):
             yield _record(span, scope, resource)
+        else:
+            skip("spans that a gateway like this one sent, which has them in its log")
 
 
 def _record(span: Span, scope: Scope, resource: Resource) -> Record:

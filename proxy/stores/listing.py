@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 import sqlite3
 from datetime import datetime
 from typing import Any
@@ -17,8 +18,11 @@ from proxy.protocols import Filter, TraceQuery
 from proxy.record import Record
 from proxy.selection import Selection, Slice
 from proxy.stores import search
+from proxy.stores.conversations import whole
 from proxy.stores.guarded import check_condition
 from proxy.stores.rows import SELECTED, decode, without_nul
+
+_CONFIGURATION = re.compile(r"\bconfiguration\b", re.IGNORECASE)
 
 Condition = tuple[str, list[Any]]
 
@@ -39,9 +43,16 @@ def condition(connection: sqlite3.Connection, selection: Selection, now: datetim
     sql, values = search.where(query, now)
     if selection.where:
         check_condition(connection, selection.where)
-        # a line of its own, since a condition may end in a comment
-        sql = f"{sql} AND ({selection.where}\n)"
+        sql = f"{sql} AND {_said(selection.where)}"
     return sql, values
+
+
+def _said(where: str) -> str:
+    """A condition of the user's, for whom `configuration` is whole, wherever its messages are kept."""
+    # a line of its own, since a condition may end in a comment
+    if _CONFIGURATION.search(where) is None:
+        return f"({where}\n)"
+    return f"(SELECT ({where}\n) FROM (SELECT {whole('t')} AS configuration))"
 
 
 def page(connection: sqlite3.Connection, chosen: Condition, after: str | None, limit: int) -> Slice:

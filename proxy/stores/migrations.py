@@ -10,6 +10,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable
 
+from proxy import __version__
 from proxy.errors import ConfigError
 from proxy.stores.views import VIEWS
 
@@ -56,9 +57,16 @@ def check(connection: sqlite3.Connection) -> None:
     if unknown:
         path = connection.execute("PRAGMA database_list").fetchone()[2]
         raise ConfigError(
-            f"{path} was written by a newer version of the gateway (unknown migration {unknown[0]!r}):"
-            " upgrade the gateway, or choose another data folder with --data"
+            f"{path} was written by a newer version of the gateway: its schema is {unknown[-1]}, and that of this"
+            f" version, {__version__}, is {MIGRATIONS[-1][0]}: upgrade parea-proxy, or choose another data folder with"
+            " --data"
         )
+
+
+def behind(connection: sqlite3.Connection) -> str | None:
+    """The last step that a database has taken, where this version knows further ones; None where it has them all."""
+    taken = applied(connection)
+    return None if {name for name, _ in MIGRATIONS} <= taken else max(taken, default="none")
 
 
 def applied(connection: sqlite3.Connection) -> set[str]:
@@ -212,6 +220,13 @@ def m006_views(connection: sqlite3.Connection) -> None:
         connection.execute(f"CREATE INDEX {name} ON traces ({columns}) WHERE {where}")
     for view in VIEWS:
         connection.execute(view)
+
+
+@migration
+def m007_filters(connection: sqlite3.Connection) -> None:
+    """The indexes by which the rows of one model, or of one deployment, are found among a million of others."""
+    for name, column in (("traces_by_model", "model"), ("traces_by_deployment", "deployment_id")):
+        connection.execute(f"CREATE INDEX {name} ON traces ({column}, start_timestamp) WHERE {column} IS NOT NULL")
 
 
 _COLUMNS_001 = """

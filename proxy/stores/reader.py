@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,10 @@ from proxy.protocols import ProjectUse, TracePage, TraceQuery, VersionUse
 from proxy.record import Record
 from proxy.selection import PATIENCE, Figures, Selection, Slice
 from proxy.stores import listing, search
-from proxy.stores.database import code, open_reader
+from proxy.stores.database import code, open_reader, open_writer
 from proxy.stores.figures import figures
 from proxy.stores.guarded import ask, guarded
+from proxy.stores.migrations import behind
 from proxy.stores.rows import SELECTED, decode, without_nul
 
 AT_ONCE = 200
@@ -236,22 +237,45 @@ class Reader:
 def open_readonly(path: Path) -> Reader:
     """The log of a gateway that runs elsewhere, or not at all. Raises `ConfigError` when none can be read.
 
-    Where nothing can be made beside the file, it is read alone, if it is all there is: a WAL would be left out.
+    A file that an older version wrote is brought up to date. Where nothing can be made beside the file, it is read
+    alone, if it is all there is: a WAL would be left out.
     """
     try:
         try:
-            open_reader(path).close()
+            with closing(open_reader(path)) as connection:
+                older = behind(connection)
+            if older is not None:
+                _update(path, older)
             return Reader(path)
         except sqlite3.OperationalError as error:
             if code(error) not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
                 raise
             _complete(path)
-            open_reader(path, at_rest=True).close()
+            with closing(open_reader(path, at_rest=True)) as connection:
+                if (older := behind(connection)) is not None:
+                    raise _outdated(path, older) from None
             return Reader(path, at_rest=True)
     except sqlite3.Error as error:
         raise ConfigError(f"the trace log {path} cannot be read: {error}") from error
     except OSError as error:
         raise ConfigError(f"the trace log {path} cannot be read: {error.strerror}") from error
+
+
+def _update(path: Path, older: str) -> None:
+    try:
+        open_writer(path).close()
+    except sqlite3.Error as error:
+        if code(error) not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
+            raise
+        raise _outdated(path, older) from error
+
+
+def _outdated(path: Path, older: str) -> ConfigError:
+    return ConfigError(
+        f"the trace log {path} was written by an older version of the gateway, its schema is {older}, and it cannot be"
+        f" brought up to date where it may not be written: copy {path.name}* to another folder, and name that with"
+        " --data"
+    )
 
 
 def _complete(path: Path) -> None:

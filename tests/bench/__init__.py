@@ -12,6 +12,7 @@
     start         from exec to the first answers, and what is stalled while LiteLLM loads
     growth        memory over many requests
     scale         little and much of one thing
+    log           the trace log: its speed, its size, and what questions to it take
     instructions  of a cached answer, beside those that are kept
     run           one run of all of it
     report        what it has measured, to JSON and back

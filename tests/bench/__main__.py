@@ -54,7 +54,8 @@ def _plan(arguments: argparse.Namespace) -> Plan:
     peers = [peer for peer in PEERS if peer.name in arguments.peers]
     if arguments.quick:
         return Plan(
-            arguments.only, peers, rounds=1, seconds=0.4, answers=200, requests=40_000, patience=15.0, many=20_000
+            arguments.only, peers, rounds=1, seconds=0.4, answers=200, requests=40_000, patience=15.0, many=20_000,
+            rows=50_000,
         )  # fmt: skip
     return Plan(arguments.only, peers, arguments.rounds, arguments.seconds)
 

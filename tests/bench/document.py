@@ -74,6 +74,8 @@ def page(found: Report) -> str:
             *_section("Start and memory", table.starts(found), STARTS),
             *_section("Memory over time", table.growth(found), GROWTH),
             *_section("Scale", table.scales(found), SCALE),
+            *_section("The log", table.log_sizes(found), LOG),
+            *_section("Questions to the log", table.log(found), QUESTIONS),
             *_section("Failover", table.failovers(found), FAILOVER),
             *_instructions(found),
             METHOD.format(rounds=found.rounds, seconds=found.seconds, tolerance=TOLERANCE),
@@ -89,6 +91,15 @@ GROWTH = "One gateway, 16 clients, in turns ten thousand misses and ten thousand
 SCALE = (
     "CPU of a request, and of a piece for streams, when there is little and when there is much of one thing."
     " 16 clients, streams at full speed."
+)
+LOG = (
+    "Rows as the gateway writes them, 16 at a time, each awaited until it is committed. A turn of an agent's loop asks"
+    " with all that was said before it: what it takes of the file, by the turns of the loop, 500 characters a message;"
+    " and a row of the file below, all of it divided by its rows."
+)
+QUESTIONS = (
+    "A file as a team leaves it in three months: calls by themselves and agents of up to four levels, 12 models, 8"
+    " projects, chats of up to 80 messages. What the command line, `/admin/log` and Parea's API ask, 3 to 20 times."
 )
 FAILOVER = (
     "A name with two targets, of which the first fails and the second does not, by the same file in LiteLLM's format:"

@@ -11,6 +11,7 @@ from typing import Any
 from tests.bench.failover import Failover
 from tests.bench.growth import Growth
 from tests.bench.instructions import Instructions
+from tests.bench.log import Log, Question
 from tests.bench.measure import Figure
 from tests.bench.scale import Scale
 from tests.bench.start import Start
@@ -46,6 +47,7 @@ class Report:
     memory: Mapping[str, Memory] = field(default_factory=dict)
     growth: Growth | None = None
     scale: Sequence[Scale] = ()
+    log: Log | None = None
     failover: Sequence[Failover] = ()
     counted: Instructions | None = None
     kept: Instructions | None = None
@@ -81,11 +83,19 @@ def read(path: Path) -> Report:
         memory={name: Memory(**one) for name, one in value.pop("memory").items()},
         growth=growth and Growth(growth["ready"], tuple((count, size) for count, size in growth["after"])),
         scale=[Scale(**one) for one in value.pop("scale")],
+        log=_log(value.pop("log", None)),
         failover=[Failover(**one) for one in value.pop("failover", ())],
         counted=_instructions(value.pop("counted")),
         kept=_instructions(value.pop("kept")),
         **value,
     )
+
+
+def _log(value: dict[str, Any] | None) -> Log | None:
+    if not value:
+        return None
+    value["sizes"] = [(turns, size) for turns, size in value["sizes"]]
+    return Log(**{**value, "questions": [Question(**one) for one in value["questions"]]})
 
 
 def _instructions(value: dict[str, Any] | None) -> Instructions | None:

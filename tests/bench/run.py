@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from proxy import __version__
-from tests.bench import failover, growth, instructions, native, scale, start, subject
+from tests.bench import failover, growth, instructions, log, native, scale, start, subject
 from tests.bench.environment import Environment, Unavailable
 from tests.bench.measure import CASES, Case, Figure, Measurement, say
 from tests.bench.peer import Peer
@@ -22,7 +22,7 @@ from tests.bench.report import ECHO, GATEWAY, OPENAI, OURS, UPSTREAM, WORKERS, M
 from tests.bench.server import BenchError, Server
 from tests.bench.subject import Subject
 
-GROUPS = ("hit", "miss", "stream", "workers", "start", "scale", "failover", "instructions")
+GROUPS = ("hit", "miss", "stream", "workers", "start", "scale", "log", "failover", "instructions")
 
 STARTING = 60.0
 """Seconds in which a peer must be up."""
@@ -42,6 +42,8 @@ class Plan:
     """Over which the growth of memory is watched, for `patience` seconds at most."""
     patience: float = 90.0
     many: int = scale.MANY
+    rows: int = scale.MANY
+    """Of the log that is asked."""
 
 
 @dataclass(slots=True)
@@ -62,8 +64,11 @@ class Run:
         machine = describe()
         counted = self._count() if "instructions" in wanted else None
         if wanted & {"hit", "miss", "stream", "start", "failover"}:
-            self._install(only="LiteLLM" if wanted <= {"failover", "scale", "instructions"} else None)
+            self._install(only="LiteLLM" if wanted <= {"failover", "scale", "log", "instructions"} else None)
         grown, scales, failovers = None, [], []
+        logged = log.measure(self.folder / "log", plan.rows) if "log" in wanted else None
+        if wanted == {"log"}:
+            return Report(f"{datetime.now(UTC):%Y-%m-%d}", machine, 1, 0.0, versions=self._versions(), log=logged)
         with subject.upstream(self.folder) as upstream:
             upstream.wait(10)
             if native.compiled("upstream") is None or native.compiled("generator") is None:
@@ -86,7 +91,7 @@ class Run:
         return Report(
             made=f"{datetime.now(UTC):%Y-%m-%d}", machine=machine, rounds=plan.rounds, seconds=plan.seconds,
             versions=self._versions(), about=about, figures=self.figures, starts=self.starts, memory=self.memory,
-            growth=grown, scale=scales, failover=failovers, counted=counted, kept=instructions.kept(),
+            growth=grown, scale=scales, log=logged, failover=failovers, counted=counted, kept=instructions.kept(),
             skipped=self.skipped, remarks=self.remarks,
         )  # fmt: skip
 

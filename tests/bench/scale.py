@@ -11,7 +11,7 @@ import hashlib
 import shutil
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -108,7 +108,7 @@ class Comparison:
 
 def measure(folder: Path, upstream: Server, rounds: int, seconds: float, many: int) -> list[Scale]:
     """All comparisons, with `many` entries and rows."""
-    entries, rows = stock("entries", many), stock("rows", many)
+    entries, rows = stock("entries", many, fill_entries), stock("rows", many, fill_rows)
     one, wide = folder / "few", folder / "models"
     for made in (one, wide):
         made.mkdir(parents=True)
@@ -152,8 +152,8 @@ def _found(compared: Comparison, many: int) -> list[Scale]:
     ]
 
 
-def stock(kind: str, count: int) -> Path:
-    """The folder with `count` cached answers (`entries`) or rows (`rows`), made if it is not there."""
+def stock(kind: str, count: int, fill: Callable[[Path, int], Coroutine[None, None, None]]) -> Path:
+    """The folder with `count` of something, which `fill` puts into its `data`, made if it is not there."""
     stores = sorted((ROOT / "proxy/stores").glob("*.py")) + [
         ROOT / "proxy/record.py",
         ROOT / "proxy/middleware/entry.py",
@@ -165,7 +165,7 @@ def stock(kind: str, count: int) -> Path:
             shutil.rmtree(old)
         with _draft(folder) as draft:
             say(f"making {count:,} {kind} (once, in .bench/stock)")
-            uvloop.run(_entries(draft / "data", count) if kind == "entries" else _rows(draft / "data", count))
+            uvloop.run(fill(draft / "data", count))
     return folder
 
 
@@ -179,7 +179,7 @@ def _draft(folder: Path) -> Iterator[Path]:
     draft.rename(folder)
 
 
-async def _entries(data: Path, count: int) -> None:
+async def fill_entries(data: Path, count: int) -> None:
     store = cache_store(data, CacheSettings(max_size=ROOMY))
     for begin in range(0, count, BATCH):
         numbers = range(begin, min(begin + BATCH, count))
@@ -189,7 +189,7 @@ async def _entries(data: Path, count: int) -> None:
     await store.close()
 
 
-async def _rows(data: Path, count: int) -> None:
+async def fill_rows(data: Path, count: int) -> None:
     store = trace_log(data, LogSettings())
     messages = [{"role": "user", "content": subject.QUESTION}]
     for begin in range(0, count, BATCH):

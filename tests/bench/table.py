@@ -113,6 +113,26 @@ def scales(report: Report) -> Rows:
     return rows
 
 
+def log(report: Report) -> Rows:
+    """What questions to a large log take."""
+    if report.log is None:
+        return []
+    rows = [["of a log of " + f"{report.log.rows:,} rows", "p50 ms", "p99 ms"]]
+    return rows + [[one.what, f"{one.p50:,.1f}", f"{one.p99:,.1f}"] for one in report.log.questions]
+
+
+def log_sizes(report: Report) -> Rows:
+    """How fast rows go in, and how large they are."""
+    if report.log is None:
+        return []
+    found, one = [f"{size:,.0f}" for _, size in report.log.sizes], report.log
+    turns = [f"a turn of {count}" for count, _ in one.sizes]
+    return [
+        ["rows/s", "rows/CPU s", *(f"bytes of {turn}" for turn in turns), "bytes a row, realistic"],
+        [f"{one.accepted:,.0f}", f"{one.accepted_cpu:,.0f}", *found, f"{one.row_bytes:,.0f}"],
+    ]
+
+
 def failovers(report: Report) -> Rows:
     if not report.failover:
         return []
@@ -141,7 +161,15 @@ def text(report: Report) -> str:
             parts.append(f"{TITLES[case]}, {connections} clients\n{aligned(figures(report, case, connections))}")
     parts += [
         aligned(rows)
-        for rows in (starts(report), growth(report), scales(report), failovers(report), judged(report))
+        for rows in (
+            starts(report),
+            growth(report),
+            scales(report),
+            log_sizes(report),
+            log(report),
+            failovers(report),
+            judged(report),
+        )
         if rows
     ]
     return "\n\n".join([*parts, "\n".join([*missing(report), *report.remarks, report.machine])])

@@ -20,6 +20,12 @@ STALL = 50.0
 """Milliseconds that no cached answer waits while LiteLLM loads."""
 
 FLAT = 1.10
+ANSWERED = 50.0
+"""Milliseconds within which a question to a million rows is answered."""
+
+WHOLE = frozenset({"stats by model", "spend_daily"})
+"""Those that read every row, whatever it has."""
+
 BUSY = 0.9
 """The share of the machine in use at which other processes than the gateway leave it no more."""
 
@@ -48,6 +54,7 @@ def targets(report: Report) -> list[Target]:
         *_workers(report),
         *_starts(report),
         *_scales(report),
+        *_log(report),
     ] + (_instructions(report))
 
 
@@ -143,6 +150,19 @@ def _scales(report: Report) -> list[Target]:
     if not found:
         return [Target("scale", "cost flat within 10 %", "not measured", None)]
     return [_most("scale", f"cost flat within 10 % from {what}", ratios, FLAT, "x") for what, ratios in found.items()]
+
+
+def _log(report: Report) -> list[Target]:
+    """Nothing, until it is measured."""
+    if (found := report.log) is None:
+        return []
+    accepted = found.accepted * 60
+    least, answered = "100,000 rows a minute accepted", f"listing, filter and one tree within {ANSWERED:.0f} ms, p99"
+    slowest = max((one for one in found.questions if one.what not in WHOLE), key=lambda one: one.p99)
+    return [
+        Target("log", least, f"{accepted:,.0f}", accepted >= 100_000),
+        Target("log", answered, f"{slowest.p99:.1f} ms: {slowest.what}", slowest.p99 <= ANSWERED),
+    ]
 
 
 def _instructions(report: Report) -> list[Target]:

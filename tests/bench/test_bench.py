@@ -14,13 +14,15 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import pytest
 
 from proxy.config.settings import CacheSettings
 from proxy.stores.diskcache import cache_store
-from tests.bench import failover, native, scale, subject
+from proxy.stores.reader import Reader
+from tests.bench import failover, log, native, scale, subject
 from tests.bench.client import Connection, get, post
 from tests.bench.generator import read
 from tests.bench.load import MODEL, NUMBER, Job, quantile, run
@@ -294,7 +296,7 @@ def test_starts_are_timed_from_exec(tmp_path: Path) -> None:
 
 def test_a_stock_is_made_once_and_holds_what_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scale, "FOLDER", tmp_path)
-    entries, rows = scale.stock("entries", 300), scale.stock("rows", 300)
+    entries, rows = scale.stock("entries", 300, scale.fill_entries), scale.stock("rows", 300, scale.fill_rows)
     cache = cache_store(entries / "data", CacheSettings())
 
     async def held() -> int:
@@ -306,7 +308,26 @@ def test_a_stock_is_made_once_and_holds_what_it_says(tmp_path: Path, monkeypatch
     with closing(sqlite3.connect(rows / "data/traces.db")) as connection:
         assert connection.execute("SELECT count(*) FROM traces").fetchone() == (300,)
     (entries / "mark").touch()
-    assert (scale.stock("entries", 300) / "mark").exists()
+    assert (scale.stock("entries", 300, scale.fill_entries) / "mark").exists()
+
+
+def test_a_log_is_measured_as_it_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With few rows; what is asked for must be there, or the question would be another one."""
+    for name, little in (("ACCEPTED", 64), ("LOOPS", 16), ("TURNS", (1, 4)), ("ASKED", 1), ("MODELS", {"model-0": 1})):
+        monkeypatch.setattr(log, name, little)
+    monkeypatch.setattr(scale, "FOLDER", tmp_path)
+    found = log.measure(tmp_path / "log", 600)
+    assert found.accepted > 0
+    assert [turns for turns, _ in found.sizes] == [1, 4]
+    reader = Reader(scale.stock("log", 600, log.fill) / "data/traces.db")
+    asked = log.questions(reader)
+    assert [one.what for one in found.questions] == list(asked)
+    assert len(asked["a tree"](0)) > 1  # type: ignore[arg-type]
+    assert len(asked["a session"](0)) > 1  # type: ignore[arg-type]
+    assert asked["of a common model"](0).after  # type: ignore[attr-defined]
+    assert reader.rows() == 600
+    reader.close()
+    assert [row.trace_id for row in islice(log.rows(), 50)] == [row.trace_id for row in islice(log.rows(), 50)]
 
 
 def test_quantiles_are_nearest_ranks() -> None:

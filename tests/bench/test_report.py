@@ -14,6 +14,7 @@ from tests.bench.__main__ import main
 from tests.bench.failover import Failover
 from tests.bench.growth import Growth
 from tests.bench.instructions import Instructions
+from tests.bench.log import Log, Question
 from tests.bench.measure import Figure
 from tests.bench.peer import PEERS
 from tests.bench.report import ECHO, GATEWAY, NGINX, OPENAI, WORKERS, Memory, Report
@@ -119,6 +120,14 @@ def test_scale_is_judged_by_the_worst_of_hit_and_miss() -> None:
     assert _target(found, "from 1 to 1,000 model names").met is True
 
 
+def test_the_log_is_judged_by_its_slowest_question_but_those_that_read_all() -> None:
+    asked = [Question("first page", 1.0, 2.0), Question("a tree", 1.0, 51.0), Question("spend_daily", 900.0, 999.0)]
+    found = _report(log=Log(2000.0, 9000.0, [(1, 1500.0)], 10**6, 1700.0, asked))
+    assert _target(found, "100,000 rows a minute").met is True
+    slowest = _target(found, "listing, filter")
+    assert (slowest.measured, slowest.met) == ("51.0 ms: a tree", False)
+
+
 COUNTED = Instructions(1050, "valgrind-3", {"python": "3.11.7"})
 
 
@@ -157,6 +166,7 @@ def _full() -> Report:
         starts={GATEWAY: Start(0.1, 0.2, 0.3, cached=0.2, longest=9.0)}, memory={GATEWAY: Memory(50, 90, 1000)},
         growth=Growth(50.0, ((10_000, 80.0), (20_000, 90.0))),
         scale=[Scale("rows", "hit", "few", "1,000,000", 10.0, 10.5)],
+        log=Log(2000.0, 9000.0, [(1, 1500.0)], 10**6, 1700.0, [Question("a tree", 1.0, 2.0)]),
         failover=[Failover("dead", GATEWAY, 200, 199, 4.0, 9.0, 0.25)],
         counted=COUNTED, kept=COUNTED, skipped={"Portkey": "npm: no such <host>"}, remarks=["A remark."],
     )  # fmt: skip

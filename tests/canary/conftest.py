@@ -16,7 +16,7 @@ from tests.upstreams.fleet import Fleet
 from tests.upstreams.vertex import Vertex
 
 
-@pytest.fixture(scope="package", autouse=True)
+@pytest.fixture(scope="session", autouse=True)
 def _closed() -> Iterator[None]:
     with client:
         yield

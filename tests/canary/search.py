@@ -1,13 +1,12 @@
 """The search for what must be nowhere: every file of a gateway's data folder, what it printed, and what it told.
 
-A canary begins with `MARK`, so where no form of `MARK` is (plain, hex, base64 at each alignment), there is none. Its
-characters are such that JSON, URLs and Python's `repr` leave them alone. What may be kept begins with `KEPT` instead,
-and is found: the search can find.
+A canary begins with `MARK`, so where no form of `MARK` is (those of `doctor --canary`), there is none. Its characters
+are such that JSON, URLs and Python's `repr` leave them alone. What may be kept begins with `KEPT` instead, and is
+found: the search can find.
 """
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import itertools
 import re
@@ -20,6 +19,7 @@ import httpx
 import pytest
 
 from proxy.app import PAREA
+from proxy.needles import forms
 from tests.faults.plugin import Figure
 from tests.gateway import Process, rows
 
@@ -28,17 +28,6 @@ KEPT = "kept0mD3yTn"
 MASTER = f"{MARK}-master-key"
 JSON = {"content-type": "application/json"}
 numbers = itertools.count()
-
-
-def forms(text: str) -> list[bytes]:
-    """The bytes of `text` as they stand, in hex, and in base64 wherever in a longer text they begin."""
-    raw = text.encode()
-    found = [raw, raw.hex().encode(), raw.hex().upper().encode()]
-    for shift in range(3):
-        coded = base64.b64encode(b"\0" * shift + raw)
-        # the characters at either end depend on the neighbours as well
-        found.append(coded[(8 * shift + 5) // 6 : 8 * (shift + len(raw)) // 6])
-    return found
 
 
 @dataclass

@@ -105,11 +105,13 @@ def test_the_search_finds_what_may_be_kept(logging: Process, vendors: Fleet) -> 
     assert (refused.status_code, prompt in refused.text) == (400, True)
 
 
-@pytest.mark.parametrize("form", range(6))
+@pytest.mark.parametrize("form", range(9))
 def test_the_search_finds_every_form(gateways: dict[str, Process], form: int) -> None:
     text = f"ab{MARK}-told-0"
     coded = [text, text.encode().hex(), text.encode().hex().upper()]
     coded += [base64.b64encode(text[cut:].encode()).decode() for cut in range(3)]
+    coded += ["".join(f"%{ord(one):02X}" for one in text), "".join(f"\\u{ord(one):04x}" for one in text)]
+    coded += ["\0".join(text)]
     other = Search(told=[("it", f"surrounded by {coded[form]}".encode())])
     assert len(other.leaks(gateways["logging"])) == 1
 

@@ -86,10 +86,10 @@ class Browser:
         os.close(said)
         try:
             self._session = ""
-            target = self._ask("Target.createTarget", url="about:blank")["targetId"]
-            self._session = self._ask("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+            target = self.ask("Target.createTarget", url="about:blank")["targetId"]
+            self._session = self.ask("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
             for domain in ("Page", "Runtime", "Log"):
-                self._ask(f"{domain}.enable")
+                self.ask(f"{domain}.enable")
         except BaseException:
             self.__exit__(None, None, None)
             raise
@@ -106,7 +106,7 @@ class Browser:
     def open(self, url: str) -> None:
         """Go to a page and wait until it is loaded, or cannot be."""
         self._loaded = False
-        told = self._ask("Page.navigate", url=url)
+        told = self.ask("Page.navigate", url=url)
         if "errorText" not in told or told["errorText"] == "net::ERR_ABORTED":
             self._until(lambda: self._loaded or told.get("isDownload", False), f"{url} was not loaded")
         # what the page itself had still to do in this turn, dialogs included
@@ -114,12 +114,13 @@ class Browser:
 
     def evaluate(self, expression: str) -> Any:
         """The value of an expression in the page; of a promise, what it becomes."""
-        told = self._ask("Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True)
+        told = self.ask("Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True)
         if "exceptionDetails" in told:
             raise RuntimeError(json.dumps(told["exceptionDetails"])[:1000])
         return told["result"].get("value")
 
-    def _ask(self, method: str, **params: Any) -> Any:
+    def ask(self, method: str, **params: Any) -> Any:
+        """The answer to a command of the protocol."""
         number = self._send(method, params)
         self._until(lambda: number in self._answers, f"{method} was not answered")
         answer = self._answers.pop(number)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,6 +18,8 @@ from proxy import timestamps
 from proxy.errors import BadRequest
 from proxy.record import Record
 from proxy.selection import SLOTS, Pages, Selection, moment
+from proxy.stores import listing
+from proxy.stores.database import open_writer
 from proxy.stores.reader import Reader
 from proxy.stores.sqlite import SQLiteLog
 
@@ -202,3 +205,53 @@ async def test_ids_by_their_beginning(tmp_path: Path) -> None:
     assert reader.named("z") == []
     reader.close()
     await log.close()
+
+
+LONG = [{"role": "system", "content": "Be terse. " * 200}, {"role": "user", "content": "Rome?"}]
+
+
+@pytest.mark.parametrize(
+    ("where", "found"),
+    [
+        ("configuration ->> '$.messages[#-1].content' = 'Rome?'", {"long", "short"}),
+        ("configuration LIKE '%Rome%' AND cost > 0.1", {"long"}),
+        ("EXISTS (SELECT 1 FROM json_each(Configuration, '$.messages') WHERE value ->> 'role' = 'system')", {"long"}),
+        ("json_array_length(configuration, '$.messages') = 1 -- whole", {"short"}),
+        ("configuration IS NULL", {"none"}),
+        ("t.trace_id = 'long' AND configuration ->> 'model' = 'm'", {"long"}),
+    ],
+)
+async def test_a_condition_sees_a_whole_configuration(tmp_path: Path, where: str, found: set[str]) -> None:
+    log = await stored(
+        tmp_path,
+        Record("long", "long", configuration={"model": "m", "messages": LONG}, cost=0.5),
+        Record("short", "short", configuration={"messages": LONG[1:]}, cost=0.01),
+        Record("none", "none"),
+    )
+    assert {one.trace_id for one in (await log.page(Selection(where=where))).records} == found
+    assert sum(one.calls for one in await log.figures(Selection(where=where))) == len(found)
+    with pytest.raises(BadRequest):
+        await log.page(Selection(where=f"{where}\n) OR (true"))
+    await log.close()
+
+
+@pytest.mark.parametrize(
+    ("selection", "index"),
+    [
+        (Selection(model="m"), "traces_by_model"),
+        (Selection(where="deployment_id = 'p'"), "traces_by_deployment"),
+        (Selection(status="error"), "traces_by_failure"),
+        (Selection(), "traces_by_start"),
+    ],
+)
+def test_a_page_is_found_by_an_index_and_in_order(tmp_path: Path, selection: Selection, index: str) -> None:
+    """A model or a deployment that is rare among a million rows is not looked for in all of them."""
+    with closing(open_writer(tmp_path / "traces.db")) as connection:
+        asked: list[str] = []
+        connection.set_trace_callback(asked.append)
+        listing.page(connection, listing.condition(connection, selection, NOW), None, 50)
+        connection.set_trace_callback(None)
+        (first, *_) = [sql for sql in asked if sql.startswith("SELECT")]
+        plan = " ".join(row[-1] for row in connection.execute(f"EXPLAIN QUERY PLAN {first}"))
+    assert f"USING INDEX {index}" in plan
+    assert "TEMP B-TREE FOR ORDER BY" not in plan.partition("CORRELATED")[0]

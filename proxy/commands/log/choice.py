@@ -59,11 +59,11 @@ def reading(command: Callable[..., Any]) -> Callable[..., Any]:
     return chosen
 
 
-def choosing(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Those, and the options that say which rows."""
+def choosing(command: Callable[..., Any], model: str = "--model") -> Callable[..., Any]:
+    """Those, and the options that say which rows; `model` is what the one for the model is called."""
     options = (
         click.option("--project", help="Only those of this project."),
-        click.option("--model", help="Only those of this model; a % stands for anything."),
+        click.option(model, "model", help="Only those of this model; a % stands for anything."),
         click.option(
             "--status", type=click.Choice(["success", "error", "cancelled"]), help="Only those that ended so."
         ),

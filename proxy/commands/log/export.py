@@ -51,7 +51,7 @@ def export(choice: Choice, form: str, output: Path | None) -> None:
     log = choice.reader()
     selection = choice.selection("calls" if form in ("openai", "humanloop") else "all")
     written = read = 0
-    with _target(output) as out, Progress("exporting") as progress, _form(form, choice, out) as line_of:
+    with target(output) as out, Progress("exporting") as progress, _form(form, choice, out) as line_of:
         oldest = max(filter(None, (log.oldest(), selection.since)), default="")
         newest = ""
         for record in log.stream(selection, seconds=PATIENCE):
@@ -109,7 +109,7 @@ def _log(record: Record) -> str:
 
 
 @contextlib.contextmanager
-def _target(output: Path | None) -> Iterator[TextIO]:
+def target(output: Path | None, option: str = "--output") -> Iterator[TextIO]:
     """Where to write: a file that takes its place once it is whole, or stdout."""
     from proxy.errors import ConfigError
 
@@ -119,7 +119,7 @@ def _target(output: Path | None) -> Iterator[TextIO]:
     try:
         descriptor, name = tempfile.mkstemp(prefix=f".{output.name}.", dir=output.parent)
     except OSError as error:
-        raise ConfigError(f"--output {output}: cannot be written: {error.strerror}") from None
+        raise ConfigError(f"{option} {output}: cannot be written: {error.strerror}") from None
     try:
         with open(descriptor, "w", encoding="utf-8", newline="") as file:
             yield file
@@ -128,7 +128,7 @@ def _target(output: Path | None) -> Iterator[TextIO]:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(name)
         if isinstance(error, OSError) and not isinstance(error, BrokenPipeError):
-            raise ConfigError(f"--output {output}: cannot be written: {error.strerror}") from None
+            raise ConfigError(f"{option} {output}: cannot be written: {error.strerror}") from None
         raise
 
 

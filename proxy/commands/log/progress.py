@@ -21,8 +21,9 @@ EACH = 0.1
 class Progress:
     """A bar for work whose share that is done is told from time to time. What it prints is gone at the end."""
 
-    def __init__(self, what: str) -> None:
+    def __init__(self, what: str, of: str = "rows") -> None:
         self._what = what
+        self._of = of
         self._bar: Bar | None = None
         self._next = time.monotonic() + LONG if sys.stderr.isatty() else float("inf")
 
@@ -43,7 +44,7 @@ class Progress:
             self._bar.add_task(self._what, total=1.0)
             self._bar.start()
         task = self._bar.task_ids[0]
-        self._bar.update(task, completed=min(max(share, 0.0), 1.0), description=f"{self._what}, {rows:,} rows")
+        self._bar.update(task, completed=min(max(share, 0.0), 1.0), description=f"{self._what}, {rows:,} {self._of}")
 
 
 def _bar() -> Bar:

@@ -54,20 +54,26 @@ def show(choice: Choice, trace_id: str, as_json: bool) -> None:
 
 def _rows(log: Reader, trace_id: str) -> list[Record]:
     """The row and those below it, or all of a tree or session without a row of its own. Raises `ConfigError`."""
+    if log.get(trace_id) is None and (members := log.members(trace_id)):
+        return members
+    record = found(log, trace_id)
+    return [record, *log.descendants(record.trace_id)]
+
+
+def found(log: Reader, trace_id: str) -> Record:
+    """The row with this id, or the one whose id begins so. Raises `ConfigError`."""
     from proxy.errors import ConfigError
     from proxy.terminal import clean
 
     record = log.get(trace_id)
     if record is None:
-        if members := log.members(trace_id):
-            return members
-        found = log.named(trace_id) if trace_id else []
-        if len(found) > 1:
-            raise ConfigError(f"several ids begin with {clean(trace_id)!r}: {', '.join(map(clean, found[:5]))} ...")
-        record = log.get(found[0]) if found else None
+        named = log.named(trace_id) if trace_id else []
+        if len(named) > 1:
+            raise ConfigError(f"several ids begin with {clean(trace_id)!r}: {', '.join(map(clean, named[:5]))} ...")
+        record = log.get(named[0]) if named else None
     if record is None:
         raise ConfigError(f"there is no trace {clean(trace_id)!r}: parea-proxy log lists them")
-    return [record, *log.descendants(record.trace_id)]
+    return record
 
 
 def _show_tree(rows: list[Record], name: str | None) -> None:

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from proxy import timestamps
 from proxy.commands import json_option, print_json
 from proxy.commands.log.choice import PATIENCE, Choice, choosing, limit_option
 
 if TYPE_CHECKING:
-    from proxy.selection import Figures
+    from proxy.selection import Figures, Selection
+    from proxy.stores.reader import Reader
+
+MANY = 200_000
+"""Rows that are added up in a moment."""
+
+LAST = timedelta(days=7)
+"""What is added up of more, before the newest row, where nobody says since when."""
 
 BARS = " \u2581\u2582\u2583\u2584\u2585\u2586\u2587\u2588"
 FIGURES = ("calls", "errors", "cached", "cost", "saved", "tokens in", "out", "p50", "p95", "p99")
@@ -28,13 +38,15 @@ def stats(choice: Choice, by: str | None, limit: int, as_json: bool) -> None:
 
     Percentiles are those of the calls that the cache did not answer. The line shows the calls over the time from the
     first to the last of all. Traces that lost the draw of log_sample_rate have no rows: the view `totals` counts them.
+    Of a log with more than 200,000 rows the last 7 days are added up, unless --since says otherwise: `--since all`.
 
     \b
     Examples:
       parea-proxy log stats --since 7d --by day
       parea-proxy log stats --by metadata.team --status error --json
     """
-    found = choice.reader().figures(choice.selection(), by, limit, seconds=PATIENCE)
+    log = choice.reader()
+    found = log.figures(_selection(choice, log), by, limit, seconds=PATIENCE)
     if as_json:
         print_json([summary(one, by) for one in found])
         return
@@ -44,6 +56,24 @@ def stats(choice: Choice, by: str | None, limit: int, as_json: bool) -> None:
     course = [] if by in ("day", "hour") else ["course"]
     rows = [[_name(one, by), *_figures(one), *([sparkline(one.course)] if course else [])] for one in found]
     show([by or "", *FIGURES, *course], ([text(cell) for cell in row] for row in rows), FIGURES)
+
+
+def _selection(choice: Choice, log: Reader) -> Selection:
+    """The rows to add up: of many only the last, which is told, since nobody waits for seconds unasked."""
+    from proxy.selection import Selection
+
+    given = choice.said["since"]
+    if given == "all":
+        choice.said["since"] = None
+    chosen = choice.selection()
+    if given is not None or (rows := log.rows()) <= MANY:
+        return chosen
+    (newest,) = log.page(Selection(), None, 1).records
+    if not newest.start_timestamp:
+        return chosen
+    since = timestamps.text(datetime.fromisoformat(newest.start_timestamp) - LAST)
+    click.echo(f"since {since[:16].replace('T', ' ')} UTC, of {rows:,} rows; --since all adds up all of them", err=True)
+    return replace(chosen, since=since)
 
 
 def summary(one: Figures, by: str | None) -> dict[str, Any]:

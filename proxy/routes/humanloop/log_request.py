@@ -135,9 +135,13 @@ def check(items: list[LogRequest], *, several: bool) -> None:
     )
 
 
-def to_record(item: LogRequest, raw: Json, deployment: Deployment | None, now: datetime) -> Record:
-    """The row of a datapoint, whose place in the log and project are still to be said; `raw` is what was sent."""
-    trace_id = datapoint_id(item.reference_id or new_id())
+def to_record(
+    item: LogRequest, raw: Json, deployment: Deployment | None, now: datetime, *, id: str | None = None
+) -> Record:
+    """The row of a datapoint, whose place in the log and project are still to be said; `raw` is what was sent, `id` is
+    its own where it has one already.
+    """
+    trace_id = id or datapoint_id(item.reference_id or new_id())
     policy = ALL if item.save is not False else LogPolicy(inputs=False, outputs=False)
     record = Record(
         trace_id,

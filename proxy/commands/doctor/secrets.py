@@ -1,0 +1,45 @@
+"""The search for secrets in the rows of the log. What must stay true: a place is told, and never the secret."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from proxy.config import Config
+from proxy.middleware.blot import blot
+from proxy.redaction import NAMED, Redaction
+from proxy.stores.checkup import Text, texts
+
+KEPT = 100
+"""Places that are remembered of a kind."""
+
+CONFIGURED, ALIKE = "keys of the config", "what looks like a key"
+
+
+@dataclass(slots=True)
+class Search:
+    """What was found, by kind: places, which have no text, and counts. `whole` says that all was looked through."""
+
+    texts: int = 0
+    places: dict[str, list[Text]] = field(default_factory=lambda: defaultdict(list))
+    counts: Counter[str] = field(default_factory=Counter)
+    whole: bool = True
+
+
+def search(config: Config, path: Path, until: float) -> Search:
+    """Look through the log at `path`, the newest rows of each table first, up to the time `until`."""
+    configured, keys, found = blot(config), Redaction(NAMED["keys"]), Search()
+    for one in texts(path):
+        found.texts += 1
+        kinds = [CONFIGURED] if configured.clean(one.text) != one.text else []
+        kinds += [ALIKE] if keys.kinds(one.text) else []
+        for kind in kinds:
+            found.counts[kind] += 1
+            if len(found.places[kind]) < KEPT:
+                found.places[kind].append(replace(one, text=""))
+        if found.texts % 64 == 0 and time.monotonic() > until:
+            found.whole = False
+            break
+    return found

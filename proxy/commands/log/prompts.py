@@ -1,0 +1,145 @@
+"""Humanloop's prompts, a folder of `.prompt` files, as versions of deployments: what `log import` makes of one.
+
+What must stay true: nothing is copied unless the whole config is valid with it; no file that is there is changed; a
+prompt that is there already, in any version, is not copied again.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+SUFFIX = ".prompt"
+
+
+@dataclass(slots=True, frozen=True)
+class _Copy:
+    """A prompt: the deployment that it is, its text, and the file that it goes to; None where it is there."""
+
+    name: str
+    text: str
+    target: Path | None
+
+
+def are(path: Path) -> bool:
+    """Whether this is a prompt, or a folder with prompts."""
+    return path.suffix == SUFFIX if path.is_file() else next(_prompts(path), None) is not None
+
+
+def copy(source: Path, config: Path | None, only_check: bool) -> None:
+    """Copy prompts to the folder of deployments, and tell where they are. Raises `ConfigError`."""
+    from proxy.config import load
+    from proxy.errors import ConfigError
+
+    if config is None:
+        raise ConfigError(
+            "prompts go to the folder `deployments` beside a config.yaml, and there is none here: `parea-proxy init`"
+            " makes one, --config names another"
+        )
+    load(config, os.environ)
+    folder = _folder(config)
+    copies = list(_copies(source, folder))
+    new = {one.target: one.text for one in copies if one.target is not None}
+    made = not only_check and not folder.exists()
+    if made:
+        folder.mkdir(parents=True)
+    try:
+        if folder.exists():
+            load(config, os.environ, new)
+        if not only_check:
+            for target, text in new.items():
+                target.parent.mkdir(parents=True, exist_ok=True)
+                with target.open("x", encoding="utf-8", newline="") as file:
+                    file.write(text)
+    except ConfigError as error:
+        if made:
+            folder.rmdir()
+        raise ConfigError(f"nothing was copied, the config would not be valid:\n{error.message}") from None
+    except OSError as error:
+        raise ConfigError(f"{error.filename}: cannot be written: {error.strerror}") from None
+    _tell(copies, folder, config, only_check)
+
+
+def _prompts(source: Path) -> Iterator[Path]:
+    """The prompts at a path, by name; what begins with a dot is none."""
+    if source.is_file():
+        yield source
+        return
+    for path in sorted(source.rglob(f"*{SUFFIX}")):
+        if path.is_file() and not any(part.startswith(".") for part in path.relative_to(source).parts):
+            yield path
+
+
+def _folder(config: Path) -> Path:
+    """The folder of deployments that a config reads, or would if it were there."""
+    from proxy.config.folder import DEFAULT
+    from proxy.config.include import read_file, text_of
+    from proxy.config.validation import validated
+    from proxy.errors import ConfigError
+
+    document, _ = read_file(config, os.environ, text_of)
+    given = validated(document)[0].deployments_folder
+    if given == "":
+        raise ConfigError(f"{config}: deployments_folder is empty, so no folder is read: leave it out, or name one")
+    return config.parent / (given or DEFAULT)
+
+
+def _copies(source: Path, folder: Path) -> Iterator[_Copy]:
+    from proxy.config.folder import SUFFIXES
+    from proxy.errors import ConfigError
+
+    found = list(_prompts(source))
+    if not found:
+        raise ConfigError(f"{source}: has no {SUFFIX} files")
+    for path in found:
+        base = source if source.is_dir() else path.parent
+        name = path.relative_to(base).with_suffix("").as_posix()
+        text = _text(path)
+        alone = [one for suffix in SUFFIXES if (one := folder / f"{name}{suffix}").exists()]
+        if alone and _text(alone[0]) != text:
+            below = folder / name / f"v1{alone[0].suffix}"
+            raise ConfigError(f"{alone[0]} is the deployment {name!r} already: move it to {below}, and import again")
+        versions = [*folder.glob(f"{_literal(name)}/v[1-9]*")]
+        numbers = [int(one.stem[1:]) for one in versions if one.stem[1:].isdecimal() and one.suffix in SUFFIXES]
+        there = bool(alone) or any(_text(one) == text for one in versions if one.suffix in SUFFIXES)
+        target = None if there else folder / name / f"v{max(numbers, default=0) + 1}{SUFFIX}"
+        yield _Copy(name, text, target)
+
+
+def _literal(name: str) -> str:
+    """A name in a pattern, where it stands for itself."""
+    from glob import escape
+
+    return escape(name)
+
+
+def _text(path: Path) -> str:
+    from proxy.config.include import text_of
+
+    return text_of(path)
+
+
+def _tell(copies: list[_Copy], folder: Path, config: Path, only_check: bool) -> None:
+    import yaml
+
+    from proxy.terminal import clean
+
+    new = [one for one in copies if one.target is not None]
+    click.echo(f"{len(new)} prompts {'can be copied' if only_check else 'copied'} to {folder}")
+    for one in new:
+        assert one.target is not None
+        first = one.target.stem == "v1"
+        click.echo(clean(f"  {one.name}@{one.target.stem}  {one.target}{'' if first else '  the latest version now'}"))
+    if len(copies) > len(new):
+        click.echo(f"{len(copies) - len(new)} passed over: there already")
+    if not new or only_check:
+        return
+    name = new[0].name
+    click.echo(f"They are called by their names: deployment_id {name!r}, or the model 'deployment/{name}'.")
+    click.echo(f"Clients of Humanloop's v4 name a project: add to {config} what they ask for, such as")
+    block = {name.rpartition("/")[2]: {"environments": {"production": f"{name}"}}}
+    click.echo("\n".join(f"  {line}" for line in yaml.safe_dump({"projects": block}).splitlines()))

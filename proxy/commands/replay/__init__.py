@@ -1,0 +1,259 @@
+"""`replay`: what was logged is called again, with another model, another prompt or other parameters, and compared.
+
+What must stay true: the calls go the way of every call, in this process, whether a gateway runs or not, and never to
+the cache; what is done is kept, however it ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from proxy.commands import json_option, load, print_json
+from proxy.commands.log.choice import PATIENCE, Choice, choosing, limit_option
+
+if TYPE_CHECKING:
+    from proxy.app import Gateway
+    from proxy.commands.replay.outcome import Run
+    from proxy.commands.replay.request import Wanted
+    from proxy.commands.replay.run import Plan
+    from proxy.config import Config
+    from proxy.record import Record
+    from proxy.stores.reader import Reader
+
+MANY = 100
+"""Calls that are made without a question; for more than that a terminal is asked."""
+
+AGAIN = "a replay itself (name it by its id to call it again)"
+
+
+@click.command()
+@click.argument("trace_ids", nargs=-1, metavar="[ID]...")
+@partial(choosing, model="--of-model")
+@limit_option(100)
+@click.option("--model", "target", metavar="MODEL", help="The model to call, as a request would name it.")
+@click.option("--deployment", metavar="ID", help="The prompt to fill with each row's inputs: name@version, name:env.")
+@click.option(
+    "--set", "params", multiple=True, metavar="NAME=VALUE", help="A parameter, in JSON or as text; null: none."
+)
+@click.option("-n", "times", default=1, type=click.IntRange(1, 1000), show_default=True, help="So often each.")
+@click.option("--concurrency", default=4, type=click.IntRange(1, 256), show_default=True, help="Calls at a time.")
+@click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Write a report, one file by itself.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be called; call nobody, write nothing.")
+@click.option("--yes", is_flag=True, help=f"Do not ask before more than {MANY} calls.")
+@json_option
+def replay(choice: Choice, trace_ids: tuple[str, ...], limit: int, html: Path | None, **options: Any) -> None:
+    """Call again what was logged, and compare the answers.
+
+    Rows are named by their ids, of which the beginning will do, or chosen as `parea-proxy log` does. Each is called
+    with what was logged of it, changed as the options say, by the config as it is now; without any, once more as it
+    was. Every call is logged below its original, with the tag `replay`. The cache is neither asked nor filled, and no
+    key's budget is touched. docs/replay.md says what cannot be repeated.
+
+    The exit code is 0 if all calls were answered, 1 if one failed, and 130 after Ctrl-C.
+
+    \b
+    Examples:
+      parea-proxy replay 0190d3f2 --model gpt-4o-mini
+      parea-proxy replay --where "name = 'answer'" --since 7d --model claude-haiku-4-5 --html report.html
+      parea-proxy replay --of-model gpt-4o --limit 20 --set temperature=0 -n 5
+      parea-proxy replay --project shop --deployment answer@v2 --dry-run
+    """
+    if trace_ids and any(choice.said.values()):
+        raise click.UsageError("ids or conditions, not both")
+    if not trace_ids and not any(choice.said.values()):
+        raise click.UsageError("which rows? Give ids, or a condition such as --since 1h or --where")
+    from proxy.commands.replay.run import kept
+
+    config = load(choice.config)
+    wanted = _wanted(config, options)
+    _check(html)
+    run, failed = asyncio.run(_run(choice, kept(config), wanted, trace_ids, limit, html, options))
+    if run is not None and (run.interrupted or failed):
+        raise click.exceptions.Exit(130 if run.interrupted else 1)
+
+
+def _wanted(config: Config, options: dict[str, Any]) -> Wanted:
+    """What shall be otherwise. Raises a `GatewayError` where the config has no such thing."""
+    from proxy.commands.replay.request import Wanted
+    from proxy.config.deployment import find
+    from proxy.errors import ConfigError
+    from proxy.middleware.names import Names
+    from proxy.middleware.resolve import DEPLOYMENT
+
+    model, deployment = options["target"], options["deployment"]
+    if model is not None:
+        if model.startswith(DEPLOYMENT) and model not in config.models:
+            raise ConfigError(f"--model: for a deployment write --deployment {model.removeprefix(DEPLOYMENT)}")
+        Names(config).group(model)
+    if deployment is not None:
+        find(config.versions, deployment)
+    return Wanted(model, deployment, dict(_param(one) for one in options["params"]))
+
+
+def _param(said: str) -> tuple[str, Any]:
+    """A parameter and its value. Raises `ConfigError`."""
+    from proxy.config.hint import nearest
+    from proxy.errors import ConfigError
+    from proxy.providers.parameters import KNOWN
+    from proxy.terminal import clean
+
+    name, given, value = said.partition("=")
+    if not given:
+        raise ConfigError(f"--set {clean(name)}: needs a value: NAME=VALUE")
+    if name not in KNOWN:
+        raise ConfigError(f"--set {clean(name)}: no parameter of a model{nearest(name, sorted(KNOWN))}")
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value
+
+
+def _check(html: Path | None) -> None:
+    """Raises `ConfigError` where the report could not be written: that would be known after all calls are paid."""
+    from proxy.errors import ConfigError
+
+    if html is not None and not html.parent.is_dir():
+        raise ConfigError(f"--html {html}: there is no such folder")
+
+
+async def _run(
+    choice: Choice,
+    config: Config,
+    wanted: Wanted,
+    trace_ids: tuple[str, ...],
+    limit: int,
+    html: Path | None,
+    options: dict[str, Any],
+) -> tuple[Run | None, bool]:
+    """What was done, None if nothing was to be; and whether any of it failed."""
+    from proxy.app import Gateway
+    from proxy.commands.replay import run as runs
+
+    log = choice.reader()
+    rows = _Rows(log, choice, trace_ids, limit)
+    with TemporaryDirectory() as apart:
+        # without calls nothing is written to the data folder, be it the file of a tally
+        gateway = Gateway(config, Path(apart) if options["dry_run"] else choice.path.parent)
+        try:
+            plan = runs.planned(gateway, rows, wanted, config.versions)
+            plan.skipped += rows.passed
+            run = _begin(plan, options["times"], rows.more)
+            if options["dry_run"]:
+                _show_plan(plan, run, as_json=options["as_json"])
+                return None, False
+            if run.planned > MANY and not options["yes"] and sys.stdin.isatty():
+                click.confirm("Go on?", abort=True, err=True)
+            if run.planned:
+                await _call(gateway, run, plan, wanted, options)
+        finally:
+            await gateway.close()
+    _tell(run, log, html, as_json=options["as_json"])
+    return run, any(not one.answered for one in run.outcomes)
+
+
+class _Rows:
+    """The rows that are meant; `passed` are those that a condition finds and that are not, `more` says that there are
+    more than the limit.
+    """
+
+    def __init__(self, log: Reader, choice: Choice, trace_ids: tuple[str, ...], limit: int) -> None:
+        self.passed: list[tuple[str, str]] = []
+        self.more = False
+        self._log, self._choice, self._ids, self._limit = log, choice, trace_ids, limit
+
+    def __iter__(self) -> Iterator[Record]:
+        from proxy.commands.log.show import found
+        from proxy.commands.replay.request import MARK
+
+        if self._ids:
+            yield from {record.trace_id: record for record in (found(self._log, one) for one in self._ids)}.values()
+            return
+        left = self._limit
+        for record in self._log.stream(self._choice.selection(), seconds=PATIENCE):
+            if MARK in record.notes:
+                self.passed.append((record.trace_id, AGAIN))
+                continue
+            if left == 0:
+                self.more = True
+                return
+            left -= 1
+            yield record
+
+
+def _begin(plan: Plan, times: int, more: bool) -> Run:
+    """Say how much is to be done, before it is."""
+    from collections import Counter
+
+    from proxy.commands.replay.outcome import Run
+    from proxy.ids import new_id
+    from proxy.terminal import clean
+
+    run = Run(new_id(), len(plan.rows), len(plan.rows) * times, Counter(reason for _, reason in plan.skipped))
+    cost = f", about ${plan.cost * times:.4f} with as many tokens as before" if plan.cost is not None else ""
+    newest = ", the newest: there are more (--limit)" if more else ""
+    counted = f"{_counted(run.planned, 'call')} of {_counted(run.rows, 'row')}{newest}"
+    skipped = f"; {_counted(len(plan.skipped), 'row')} skipped" if plan.skipped else ""
+    click.echo(f"{counted} to {clean(', '.join(plan.targets)) or 'nobody'}{cost}{skipped}", err=True)
+    return run
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
+
+
+def _show_plan(plan: Plan, run: Run, *, as_json: bool) -> None:
+    from proxy.commands.log.table import show
+    from proxy.terminal import text
+
+    skipped = dict(plan.skipped)
+    if as_json:
+        print_json({"calls": run.planned, "rows": plan.rows, "skipped": skipped, "cost": plan.cost})
+        return
+    told = [(one, "would be called") for one in plan.rows] + [(one, f"skipped: {why}") for one, why in plan.skipped]
+    show(("trace", ""), ([text(one), text(what)] for one, what in told))
+
+
+async def _call(gateway: Gateway, run: Run, plan: Plan, wanted: Wanted, options: dict[str, Any]) -> None:
+    from proxy.commands.log.progress import Progress
+    from proxy.commands.replay import run as runs
+
+    jobs = [runs.Job(row, number) for row in plan.rows for number in range(1, options["times"] + 1)]
+    await runs.warmed(gateway, plan)
+    with Progress("calling", "calls") as progress:
+
+        def done(count: int) -> None:
+            progress.tell(count / len(jobs), count)
+
+        known = gateway.explainer.config.versions
+        await runs.carried_out(gateway, run, jobs, wanted, known, options["concurrency"], done)
+
+
+def _tell(run: Run, log: Reader, html: Path | None, *, as_json: bool) -> None:
+    """Print what came of it; write the report."""
+    from proxy.commands.replay import report
+
+    totals = run.totals()
+    if html is not None:
+        from proxy.commands.log.export import target
+        from proxy.commands.replay.page import page
+
+        with target(html, "--html") as out:
+            for piece in page(run, totals, log.get):
+                out.write(piece)
+        click.echo(f"report written to {html}", err=True)
+    if as_json:
+        calls = [report.as_json(one, log.get) for one in run.outcomes]
+        print_json({"run": run.id, "totals": totals.as_json(), "calls": calls})
+        return
+    for outcome in run.outcomes:
+        report.show(outcome, log.get)
+    report.show_totals(totals)

@@ -1,0 +1,188 @@
+"""The calls of a run: each is carried out by the gateway's own pipeline, in this process, and leaves its own row.
+
+What must stay true: no more are under way at a time than was said; what is compared and told of an answer is what the
+log has kept of it, so nothing that may not be written down gets out here; Ctrl-C ends the calls under way as a client
+that leaves does, and what was done before stays.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+
+from proxy.app import Gateway
+from proxy.commands.replay.difference import answers
+from proxy.commands.replay.outcome import Figures, Outcome, Run, Verdict, figures
+from proxy.commands.replay.request import Unfit, Wanted, call_of
+from proxy.config import Config
+from proxy.config.deployment import Versions
+from proxy.config.prices import price
+from proxy.errors import GatewayError, shown
+from proxy.models import Call, Completion
+from proxy.record import Record
+from proxy.target import Target
+
+GONE = "it is not in the log any more"
+UNLOGGED = "it was answered, but its row could not be written"
+
+
+@dataclass(slots=True, frozen=True)
+class Job:
+    """One call to be made: of which row, and the how manieth of it."""
+
+    original: str
+    number: int
+
+
+@dataclass(slots=True)
+class Plan:
+    """What a run would do: the rows that can be called again, why not the others, whom it would ask, and about what it
+    would cost, as far as anybody knows the price: as many tokens as before.
+    """
+
+    rows: list[str]
+    skipped: list[tuple[str, str]]
+    targets: dict[str, tuple[Target, Call]]
+    cost: float | None
+
+
+def kept(config: Config) -> Config:
+    """The configuration of a run. A row that is there has won the draw of its trace, and its children share that: to
+    draw once more, at a rate that is another by now, could only lose the trace, and take what is there with it.
+    """
+    return replace(config, log=config.log.model_copy(update={"sample_rate": 1.0}))
+
+
+def planned(gateway: Gateway, records: Iterable[Record], wanted: Wanted, known: Mapping[str, Versions]) -> Plan:
+    """Take each row through the steps of a call, as far as nobody is asked."""
+    plan = Plan([], [], {}, 0.0)
+    for record in records:
+        try:
+            call = call_of(record, wanted, known, "", 1)
+            for step in gateway.explainer.steps:
+                step(call)
+        except Unfit as unfit:
+            plan.skipped.append((record.trace_id, unfit.reason))
+            continue
+        except GatewayError as error:
+            plan.skipped.append((record.trace_id, error.message))
+            continue
+        plan.rows.append(record.trace_id)
+        target = call.targets[0]
+        plan.targets.setdefault(target.label, (target, call))
+        cost = _expected(record, target)
+        plan.cost = None if cost is None or plan.cost is None else plan.cost + cost
+    return plan
+
+
+def _expected(record: Record, target: Target) -> float | None:
+    """What as many tokens as before would cost at `target`."""
+    paid = price(target)
+    if paid is None or record.input_tokens is None:
+        return None
+    return record.input_tokens * paid[0] + (record.output_tokens or 0) * paid[1]
+
+
+async def warmed(gateway: Gateway, plan: Plan) -> None:
+    """Load what the calls need, or the first of them would be as slow as that is."""
+    for target, call in plan.targets.values():
+        provider = gateway.providers.get(target.provider) or gateway.providers[""]
+        with contextlib.suppress(GatewayError):  # the calls themselves will tell
+            await provider.explain(replace(call, dropped={}, remarks=dict(call.remarks)), target)
+
+
+async def carried_out(
+    gateway: Gateway,
+    run: Run,
+    jobs: Sequence[Job],
+    wanted: Wanted,
+    known: Mapping[str, Versions],
+    width: int,
+    done: Callable[[int], None],
+) -> None:
+    """Make the calls, at most `width` at a time, and note in `run` what comes of them; `done` is told how many are."""
+    left = iter(enumerate(jobs))
+    found: dict[int, Outcome] = {}
+
+    async def work() -> None:
+        for place, job in left:
+            try:
+                made = await _made(gateway, job, wanted, known, run.id)
+            except Unfit as unfit:
+                run.skipped[unfit.reason] += 1
+                continue
+            found[place] = made
+            done(len(found))
+
+    tasks = [asyncio.create_task(work()) for _ in range(min(width, len(jobs)))]
+
+    def stop() -> None:
+        run.interrupted = True
+        for task in tasks:
+            task.cancel()
+
+    with _interrupted_by(stop):
+        ended = await asyncio.gather(*tasks, return_exceptions=True)
+    run.outcomes = [found[place] for place in sorted(found)]
+    for one in ended:
+        if isinstance(one, Exception):
+            raise one
+
+
+@contextlib.contextmanager
+def _interrupted_by(stop: Callable[[], None]) -> Iterator[None]:
+    """Have Ctrl-C call `stop`, where signals can be had; only the main thread of a process gets them."""
+    loop = asyncio.get_running_loop()
+    try:
+        loop.add_signal_handler(signal.SIGINT, stop)
+    except (NotImplementedError, RuntimeError, ValueError):
+        yield
+        return
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(signal.SIGINT)
+
+
+async def _made(gateway: Gateway, job: Job, wanted: Wanted, known: Mapping[str, Versions], run: str) -> Outcome:
+    """Make one call. Raises `Unfit` where its row has changed or gone meanwhile."""
+    record = await gateway.log.get(job.original)
+    if record is None:
+        raise Unfit(GONE)
+    call = call_of(record, wanted, known, run, job.number)
+    trace_id, before = call.request.trace.trace_id, figures(record)
+    completion: Completion | None = None
+    try:
+        async with aclosing(gateway.handler(call)) as events:
+            async for event in events:
+                if isinstance(event, Completion):
+                    completion = event
+    except Exception as error:
+        row = await gateway.log.get(trace_id) if call.logged else None
+        told = (row.error if row is not None else None) or shown(error).message
+        return Outcome(job.original, trace_id, job.number, "failed", before, _figures(call, None), told)
+    row = await gateway.log.get(trace_id) if call.logged else None
+    if row is None:
+        return Outcome(job.original, trace_id, job.number, "failed", before, _figures(call, completion), UNLOGGED)
+    return Outcome(job.original, trace_id, job.number, verdict(record, row), before, figures(row))
+
+
+def verdict(before: Record, after: Record) -> Verdict:
+    """Whether two rows have the same answers, as far as both are in the log."""
+    old, new = answers(before), answers(after)
+    omitted = before.notes.get("omitted") or after.notes.get("omitted")
+    if new is None or (old is None and omitted):
+        return "not compared"
+    return "same" if old == new else "different"
+
+
+def _figures(call: Call, completion: Completion | None) -> Figures:
+    model = call.target.model if call.target else call.request.model
+    if completion is None:
+        return Figures(model, latency=call.elapsed())
+    usage = completion.usage
+    return Figures(model, completion.cost, call.elapsed(), usage.prompt_tokens, usage.completion_tokens)
