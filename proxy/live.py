@@ -42,7 +42,7 @@ AGAIN = 10.0
 
 FIXED = {
     "cache": ("store", "ttl", "max_size"),
-    "log": ("store", "synchronous"),
+    "log": ("store", "synchronous", "keep"),
     "server": ("max_connections", "receive_timeout", "send_timeout"),
 }
 """The keys of what is made once in a process."""

@@ -145,7 +145,7 @@ def test_the_commands_of_the_log_do_what_the_page_says(tmp_path: Path, monkeypat
         said = "".join(_ran(command) for command in commands.splitlines())
         assert [line.rstrip() for line in said.splitlines()] == [line.rstrip() for line in output.splitlines()]
         ran += len(commands.splitlines())
-    assert ran == 18 == page.count("\nparea-proxy ")
+    assert ran == 19 == page.count("\nparea-proxy ")
 
 
 @pytest.mark.usefixtures("utc")

@@ -170,6 +170,15 @@ class CacheSettings(Block):
     max_size: Bytes = 2 * 2**30
 
 
+class Keep(Block):
+    """How much of the trace log is kept: no tree whose latest row is older than `age` seconds, no more than `size`
+    bytes of the file; all of it where neither is said.
+    """
+
+    age: Annotated[Seconds, Field(ge=3600)] | None = None
+    size: Annotated[Bytes, Field(ge=2**20)] | None = None
+
+
 class RedactRule(Block):
     """A pattern of one's own in `log.redact`; `replace` stands as it is where a match was, by default `[name]`."""
 
@@ -179,12 +188,13 @@ class RedactRule(Block):
 
 
 class LogSettings(Block):
-    """The trace log: what is kept, and how hard SQLite makes sure of it."""
+    """The trace log: what is written down, how long it is kept, and how hard SQLite makes sure of it."""
 
     store: Plugin = "sqlite"
     sample_rate: Annotated[Number, Field(ge=0, le=1)] = 1.0
     omit: Literal["none", "inputs", "outputs", "all"] = "none"
     synchronous: Literal["normal", "full"] = "normal"
+    keep: Keep = Keep()
     redact: list[Literal["emails", "keys", "cards", "phones", "ips"] | RedactRule] = []
 
     @property

@@ -19,7 +19,7 @@ from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
 
 from proxy.middleware.entry import Entry, decode, encode
-from proxy.middleware.fingerprint import fingerprint
+from proxy.middleware.fingerprint import entry_name, fingerprint
 from proxy.middleware.flight import Flight, pieces
 from proxy.models import Call, Chunk, Completion, Event
 from proxy.protocols import CacheStore, Handler, Middleware
@@ -76,6 +76,9 @@ def cache(store: CacheStore, secret: bytes, *, patience: float = 1.0) -> Middlew
         def handler(call: Call) -> AsyncGenerator[Event, None]:
             key = fingerprint(call, secret) if call.request.cache and call.targets else None
             if key is not None:
+                if not call.request.policy.omits:
+                    # Of what may not be written down, equal calls are not told from others either.
+                    call.remarks["entry"] = entry_name(key, secret)
                 return cached(key, call)
             call.cache_status, call.cache_reason = "bypass", UNWRITTEN if call.request.cache else NOT_ASKED
             return inner(call)

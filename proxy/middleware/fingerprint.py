@@ -57,6 +57,13 @@ def fingerprint(call: Call, secret: bytes) -> bytes | None:
     return hashlib.blake2b(written, digest_size=32).digest()
 
 
+def entry_name(key: bytes, secret: bytes) -> str:
+    """A name for the cache's entry under `key`, by which a row refers to it: nobody without the secret can tell from it
+    whether a request that they think of is the one.
+    """
+    return hashlib.blake2b(key, digest_size=12, key=secret).hexdigest()
+
+
 def _messages(request: CompletionRequest) -> Json:
     """The conversation. One text to complete is one, as a chat model gets it; of several each is one by itself."""
     messages = request.messages or []

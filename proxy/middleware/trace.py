@@ -127,7 +127,7 @@ def _record(
         model=completion.model if completion else target.model if target else request.model,
         inputs=request.inputs or None,
         configuration=_configuration(call),
-        output=_output(answered),
+        output=output_of(answered),
         input_tokens=usage.prompt_tokens if usage else None,
         output_tokens=usage.completion_tokens if usage else None,
         total_tokens=usage.total_tokens if usage else None,
@@ -229,7 +229,8 @@ def _configuration(call: Call) -> dict[str, Json]:
     return configuration
 
 
-def _output(choices: list[Choice]) -> str | None:
+def output_of(choices: list[Choice]) -> str | None:
+    """The text of an answer, as a row has it."""
     if not choices:
         return None
     if len(choices) == 1:

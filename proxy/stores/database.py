@@ -52,16 +52,22 @@ def code(error: sqlite3.Error) -> int:
 
 
 def open_writer(
-    path: Path, synchronous: str = "normal", *, busy_timeout: float = BUSY_TIMEOUT, thorough: bool = False
+    path: Path,
+    synchronous: str = "normal",
+    *,
+    busy_timeout: float = BUSY_TIMEOUT,
+    thorough: bool = False,
+    shrinking: bool = False,
 ) -> sqlite3.Connection:
     """A connection that may write, to a sound database of the present schema.
 
-    `thorough` checks every page whatever the size. Raises `ConfigError` for a newer schema and `sqlite3.Error` for a
-    database that cannot be opened now.
+    `thorough` checks every page whatever the size; a new file that is `shrinking` can be shortened in steps, which
+    costs each page that is added to it. Raises `ConfigError` for a newer schema and `sqlite3.Error` for a database that
+    cannot be opened now.
     """
     for surely in (False, True):
         try:
-            return _patiently(lambda: _connect(path, synchronous, busy_timeout, thorough), busy_timeout)
+            return _patiently(lambda: _connect(path, synchronous, busy_timeout, thorough, shrinking), busy_timeout)
         except sqlite3.DatabaseError as error:
             if code(error) not in DAMAGE:
                 raise
@@ -69,7 +75,7 @@ def open_writer(
             if surely:
                 moved = _move_aside(path)
                 logger.warning("the trace log %s is damaged (%s): moved to %s, starting empty", path, error, moved)
-    return _patiently(lambda: _connect(path, synchronous, busy_timeout, False), busy_timeout)
+    return _patiently(lambda: _connect(path, synchronous, busy_timeout, False, shrinking), busy_timeout)
 
 
 def open_reader(path: Path, *, at_rest: bool = False) -> sqlite3.Connection:
@@ -118,7 +124,7 @@ def _patiently(connect: Callable[[], sqlite3.Connection], patience: float) -> sq
             time.sleep(0.005)
 
 
-def _connect(path: Path, synchronous: str, busy_timeout: float, thorough: bool) -> sqlite3.Connection:
+def _connect(path: Path, synchronous: str, busy_timeout: float, thorough: bool, shrinking: bool) -> sqlite3.Connection:
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         # SQLite would make the file by the umask, and gives its WAL the file's own mode.
@@ -130,7 +136,12 @@ def _connect(path: Path, synchronous: str, busy_timeout: float, thorough: bool) 
         raise coded(sqlite3.OperationalError(f"{path}: {error.strerror}"), sqlite3.SQLITE_CANTOPEN) from error
     connection = sqlite3.connect(path, timeout=busy_timeout, isolation_level=None, check_same_thread=False)
     try:
+        if shrinking:
+            # Before a file has its first page: of others the free pages are used again, and not given back.
+            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
         connection.execute("PRAGMA journal_mode = WAL")
+        # What is removed, or changed, is overwritten; where SQLite leaves that out by itself, too.
+        connection.execute("PRAGMA secure_delete = ON")
         connection.execute(f"PRAGMA synchronous = {'FULL' if synchronous == 'full' else 'NORMAL'}")
         # What is removed is overwritten. Some builds of SQLite do so by themselves, others do not.
         connection.execute("PRAGMA secure_delete = ON")

@@ -31,6 +31,7 @@ from proxy.stores.damage import identity, passes, probe, refuted
 from proxy.stores.gathering import Entry, Gathering
 from proxy.stores.keyfile import load_key
 from proxy.stores.patience import WRITE_PATIENCE, patiently
+from proxy.stores.purge import Meant, purge
 from proxy.stores.recent import LIMIT, Recent
 from proxy.stores.safedisk import SafeDisk
 from proxy.stores.seal import SIZE, Seal
@@ -93,8 +94,7 @@ class DiskCache:
 
     async def get(self, key: bytes) -> bytes | None:
         """Read on the event loop: a few microseconds, where a thread would cost ten times as many."""
-        value = None if self._closed else self._recent.get(key)
-        cache = self._cache
+        value, cache = None if self._closed else self._recent.get(key), self._cache
         if value is None and cache is not None:
             cleared = self._recent.cleared
             try:
@@ -116,12 +116,17 @@ class DiskCache:
 
     async def clear(self) -> int:
         """Drop every entry of every process, and whatever was moved aside or left behind by a crash."""
+        return await self._remove(self._clear)
+
+    async def forget(self, meant: Meant) -> int:
+        return await self._remove(lambda cache: purge(cache, meant))
+
+    async def _remove(self, remove: Callable[[Any], int]) -> int:
         await self._gathering.settle()
-        cache = self._cache
-        if self._closed or cache is None:
+        if self._closed or (cache := self._cache) is None:
             return 0
         try:
-            return await self._run(lambda: self._clear(cache))
+            return await self._run(lambda: remove(cache))
         except Exception as error:
             await self._recover(cache, error)
             return 0
@@ -130,8 +135,7 @@ class DiskCache:
 
     async def stats(self) -> dict[str, Any]:
         """`hits`, `misses` and `errors` are this process's own; `entries` may include expired ones."""
-        cache = self._cache
-        entries, size = 0, 0
+        cache, entries, size = self._cache, 0, 0
         if cache is not None and not self._closed:
             try:
                 entries, size = await self._run(lambda: (len(cache), cache.volume()))

@@ -122,6 +122,7 @@ class Shortcut:
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute("PRAGMA secure_delete = ON")
         connection.execute("PRAGMA wal_autocheckpoint = 0")
+        connection.execute("PRAGMA secure_delete = ON")
         # Whoever is the first to write after a checkpoint cuts the file off, by a limit of its own connection.
         connection.execute(f"PRAGMA journal_size_limit = {WAL_LIMIT}")
         if timeout == 0.0:

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from proxy import timestamps
-from proxy.config.settings import LogSettings
+from proxy.config.settings import Keep, LogSettings
 from proxy.errors import ConfigError, GatewayError, NotReady
 from proxy.ids import project_uuid
 from proxy.protocols import ProjectUse, TracePage, TraceQuery, VersionUse
@@ -35,6 +35,7 @@ from proxy.stores.debts import Debts
 from proxy.stores.files import Files
 from proxy.stores.indexer import Indexer
 from proxy.stores.items import Item, Look, Project, none, store
+from proxy.stores.keeping import Keeping
 from proxy.stores.reader import Reader, open_readonly
 from proxy.stores.rows import charge_of, encode, encode_edit
 from proxy.stores.shortcut import Shortcut
@@ -65,6 +66,7 @@ class SQLiteLog:
         max_bytes: int = 128 * 2**20,
         busy_timeout: float = BUSY_TIMEOUT,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        keep: Keep | None = None,
     ) -> None:
         self._path = path
         self._synchronous = synchronous
@@ -74,6 +76,7 @@ class SQLiteLog:
         self._reason: str | None = None
         self._suspect = False
         self._files = Files(path)
+        self._keeping = Keeping(path, self._files, keep or Keep(), now)
         self._reader = Reader(path, now, damaged=lambda: self._indexer.mend())
         # A commit that syncs is the thread's in any case.
         self._shortcut = Shortcut(path, self._files) if synchronous == "normal" else None
@@ -85,14 +88,11 @@ class SQLiteLog:
             )
         except sqlite3.Error as error:
             self._trouble(error)
-        self._writer: Writer[Item] = Writer(
-            self._commit,
-            shortcut=self._commit_here if self._shortcut else None,
-            max_items=max_rows,
-            max_bytes=max_bytes,
-        )
+        shortcut = self._commit_here if self._shortcut else None
+        self._writer: Writer[Item] = Writer(self._commit, shortcut=shortcut, max_items=max_rows, max_bytes=max_bytes)
         self._indexer = Indexer(path)
         self._debts = Debts(lambda debt: self._writer.put(debt, len(debt.charges)))
+        self._keeping.start()
 
     def append(self, record: Record) -> asyncio.Future[bool]:
         try:
@@ -165,6 +165,7 @@ class SQLiteLog:
 
     async def close(self) -> None:
         self._debts.paid()
+        await asyncio.to_thread(self._keeping.close)
         await self._writer.close()
         await asyncio.to_thread(self._indexer.close)
         await asyncio.to_thread(self._end)
@@ -206,7 +207,8 @@ class SQLiteLog:
         """Commit to the file that is at the path afterwards."""
         for _ in range(FOLLOWED):
             try:
-                self._transact(items)
+                with self._keeping.turn:
+                    self._transact(items)
             except sqlite3.Error:
                 if self._connection is None or self._files.in_place():
                     raise
@@ -231,7 +233,7 @@ class SQLiteLog:
 
     def _transact(self, items: list[Item]) -> None:
         connection = self._open()
-        connection.execute("BEGIN IMMEDIATE")
+        self._keeping.begin(connection)
         try:
             store(connection, items)
             connection.execute("COMMIT")
@@ -244,9 +246,8 @@ class SQLiteLog:
         if self._connection is not None and not self._files.in_place():
             self._follow(self._connection)
         if self._connection is None:
-            self._connection = open_writer(
-                self._path, self._synchronous, busy_timeout=self._busy_timeout, thorough=self._suspect
-            )
+            options = {"thorough": self._suspect, "shrinking": self._keeping.rules}
+            self._connection = open_writer(self._path, self._synchronous, busy_timeout=self._busy_timeout, **options)
             self._files.remember()
         return self._connection
 
@@ -296,4 +297,4 @@ class SQLiteLog:
 
 def trace_log(folder: Path, settings: LogSettings) -> SQLiteLog:
     """The log of the data folder `folder`, as configured."""
-    return SQLiteLog(folder / "traces.db", synchronous=settings.synchronous)
+    return SQLiteLog(folder / "traces.db", synchronous=settings.synchronous, keep=settings.keep)

@@ -1,7 +1,7 @@
 """`log`: the calls that were logged, listed, followed, shown, asked, added up, and taken out and in.
 
 Each verb has a file here. What must stay true: no verb holds more of the log in memory than it shows at a time, what it
-prints pipes cleanly, and none but `import` writes.
+prints pipes cleanly, and none but `import`, `forget` and `vacuum` write.
 """
 
 from __future__ import annotations
@@ -14,7 +14,16 @@ from click.core import ParameterSource
 from proxy.commands import json_option
 from proxy.commands.log.choice import Choice, choosing, limit_option
 
-VERBS = {"export": "export", "import": "intake", "show": "show", "sql": "question", "stats": "stats", "tail": "tail"}
+VERBS = {
+    "export": "export",
+    "forget": "forget",
+    "import": "intake",
+    "show": "show",
+    "sql": "question",
+    "stats": "stats",
+    "tail": "tail",
+    "vacuum": "vacuum",
+}
 """The verbs, and the file of each."""
 
 

@@ -1,0 +1,32 @@
+"""`log vacuum`: the log's file made anew, without what lies unused in it.
+
+What must stay true: a gateway that runs loses no row by it; its rows, and so its answers, wait until it is done.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+
+import click
+
+from proxy.commands.log.choice import Choice, reading
+
+
+@click.command()
+@reading
+def vacuum(choice: Choice) -> None:
+    """Make the file anew: as short as it can be, and from then on shortened by the gateway as rows go.
+
+    A file that was made without `log.keep` needs this once. It takes some ten seconds for each gigabyte, and as much
+    room on the disk again for that time; whoever asks a gateway meanwhile waits, so choose a quiet moment.
+    """
+    from proxy.errors import ConfigError
+    from proxy.stores.forgetting import Forgetting
+
+    before = choice.path.stat().st_size if choice.path.exists() else 0
+    log = Forgetting(choice.path)
+    try:
+        log.rewrite()
+    except sqlite3.Error as error:
+        raise ConfigError(f"the trace log {choice.path} cannot be made anew: {error}") from error
+    click.echo(f"{before:,} bytes before, {choice.path.stat().st_size:,} now")

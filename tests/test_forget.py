@@ -1,0 +1,204 @@
+"""`parea-proxy log forget`, as its users run it: beside a gateway that serves, and on what is left behind by others."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from click.testing import CliRunner, Result
+
+from proxy.cli import main
+from proxy.stores.keeping import alone
+from proxy.stores.sqlite import SQLiteLog
+from tests.gateway import Local, Process, rows
+from tests.stores.test_keeping import bytes_of, kept, logged, row, said
+
+CONFIG = {"model_list": [{"model_name": "echo", "litellm_params": {"model": "echo/echo"}}]}
+ZOE, YAN = "zoe@example.org", "yan@example.org"
+SECRET = "my own secret is that I never liked the opera, and nobody else says so"
+
+
+@pytest.fixture(autouse=True)
+def _alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PAREA_PROXY_DATA", "data")
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+
+def forget(*arguments: str, **options: Any) -> Result:
+    return CliRunner().invoke(main, ["log", "forget", *arguments], prog_name="parea-proxy", **options)
+
+
+def forgotten(*arguments: str) -> dict[str, Any]:
+    found = forget(*arguments, "--json", "--yes")
+    assert found.exit_code == 0, found.output
+    told: dict[str, Any] = json.loads(found.stdout)
+    return told
+
+
+def ask(url: str, text: str, person: str, **more: Any) -> str:
+    """What the cache did for a call of `person`."""
+    body = {
+        "llm_configuration": {"model": "echo", "messages": [{"role": "user", "content": text}]},
+        "end_user_identifier": person,
+        "cache": True,
+        **more,
+    }
+    answer = httpx.post(f"{url}/completion", json=body, timeout=30)
+    assert answer.status_code == 200, answer.text
+    return "hit" if answer.json()["cache_hit"] else "miss"
+
+
+def test_a_person_is_forgotten_beside_a_gateway_that_serves(tmp_path: Path) -> None:
+    common = "what is the capital of the country that has the most lakes of all"
+    with Process(tmp_path, CONFIG) as gateway:
+        url = gateway.parea
+        assert [ask(url, SECRET, ZOE), ask(url, common, ZOE), ask(url, common, YAN)] == ["miss", "miss", "hit"]
+        assert [ask(url, "y" * 40, YAN), ask(url, SECRET, ZOE)] == ["miss", "hit"]  # the gateway has it in its memory
+        assert SECRET.encode() in bytes_of(gateway.data / "traces.db")
+        told = forgotten("--end-user", ZOE, "--config", str(tmp_path / "gateway.yaml"))
+        assert (told["rows"], told["cache_entries"], told["proof"]["found"]) == (3, 2, {})
+        assert told["proof"]["shared"] > 0
+        everything = bytes_of(gateway.data / "traces.db")
+        assert SECRET.encode() not in everything
+        assert ZOE.encode() not in everything
+        assert {one["end_user"] for one in rows(gateway.data)} == {YAN}
+        # No memory of a worker answers any more, and what is asked again is logged again.
+        assert [ask(url, "y" * 40, YAN), ask(url, SECRET, YAN)] == ["hit", "miss"]
+
+
+def test_what_keys_spent_stays(tmp_path: Path) -> None:
+    path = tmp_path / "data" / "traces.db"
+    path.parent.mkdir()
+    logged(path, [row("a", "a", 1, end_user=ZOE, key="team", spent=10**6, cost=0.001)])
+    assert forgotten("--end-user", ZOE)["rows"] == 1
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT key, nanodollars, calls FROM spend").fetchall() == [("team", 10**6, 1)]
+
+
+def test_an_entry_of_a_row_that_does_not_tell_it_is_found_by_its_answer(tmp_path: Path) -> None:
+    with Local(tmp_path, CONFIG) as gateway:
+        ask(gateway.parea, SECRET, ZOE)
+        ask(gateway.parea, "y" * 40, YAN)
+    with closing(sqlite3.connect(gateway.data / "traces.db")) as connection, connection:
+        connection.execute("UPDATE traces SET notes = json_remove(notes, '$.entry')")
+    assert forgotten("--end-user", ZOE)["cache_entries"] == 1
+
+
+def test_an_omitted_call_does_not_tell_its_entry(tmp_path: Path) -> None:
+    with Local(tmp_path, CONFIG) as gateway:
+        ask(gateway.parea, SECRET, ZOE)
+        ask(gateway.parea, SECRET, YAN, log_omit_inputs=True)
+    notes = {one["end_user"]: one["notes"] for one in rows(gateway.data)}
+    assert len(notes[ZOE]["entry"]) == 24
+    assert "entry" not in notes[YAN]
+
+
+def test_what_lies_in_unused_parts_of_the_file_makes_it_be_made_anew(tmp_path: Path) -> None:
+    path = tmp_path / "data" / "traces.db"
+    path.parent.mkdir()
+    logged(path, [row(f"{n}", f"{n}", 1, end_user=ZOE if n == 5 else YAN, output=SECRET * (n == 5)) for n in range(9)])
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("PRAGMA secure_delete = OFF")
+        connection.execute("CREATE TABLE other (x)")
+        connection.execute("INSERT INTO other VALUES (?)", (SECRET * 100,))
+        connection.execute("DELETE FROM other")
+    assert SECRET.encode() in path.read_bytes()
+    assert forgotten("--end-user", ZOE)["proof"]["found"] == {}
+    assert SECRET.encode() not in bytes_of(path)
+
+
+def test_what_is_found_elsewhere_in_the_folder_is_told_with_its_file(tmp_path: Path) -> None:
+    path = tmp_path / "data" / "traces.db"
+    path.parent.mkdir()
+    logged(path, [row("a", "a", 1, end_user=ZOE, output=SECRET)])
+    (path.parent / "copy.db").write_bytes(path.read_bytes())
+    found = forget("--end-user", ZOE, "--yes")
+    assert found.exit_code == 1
+    assert "removed: 1 row" in found.stdout
+    assert "texts are still in copy.db" in found.output
+    (path.parent / "copy.db").unlink()
+    assert forget("--end-user", ZOE, "--yes").exit_code == 0
+
+
+def test_a_rest_of_a_text_is_found_too(tmp_path: Path) -> None:
+    path = tmp_path / "data" / "traces.db"
+    path.parent.mkdir()
+    logged(path, [row("a", "a", 1, end_user=ZOE, configuration=said(SECRET))])
+    (path.parent / "note").write_bytes(os.urandom(33) + SECRET[:40].encode())
+    assert "still in note" in forget("--end-user", ZOE, "--yes").output
+
+
+def test_check_removes_nothing_and_without_a_yes_it_is_asked(tmp_path: Path) -> None:
+    path = tmp_path / "data" / "traces.db"
+    path.parent.mkdir()
+    logged(path, [row("a", "a", 1), row("b", "a", 1, parent_trace_id="a", end_user=ZOE)])
+    assert forget("--end-user", ZOE, "--check").output == (
+        "would be removed: 1 row\nleft in the same trees: 1 row, which --trees takes too\n"
+    )
+    assert forget("--end-user", ZOE, input="n\n").exit_code == 1
+    assert len(rows(path.parent)) == 2
+    assert forget("--end-user", ZOE, "--trees", input="y\n").exit_code == 0
+    assert rows(path.parent) == []
+
+
+def test_an_id_that_others_say_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "data" / "traces.db"
+    path.parent.mkdir()
+    logged(path, [row("a", "a", 1, end_user="zoe"), row("b", "b", 1, end_user="zoe2")])
+    found = forget("--end-user", "zoe", "--yes")
+    assert found.exit_code == 0
+    assert "the id stands in rows that stay" in found.output
+
+
+@pytest.mark.parametrize("arguments", [[], ["--end-user", "a", "--id", "b"], ["--end-user", ""]])
+def test_it_must_be_said_whose_rows(arguments: list[str]) -> None:
+    found = forget(*arguments)
+    assert found.exit_code == 2
+    assert "say whose rows" in found.output or "empty id" in found.output
+
+
+def test_vacuum_has_the_file_of_an_older_version_shortened_from_then_on(tmp_path: Path) -> None:
+    path = tmp_path / "data" / "traces.db"
+    path.parent.mkdir()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA auto_vacuum = NONE")
+        connection.execute("CREATE TABLE own (x)")
+    logged(path, [row(f"{n}", f"{n}", 10, output="x" * 4000) for n in range(500)])
+    found = CliRunner().invoke(main, ["log", "vacuum"], prog_name="parea-proxy")
+    assert found.exit_code == 0, found.output
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("PRAGMA auto_vacuum").fetchone() == (2,)
+    before = path.stat().st_size
+    assert kept(path, size=2**20) > 0
+    assert path.stat().st_size <= 2**20 < before
+
+
+async def test_rows_wait_while_another_process_makes_the_file_anew(tmp_path: Path) -> None:
+    path = tmp_path / "traces.db"
+    log = SQLiteLog(path, busy_timeout=0.05)
+    with alone(path, wait=True), closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        waiting = log.append(row("a", "a", 1))
+        await asyncio.sleep(0.5)
+        assert not waiting.done()
+        connection.execute("COMMIT")
+        assert await waiting
+        connection.execute("BEGIN IMMEDIATE")
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        assert not await log.append(row("b", "b", 1))  # anybody else
+    await log.close()
+
+
+def test_there_must_be_a_log() -> None:
+    found = forget("--end-user", "a")
+    assert found.exit_code == 2
+    assert "there is no trace log" in found.output
