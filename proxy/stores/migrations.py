@@ -208,6 +208,8 @@ def m006_views(connection: sqlite3.Connection) -> None:
     for name, columns, where in (
         ("traces_by_session", "session_id, start_timestamp", "session_id IS NOT NULL"),
         ("traces_by_failure", "start_timestamp", "status = 'error'"),
+        ("traces_by_parent", "root_trace_id, parent_trace_id", "parent_trace_id IS NOT NULL"),
+        ("traces_below_root", "root_trace_id, start_timestamp", "trace_id <> root_trace_id"),
     ):
         connection.execute(f"CREATE INDEX {name} ON traces ({columns}) WHERE {where}")
     for view in VIEWS:
