@@ -29,7 +29,7 @@ from proxy.errors import ConfigError, GatewayError, NotReady
 from proxy.ids import project_uuid
 from proxy.protocols import ProjectUse, TracePage, TraceQuery, VersionUse
 from proxy.record import Record
-from proxy.selection import Figures, Selection, Slice
+from proxy.selection import AT_ONCE, Figures, Selection, Slice
 from proxy.stores.database import BUSY_TIMEOUT, DAMAGE, TROUBLE, code, coded, open_writer, written_back
 from proxy.stores.debts import Debts
 from proxy.stores.files import Files
@@ -74,6 +74,7 @@ class SQLiteLog:
         self._suspect = False
         self._files = Files(path)
         self._reader = Reader(path, now)
+        self._questions = asyncio.Semaphore(AT_ONCE)
         # A commit that syncs is the thread's in any case.
         self._shortcut = Shortcut(path, self._files) if synchronous == "normal" else None
         try:
@@ -123,10 +124,12 @@ class SQLiteLog:
         return await self._read(lambda: self._reader.search(query))
 
     async def page(self, selection: Selection, after: str | None = None, limit: int = 50) -> Slice:
-        return await self._read(lambda: self._reader.page(selection, after, limit))
+        async with self._questions:
+            return await self._read(lambda: self._reader.page(selection, after, limit))
 
     async def figures(self, selection: Selection, by: str | None = None, limit: int = 20) -> list[Figures]:
-        return await self._read(lambda: self._reader.figures(selection, by, limit))
+        async with self._questions:
+            return await self._read(lambda: self._reader.figures(selection, by, limit))
 
     async def totals(self) -> dict[str, float]:
         """`calls`, `errors`, `cache_hits`, `input_tokens`, `output_tokens`, `cost`, `saved`, sampled out or not."""

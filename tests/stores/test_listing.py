@@ -202,3 +202,19 @@ async def test_ids_by_their_beginning(tmp_path: Path) -> None:
     assert reader.named("z") == []
     reader.close()
     await log.close()
+
+
+async def test_questions_that_take_long_leave_the_log_to_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(Reader.page.__kwdefaults__, "seconds", 1.0)
+    log = await stored(tmp_path, Record("a", "a"))
+    endless = "(WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n)"
+    asked = [asyncio.create_task(log.page(Selection(where=endless))) for _ in range(40)]
+    await asyncio.sleep(0)
+    assert (await asyncio.wait_for(log.health(), 5))["rows"] == 1
+    answered = [task for task in asked if task.done()]
+    for task in asked:
+        task.cancel()
+    outcomes = await asyncio.gather(*asked, return_exceptions=True)
+    await log.close()
+    assert len(answered) <= 2
+    assert all(isinstance(one, BadRequest | asyncio.CancelledError) for one in outcomes)
