@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from datetime import UTC, datetime, timedelta
+from functools import partialmethod
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -161,7 +162,7 @@ async def test_groups_by_what_is_in_a_row_or_beside_it(tmp_path: Path) -> None:
     await log.close()
 
 
-@pytest.mark.parametrize("after", ["x", "!", "MQ", "", "é"])
+@pytest.mark.parametrize("after", ["x", "!", "MQ", "", "é", "OTk5OTk5OTk5OTk5OTk5OTk5OTkgMjAyNg"])
 async def test_a_place_that_no_page_told(tmp_path: Path, after: str) -> None:
     log = await stored(tmp_path, *ROWS)
     if after == "MQ":  # a row without a time, of which there is none
@@ -204,8 +205,10 @@ async def test_ids_by_their_beginning(tmp_path: Path) -> None:
     await log.close()
 
 
-async def test_questions_that_take_long_leave_the_log_to_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(Reader.page.__kwdefaults__, "seconds", 1.0)
+async def test_questions_that_take_long_leave_the_log_to_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Reader, "page", partialmethod(Reader.page, seconds=1.0))
     log = await stored(tmp_path, Record("a", "a"))
     endless = "(WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n)"
     asked = [asyncio.create_task(log.page(Selection(where=endless))) for _ in range(40)]
