@@ -213,6 +213,9 @@ def test_questions_in_sql() -> None:
     ]
     assert run("sql", "select '-1' as a, -1 as b", "--csv").stdout == '"a","b"\n"\'-1",-1\n'
     assert run("sql", "select 1 where 0", "--json").stdout == "[]\n"
+    told = run("sql", "select 1 as a, 2 as a, 3 as a, 9e999 as b", "--json").stdout
+    assert json.loads(told, parse_constant=pytest.fail) == [{"a": 1, "a:1": 2, "a:2": 3, "b": None}]
+    assert "not a number" in run("sql", "select 1", "--timeout", "nan").stderr
     assert lines("sql", "select output from traces where output is not null")[1].count("\n") == 0
     endless = "with recursive n(i) as (values (1) union all select i from n) select count(*) from n"
     assert refused("sql", endless, "--timeout", "0.1") == "stopped after 0.1 s: ask for less, or allow more time"
