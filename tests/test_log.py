@@ -461,3 +461,39 @@ def writer() -> Iterator[sqlite3.Connection]:
 def test_a_gateway_that_writes_is_not_waited_for() -> None:
     assert ids() == "tool-1 call-1 agent-1"
     assert lines("sql", "select count(*) as n from traces") == ["n", "3"]
+
+
+def told_by(*arguments: str, **variables: str) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(command(*arguments), env={**environ(), **variables}, capture_output=True, check=False)
+
+
+@pytest.mark.parametrize("verb", [(), ("--json",), ("show", "a"), ("export", "--format", "csv")])
+def test_a_pipe_gets_utf_8_whatever_the_locale(verb: tuple[str, ...]) -> None:
+    store(record("a", name="\u65e5\u672c\U0001f600"))
+    done = told_by(*verb, PYTHONIOENCODING="latin-1")
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert "\u65e5\u672c\U0001f600" in done.stdout.decode()
+
+
+@pytest.mark.parametrize("verb", [("log",), ("log", "export"), ("log", "sql", "select 1", "--csv")])
+def test_a_full_disk_is_told_in_one_line(verb: tuple[str, ...]) -> None:
+    store(record("a"))
+    with open("/dev/full", "wb") as full:
+        asked = [sys.executable, "-m", "proxy", *verb]
+        done = subprocess.run(asked, env=environ(), stdout=full, stderr=subprocess.PIPE, check=False)
+    assert (done.returncode, done.stderr) == (2, b"the output cannot be written: No space left on device\n")
+
+
+@pytest.mark.parametrize(
+    "verb", [("sql", "select name as 'a\x1b[2J' from traces", "--csv"), ("export", "--format", "csv")]
+)
+def test_csv_steers_no_terminal_and_is_as_it_is_elsewhere(verb: tuple[str, ...]) -> None:
+    store(record("a", name="\x1b[2J\x9b31m\u202e"))
+    assert "\x9b31m\u202e" in told_by(*verb).stdout.decode()
+    ours, theirs = pty.openpty()
+    subprocess.run(command(*verb), env=environ(), stdout=theirs, check=True)
+    os.close(theirs)
+    shown = os.read(ours, 65536).decode()
+    os.close(ours)
+    assert shown
+    assert not {"\x1b", "\x9b", "\u202e"} & set(shown)

@@ -72,9 +72,10 @@ def _form(form: str, choice: Choice, out: TextIO) -> Iterator[Form]:
     if form == "csv":
         from proxy.dialects.archive import COLUMNS
         from proxy.dialects.spreadsheet import line
+        from proxy.terminal import seen
 
         out.write(line(COLUMNS))
-        yield lambda record: line([getattr(record, name) for name in COLUMNS])
+        yield lambda record: seen(line([getattr(record, name) for name in COLUMNS]), out)
     elif form == "humanloop":
         from proxy.commands.log.datapoints import Datapoints
 

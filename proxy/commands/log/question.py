@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -49,10 +50,11 @@ def question(choice: Choice, query: str, timeout: float, as_json: bool, as_csv: 
         _print_json(columns, answer)
     elif as_csv:
         from proxy.dialects.spreadsheet import line
+        from proxy.terminal import seen
 
-        click.echo(line(columns), nl=False)
+        click.echo(seen(line(columns), sys.stdout), nl=False)
         for row in answer:
-            click.echo(line(row), nl=False)
+            click.echo(seen(line(row), sys.stdout), nl=False)
     else:
         _print_table(columns, answer)
 
