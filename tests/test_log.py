@@ -497,3 +497,30 @@ def test_csv_steers_no_terminal_and_is_as_it_is_elsewhere(verb: tuple[str, ...])
     os.close(ours)
     assert shown
     assert not {"\x1b", "\x9b", "\u202e"} & set(shown)
+
+
+def test_an_export_into_a_pipe_or_through_a_link_leaves_them() -> None:
+    store(record("a"))
+    os.mkfifo("pipe")
+    with subprocess.Popen(["cat", "pipe"], stdout=subprocess.PIPE) as reader:
+        assert run("export", "--output", "pipe").exit_code == 0
+        read, _ = reader.communicate(timeout=20)
+    assert json.loads(read)["trace_id"] == "a"
+    assert Path("pipe").is_fifo()
+    Path("link").symlink_to("target")
+    assert run("export", "--output", "link").exit_code == 0
+    assert Path("link").is_symlink()
+    assert json.loads(Path("target").read_text())["trace_id"] == "a"
+    assert Path("target").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_export_that_is_ended_leaves_nothing(many: Path, ending: signal.Signals) -> None:
+    with subprocess.Popen(command("export", "--output", "out", "--data", str(many)), env=environ()) as export:
+        end = time.monotonic() + 20
+        while not any(path.name.startswith(".out.") for path in Path().iterdir()):
+            assert time.monotonic() < end
+            time.sleep(0.005)
+        export.send_signal(ending)
+        assert export.wait(20) != 0
+    assert [path.name for path in Path().iterdir() if "out" in path.name] == []
