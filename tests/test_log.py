@@ -524,3 +524,11 @@ def test_an_export_that_is_ended_leaves_nothing(many: Path, ending: signal.Signa
         export.send_signal(ending)
         assert export.wait(20) != 0
     assert [path.name for path in Path().iterdir() if "out" in path.name] == []
+
+
+def test_an_export_without_a_row_is_imported_and_a_pipe_is_not() -> None:
+    store(record("a"))
+    assert run("export", "--where", "false", "--output", "none").exit_code == 0
+    assert lines("import", "none") == ["0 rows imported from none"]
+    os.mkfifo("pipe")
+    assert refused("import", "pipe").startswith("pipe: is read twice")

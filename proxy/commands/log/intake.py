@@ -116,7 +116,10 @@ def _lines(file: Path) -> Iterator[tuple[int, bytes, float]]:
     """
     from proxy.errors import ConfigError
 
-    size = max(os.stat(file).st_size, 1)
+    if not file.is_file():
+        raise ConfigError(f"{file}: is read twice, and so has to be a file: write what comes into one first")
+    if not (size := os.stat(file).st_size):
+        return  # what an export without a row writes
     with file.open("rb") as lines:
         if _is_document(lines.readline(LARGEST)):
             if size > LARGEST:
