@@ -7,8 +7,10 @@ value of a key.
 from __future__ import annotations
 
 import contextlib
+import errno
 import gc
 import importlib
+import io
 import os
 import sys
 from pathlib import Path
@@ -25,6 +27,9 @@ from proxy.places import check_port, config_path, data_folder, private
 if TYPE_CHECKING:
     from proxy.middleware.cassette import Player
     from proxy.recording import Mode
+
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+"""Why a file takes no more."""
 
 COMMANDS = ("cache", "check", "deployments", "doctor", "init", "keys", "log", "replay", "traces")
 """The commands with a file or a folder of their own in `commands/`, which has one of the same name."""
@@ -45,15 +50,35 @@ class _Group(click.Group):
         return command
 
     def invoke(self, ctx: click.Context) -> Any:
+        _speak()
         try:
-            return super().invoke(ctx)
+            done = super().invoke(ctx)
+            if sys.stdout is not None:
+                sys.stdout.flush()
+            return done
         except GatewayError as error:
             click.echo(error.message, err=True)
             ctx.exit(2)
         except BrokenPipeError:
-            # what is still to be written goes nowhere, also when the interpreter ends
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _fall_silent()
             ctx.exit(0)
+        except OSError as error:
+            if error.errno not in FULL or error.filename is not None:
+                raise
+            _fall_silent()
+            click.echo(f"the output cannot be written: {error.strerror}", err=True)
+            ctx.exit(2)
+
+
+def _speak() -> None:
+    """Whatever the locale, a pipe or file gets UTF-8, as JSON has to be, and a terminal what it can show."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace") if sys.stdout.isatty() else sys.stdout.reconfigure(encoding="utf-8")
+
+
+def _fall_silent() -> None:
+    """What is still to be written goes nowhere, also when the interpreter ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

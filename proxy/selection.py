@@ -21,6 +21,9 @@ SLOTS = 24
 PATIENCE = 10.0
 """Seconds that one question may take."""
 
+AT_ONCE = 2
+"""Questions that are answered at a time; further ones wait, and hold no thread that others need."""
+
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _SPAN = re.compile(r"(\d{1,6})\s*([smhdw])")
 

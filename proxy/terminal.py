@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, TextIO
 
 from rich.console import Console
 from rich.table import Table
@@ -47,6 +47,11 @@ def clean(text: str, longest: int = _LONGEST) -> str:
     """One line of text, harmless and not too long."""
     shown = text if len(text) <= longest else text[: longest - 1] + "\N{HORIZONTAL ELLIPSIS}"
     return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", shown)
+
+
+def seen(text: str, out: TextIO) -> str:
+    """Lines of data as they are, and harmless where `out` is a terminal."""
+    return "\n".join(clean(line, len(line)) for line in text.split("\n")) if out.isatty() else text
 
 
 def text(text: str) -> Text:

@@ -4,8 +4,8 @@ In the `conftest.py` at the top of a project:
 
     pytest_plugins = ["proxy.testing"]
 
-Then a test that takes the fixture `gateway` has one, and nothing happens in any other. This is the only module that
-needs pytest, which the package does not bring.
+Then a test that takes the fixture `gateway` has one, and nothing happens in any other. The fixtures need pytest, which
+the package does not bring; without it `Gateway` is there for other frameworks.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
 
-import pytest
 import yaml
 
 from proxy.protocols import TraceQuery
@@ -162,19 +162,21 @@ class Gateway:
         self._temporary.cleanup()
 
 
-@pytest.fixture(scope="module")
-def gateway_options(request: pytest.FixtureRequest) -> dict[str, Any]:
-    """What `Gateway` is made with; a module or a conftest.py may have a fixture of this name that says something else.
+if find_spec("pytest") is not None:
+    import pytest
 
-    This one: the project's config.yaml if it has one, and a cassette beside the tests, a folder for each module.
-    """
-    config = request.config.rootpath / "config.yaml"
-    cassette = request.path.parent / "cassettes" / request.path.stem
-    return {"config": config if config.is_file() else None, "cassette": cassette}
+    @pytest.fixture(scope="module")
+    def gateway_options(request: pytest.FixtureRequest) -> dict[str, Any]:
+        """What `Gateway` is made with; a module or a conftest.py may have one of its own that says something else.
 
+        This one: the project's config.yaml if it has one, and a cassette beside the tests, a folder for each module.
+        """
+        config = request.config.rootpath / "config.yaml"
+        cassette = request.path.parent / "cassettes" / request.path.stem
+        return {"config": config if config.is_file() else None, "cassette": cassette}
 
-@pytest.fixture(scope="module")
-def gateway(gateway_options: dict[str, Any]) -> Iterator[Gateway]:
-    """A gateway for the tests of a module. The n-th equal request of the module gets the n-th answer."""
-    with Gateway(**gateway_options) as running:
-        yield running
+    @pytest.fixture(scope="module")
+    def gateway(gateway_options: dict[str, Any]) -> Iterator[Gateway]:
+        """A gateway for the tests of a module. The n-th equal request of the module gets the n-th answer."""
+        with Gateway(**gateway_options) as running:
+            yield running

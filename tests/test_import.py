@@ -493,7 +493,8 @@ def test_what_this_gateway_sends_is_read_as_it_was(one: Record) -> None:
     (found,) = otlp.records(again({"resourceSpans": [{"scopeSpans": [{"spans": [span]}]}]}), lambda _: None)
     for name in ("provider", "input_tokens", "output_tokens", "total_tokens", "session_id", "start_timestamp"):
         assert getattr(found, name) == getattr(one, name)
-    assert found.output == one.output
+    # a call that failed before a word was said has no answer in its span
+    assert found.output == (one.output if one.status == "success" else one.output or None)
     said = (one.configuration or {}).get("messages") or None
     assert (found.configuration or {}).get("messages") == said
 

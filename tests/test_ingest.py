@@ -209,3 +209,14 @@ def test_whatever_is_sent_is_a_record_or_refused(fields: dict[str, Any], value: 
         return
     assert len(record.root_trace_id) == 32
     assert json.dumps(record.extra)
+
+
+def test_a_credential_is_known_by_the_name_of_its_attribute() -> None:
+    secret = "token access_token accessToken x-amz-security-token http.request.header.bearer auth.jwt slack.bot_token"
+    plain = "gen_ai.usage.input_tokens time_to_first_token gen_ai.token.type per_output_token max_tokens"
+    said = [text(name, CANARY) for name in (*secret.split(), *plain.split())]
+    nested = {"key": "at", "value": {"kvlistValue": {"values": [text("id_token", CANARY)]}}}
+    (record,) = otlp.from_json(json.dumps(one(attributes=[*said, nested])).encode(), 100)
+    kept = record.extra["otel"]["attributes"]
+    assert {name for name, value in kept.items() if value == "[withheld]"} == set(secret.split())
+    assert kept["at"] == {"id_token": "[withheld]"}

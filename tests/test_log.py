@@ -214,6 +214,9 @@ def test_questions_in_sql() -> None:
     ]
     assert run("sql", "select '-1' as a, -1 as b", "--csv").stdout == '"a","b"\n"\'-1",-1\n'
     assert run("sql", "select 1 where 0", "--json").stdout == "[]\n"
+    told = run("sql", "select 1 as a, 2 as a, 3 as a, 9e999 as b", "--json").stdout
+    assert json.loads(told, parse_constant=pytest.fail) == [{"a": 1, "a:1": 2, "a:2": 3, "b": None}]
+    assert "not a number" in run("sql", "select 1", "--timeout", "nan").stderr
     assert lines("sql", "select output from traces where output is not null")[1].count("\n") == 0
     endless = "with recursive n(i) as (values (1) union all select i from n) select count(*) from n"
     assert refused("sql", endless, "--timeout", "0.1") == "stopped after 0.1 s: ask for less, or allow more time"
@@ -472,3 +475,74 @@ def writer() -> Iterator[sqlite3.Connection]:
 def test_a_gateway_that_writes_is_not_waited_for() -> None:
     assert ids() == "tool-1 call-1 agent-1"
     assert lines("sql", "select count(*) as n from traces") == ["n", "3"]
+
+
+def told_by(*arguments: str, **variables: str) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(command(*arguments), env={**environ(), **variables}, capture_output=True, check=False)
+
+
+@pytest.mark.parametrize("verb", [(), ("--json",), ("show", "a"), ("export", "--format", "csv")])
+def test_a_pipe_gets_utf_8_whatever_the_locale(verb: tuple[str, ...]) -> None:
+    store(record("a", name="\u65e5\u672c\U0001f600"))
+    done = told_by(*verb, PYTHONIOENCODING="latin-1")
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert "\u65e5\u672c\U0001f600" in done.stdout.decode()
+
+
+@pytest.mark.parametrize("verb", [("log",), ("log", "export"), ("log", "sql", "select 1", "--csv")])
+def test_a_full_disk_is_told_in_one_line(verb: tuple[str, ...]) -> None:
+    store(record("a"))
+    with open("/dev/full", "wb") as full:
+        asked = [sys.executable, "-m", "proxy", *verb]
+        done = subprocess.run(asked, env=environ(), stdout=full, stderr=subprocess.PIPE, check=False)
+    assert (done.returncode, done.stderr) == (2, b"the output cannot be written: No space left on device\n")
+
+
+@pytest.mark.parametrize(
+    "verb", [("sql", "select name as 'a\x1b[2J' from traces", "--csv"), ("export", "--format", "csv")]
+)
+def test_csv_steers_no_terminal_and_is_as_it_is_elsewhere(verb: tuple[str, ...]) -> None:
+    store(record("a", name="\x1b[2J\x9b31m\u202e"))
+    assert "\x9b31m\u202e" in told_by(*verb).stdout.decode()
+    ours, theirs = pty.openpty()
+    subprocess.run(command(*verb), env=environ(), stdout=theirs, check=True)
+    os.close(theirs)
+    shown = os.read(ours, 65536).decode()
+    os.close(ours)
+    assert shown
+    assert not {"\x1b", "\x9b", "\u202e"} & set(shown)
+
+
+def test_an_export_into_a_pipe_or_through_a_link_leaves_them() -> None:
+    store(record("a"))
+    os.mkfifo("pipe")
+    with subprocess.Popen(["cat", "pipe"], stdout=subprocess.PIPE) as reader:
+        assert run("export", "--output", "pipe").exit_code == 0
+        read, _ = reader.communicate(timeout=20)
+    assert json.loads(read)["trace_id"] == "a"
+    assert Path("pipe").is_fifo()
+    Path("link").symlink_to("target")
+    assert run("export", "--output", "link").exit_code == 0
+    assert Path("link").is_symlink()
+    assert json.loads(Path("target").read_text())["trace_id"] == "a"
+    assert Path("target").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_export_that_is_ended_leaves_nothing(many: Path, ending: signal.Signals) -> None:
+    with subprocess.Popen(command("export", "--output", "out", "--data", str(many)), env=environ()) as export:
+        end = time.monotonic() + 20
+        while not any(path.name.startswith(".out.") for path in Path().iterdir()):
+            assert time.monotonic() < end
+            time.sleep(0.005)
+        export.send_signal(ending)
+        assert export.wait(20) != 0
+    assert [path.name for path in Path().iterdir() if "out" in path.name] == []
+
+
+def test_an_export_without_a_row_is_imported_and_a_pipe_is_not() -> None:
+    store(record("a"))
+    assert run("export", "--where", "false", "--output", "none").exit_code == 0
+    assert lines("import", "none") == ["0 rows imported from none"]
+    os.mkfifo("pipe")
+    assert refused("import", "pipe").startswith("pipe: is read twice")

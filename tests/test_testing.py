@@ -93,3 +93,17 @@ def test_no_other_module_needs_pytest() -> None:
         named = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
         named |= {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module}
         assert path.name == "testing.py" or not named & {"pytest", "proxy.testing"}, path
+
+
+def test_other_frameworks_do_without_pytest(tmp_path: Path) -> None:
+    script = """
+import sys
+sys.modules["pytest"] = None
+from proxy.testing import Gateway
+with Gateway(mode="live") as gateway:
+    print(gateway.url, gateway.rows())
+"""
+    asked = [sys.executable, "-c", script]
+    done = subprocess.run(asked, cwd=tmp_path, env=environ(tmp_path), capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert re.fullmatch(r"http://127.0.0.1:\d+ \[\]\n", done.stdout)

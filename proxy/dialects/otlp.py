@@ -33,7 +33,13 @@ ATTRIBUTES: Final = 128
 
 EVENTS: Final = 128
 OWN: Final = "parea_proxy.trace_id"
-SECRET: Final = re.compile(r"authorization|api[-_.]?key|cookie|passw|secret|credential|private[-_.]?key", re.IGNORECASE)
+SECRET: Final = re.compile(
+    r"authorization|api[-_.]?key|cookie|passw|secret|credential|private[-_.]?key|bearer|jwt"
+    r"|(?:access|api|auth|bot|csrf|id|refresh|security|session|user|xsrf)[-_.]?token$|(?:^|\.)token$",
+    re.IGNORECASE,
+)
+"""A name that ends in `token` alone may be a count of tokens, or the time of one."""
+
 SESSIONS: Final = ("gen_ai.conversation.id", "session.id")
 OTHERS: Final = frozenset({"resourceMetrics", "resourceLogs", "resourceProfiles"})
 FAILED: Final = (2, "STATUS_CODE_ERROR")

@@ -25,7 +25,7 @@ SHOWN = 12
 WIDTH = 120
 """Characters that are shown of a value."""
 
-ALIKE = 20
+ALIKE = 500
 """Recordings whose texts are compared, of those that have the most in common with a request."""
 
 

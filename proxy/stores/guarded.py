@@ -22,6 +22,9 @@ LONGEST = 256 * 2**20
 """Bytes of one value that a question may make."""
 
 _READING = frozenset({sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_RECURSIVE})
+_REFUSED = frozenset({"load_extension", "fts3_tokenizer"})
+"""Functions that load code, or tell where it is in memory."""
+
 _PRAGMAS = frozenset({"table_info", "table_xinfo", "table_list", "index_list", "index_info", "data_version"})
 """Those that tell of the schema; the last is what full-text search looks at."""
 
@@ -87,7 +90,7 @@ def _authorized(action: int, first: str | None, second: str | None, *_: str | No
     if action == sqlite3.SQLITE_UPDATE and first == "sqlite_master":
         # asked when a table that is a function, such as json_each, is first used; no statement may do it all the same
         return sqlite3.SQLITE_OK
-    if action == sqlite3.SQLITE_FUNCTION and (second or "").lower() != "load_extension":
+    if action == sqlite3.SQLITE_FUNCTION and (second or "").lower() not in _REFUSED:
         return sqlite3.SQLITE_OK
     if action == sqlite3.SQLITE_PRAGMA and (first or "").lower() in _PRAGMAS:
         return sqlite3.SQLITE_OK
@@ -100,7 +103,7 @@ def _refusal(error: sqlite3.Error | sqlite3.Warning, seconds: float) -> BadReque
         return BadRequest(f"stopped after {seconds:g} s: ask for less, or allow more time")
     if number == sqlite3.SQLITE_AUTH:
         return BadRequest("the log can only be read: one SELECT, no PRAGMA that changes, no ATTACH")
-    return BadRequest(_told(error))
+    return BadRequest(_told(error), param="where")
 
 
 def _told(error: Exception) -> str:

@@ -141,6 +141,9 @@ def _place(after: str | None) -> tuple[str | None, int]:
         return None, 0
     try:
         number, _, start = base64.urlsafe_b64decode(after + "=" * (-len(after) % 4)).decode().partition(" ")
-        return start or None, int(number)
+        rowid = int(number)
     except (ValueError, binascii.Error):
-        raise BadRequest("after: should be what a page told as its `after`", param="after") from None
+        start, rowid = "", -1
+    if not 0 <= rowid < 2**63:
+        raise BadRequest("after: should be what a page told as its `after`", param="after")
+    return start or None, rowid

@@ -94,7 +94,7 @@ def remove_lost(connection: sqlite3.Connection, before: str, limit: int) -> int:
 
 
 def remove_stray(connection: sqlite3.Connection, limit: int) -> int:
-    """Remove edits whose row never came."""
+    """Remove edits whose row did not come in a week; below zero is no limit."""
     return connection.execute(_STRAY, (limit,)).rowcount
 
 

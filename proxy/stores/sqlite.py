@@ -29,13 +29,14 @@ from proxy.errors import ConfigError, GatewayError, NotReady
 from proxy.ids import project_uuid
 from proxy.protocols import ProjectUse, TracePage, TraceQuery, VersionUse
 from proxy.record import Record
-from proxy.selection import Figures, Selection, Slice
+from proxy.selection import AT_ONCE, Figures, Selection, Slice
 from proxy.stores.database import BUSY_TIMEOUT, DAMAGE, TROUBLE, code, coded, open_writer, written_back
 from proxy.stores.debts import Debts
 from proxy.stores.files import Files
 from proxy.stores.indexer import Indexer
 from proxy.stores.items import Item, Look, Project, none, store
 from proxy.stores.keeping import Keeping
+from proxy.stores.pruning import remove_stray
 from proxy.stores.reader import Reader, open_readonly
 from proxy.stores.rows import charge_of, encode, encode_edit
 from proxy.stores.shortcut import Shortcut
@@ -44,9 +45,6 @@ from proxy.stores.writer import Writer
 __all__ = ["SQLiteLog", "open_readonly"]
 
 logger = logging.getLogger(__name__)
-
-ORPHANED = "-7 days"
-"""How long an edit waits for its row."""
 
 FOLLOWED = 2
 """How often a batch goes to another file because the one it went to was replaced meanwhile."""
@@ -78,14 +76,11 @@ class SQLiteLog:
         self._files = Files(path)
         self._keeping = Keeping(path, self._files, keep or Keep(), now)
         self._reader = Reader(path, now, damaged=lambda: self._indexer.mend())
+        self._questions = asyncio.Semaphore(AT_ONCE)
         # A commit that syncs is the thread's in any case.
         self._shortcut = Shortcut(path, self._files) if synchronous == "normal" else None
         try:
-            self._open().execute(
-                "DELETE FROM edits WHERE datetime(edited_at) < datetime('now', ?)"
-                " AND trace_id NOT IN (SELECT trace_id FROM traces)",
-                (ORPHANED,),
-            )
+            remove_stray(self._open(), -1)
         except sqlite3.Error as error:
             self._trouble(error)
         shortcut = self._commit_here if self._shortcut else None
@@ -125,10 +120,12 @@ class SQLiteLog:
         return await self._read(lambda: self._reader.search(query))
 
     async def page(self, selection: Selection, after: str | None = None, limit: int = 50) -> Slice:
-        return await self._read(lambda: self._reader.page(selection, after, limit))
+        async with self._questions:
+            return await self._read(lambda: self._reader.page(selection, after, limit))
 
     async def figures(self, selection: Selection, by: str | None = None, limit: int = 20) -> list[Figures]:
-        return await self._read(lambda: self._reader.figures(selection, by, limit))
+        async with self._questions:
+            return await self._read(lambda: self._reader.figures(selection, by, limit))
 
     async def totals(self) -> dict[str, float]:
         """`calls`, `errors`, `cache_hits`, `input_tokens`, `output_tokens`, `cost`, `saved`, sampled out or not."""

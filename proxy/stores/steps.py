@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable
 
-from proxy.stores.views import VIEWS
+from proxy.stores.views import TREES, VIEWS
 
 Migration = Callable[[sqlite3.Connection], None]
 
@@ -211,6 +211,18 @@ END"""
     changed = " OR ".join(f"OLD.{column} IS NOT NEW.{column}" for column in said)
     update = f"UPDATE OF {', '.join(said)} ON traces\nWHEN {changed}"
     connection.execute(f"CREATE TRIGGER words_changed AFTER {update} BEGIN\n    {gone}\nEND")
+
+
+@migration
+def m009_trees(connection: sqlite3.Connection) -> None:
+    """The view `trees` by indexes of what is below a row, however deep a tree is."""
+    for name, columns, where in (
+        ("traces_by_parent", "root_trace_id, parent_trace_id", "parent_trace_id IS NOT NULL"),
+        ("traces_below_root", "root_trace_id, start_timestamp", "trace_id <> root_trace_id"),
+    ):
+        connection.execute(f"CREATE INDEX {name} ON traces ({columns}) WHERE {where}")
+    connection.execute("DROP VIEW trees")
+    connection.execute(TREES)
 
 
 _COLUMNS_001 = """

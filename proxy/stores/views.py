@@ -91,19 +91,19 @@ SELECT
     (SELECT coalesce(sum(CASE WHEN b.cache_hit = 0 THEN b.cost END), 0.0) {_TREE}) AS cost, -- USD spent
     (SELECT coalesce(sum(CASE WHEN b.cache_hit = 1 THEN b.cost END), 0.0) {_TREE})
         AS saved, -- USD that cache hits would have cost
-    (WITH RECURSIVE
-    tree AS MATERIALIZED (SELECT b.trace_id AS id, b.parent_trace_id AS parent {_TREE}),
-    below(id, depth) AS (
-        SELECT id, CASE WHEN id = t.root_trace_id THEN 1 ELSE 2 END FROM tree
-        WHERE id = t.root_trace_id OR parent IS NULL OR parent NOT IN (SELECT id FROM tree)
+    (WITH RECURSIVE below(id, depth) AS (
+        SELECT b.trace_id, CASE WHEN b.trace_id = t.root_trace_id THEN 1 ELSE 2 END {_TREE}
+        AND (b.trace_id = t.root_trace_id OR NOT EXISTS (SELECT 1 FROM traces AS p
+            WHERE p.trace_id = b.parent_trace_id AND p.root_trace_id = t.root_trace_id))
         UNION ALL
-        SELECT tree.id, below.depth + 1 FROM below JOIN tree ON tree.parent = below.id
-        WHERE tree.id <> t.root_trace_id
+        SELECT b.trace_id, below.depth + 1 FROM below JOIN traces AS b
+        ON b.root_trace_id = t.root_trace_id AND b.parent_trace_id = below.id
+        WHERE b.trace_id <> t.root_trace_id
     ) SELECT coalesce(max(depth), 1) FROM below) AS depth -- levels of calls; 1 for a call alone
 FROM traces AS t
 WHERE t.trace_id = t.root_trace_id OR (
     NOT EXISTS (SELECT 1 FROM traces AS p WHERE p.trace_id = t.root_trace_id)
-    AND t.rowid = (SELECT b.rowid FROM traces AS b WHERE b.root_trace_id = t.root_trace_id
+    AND t.rowid = (SELECT b.rowid {_TREE} AND b.trace_id <> b.root_trace_id
         ORDER BY b.start_timestamp, b.rowid LIMIT 1))"""
 
 MESSAGES = f"""CREATE VIEW messages AS -- one row a message that a call was asked with; its answer is in requests

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import time
 from contextlib import aclosing
 from dataclasses import replace
 from hashlib import sha256
@@ -311,6 +312,15 @@ def test_a_long_difference_is_cut_where_it_begins() -> None:
     assert all(len(line) < 160 for line in lines)
     assert "x new x" in lines[3]
     assert lines[-1] == "... and 9 more"
+
+
+def test_the_nearest_of_hundreds_is_found() -> None:
+    said = [f"Tell number {number:03}, which is {hex(number**7)}" for number in range(400)]
+    recordings = [Recording({"model": "m", "messages": [{"content": one}]}, name=one) for one in said]
+    new = {"model": "m", "messages": [{"content": said[300].upper()}]}
+    began = time.perf_counter()
+    assert difference(new, recordings).splitlines()[0] == f"--- {said[300]}"
+    assert time.perf_counter() - began < 2
 
 
 # what a request is

@@ -34,6 +34,7 @@ HOSTILE = [
     "PRAGMA wal_checkpoint(TRUNCATE)",
     "SELECT * FROM pragma_journal_mode('delete')",
     "SELECT load_extension('other')",
+    "SELECT fts3_tokenizer('simple')",
     "BEGIN",
     "SAVEPOINT a",
     "REINDEX",

@@ -6,6 +6,7 @@ import asyncio
 import math
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from functools import partialmethod
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -164,7 +165,7 @@ async def test_groups_by_what_is_in_a_row_or_beside_it(tmp_path: Path) -> None:
     await log.close()
 
 
-@pytest.mark.parametrize("after", ["x", "!", "MQ", "", "é"])
+@pytest.mark.parametrize("after", ["x", "!", "MQ", "", "é", "OTk5OTk5OTk5OTk5OTk5OTk5OTkgMjAyNg"])
 async def test_a_place_that_no_page_told(tmp_path: Path, after: str) -> None:
     log = await stored(tmp_path, *ROWS)
     if after == "MQ":  # a row without a time, of which there is none
@@ -255,3 +256,21 @@ def test_a_page_is_found_by_an_index_and_in_order(tmp_path: Path, selection: Sel
         plan = " ".join(row[-1] for row in connection.execute(f"EXPLAIN QUERY PLAN {first}"))
     assert f"USING INDEX {index}" in plan
     assert "TEMP B-TREE FOR ORDER BY" not in plan.partition("CORRELATED")[0]
+
+
+async def test_questions_that_take_long_leave_the_log_to_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Reader, "page", partialmethod(Reader.page, seconds=1.0))
+    log = await stored(tmp_path, Record("a", "a"))
+    endless = "(WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n)"
+    asked = [asyncio.create_task(log.page(Selection(where=endless))) for _ in range(40)]
+    await asyncio.sleep(0)
+    assert (await asyncio.wait_for(log.health(), 5))["rows"] == 1
+    answered = [task for task in asked if task.done()]
+    for task in asked:
+        task.cancel()
+    outcomes = await asyncio.gather(*asked, return_exceptions=True)
+    await log.close()
+    assert len(answered) <= 2
+    assert all(isinstance(one, BadRequest | asyncio.CancelledError) for one in outcomes)

@@ -79,6 +79,27 @@ def test_a_tree_is_one_row_and_as_deep_as_its_calls(tree: dict[str, str | None])
     assert found == [{"root_trace_id": "r", "calls": len(tree), "depth": depth(tree, "r"), "trace_id": top}]
 
 
+@pytest.mark.parametrize("root", ["c0", "not there"])
+def test_a_tree_of_thousands_costs_some_steps_a_row(root: str, tmp_path: Path) -> None:
+    rows, thousands = 2000, 0
+    connection = open_writer(tmp_path / "traces.db")
+    chain = [(f"c{number}", root, f"c{number - 1}" if number else None, START) for number in range(rows)]
+    insert = "INSERT INTO traces (trace_id, root_trace_id, parent_trace_id, start_timestamp) VALUES (?, ?, ?, ?)"
+    connection.executemany(insert, chain)
+
+    def count() -> int:
+        nonlocal thousands
+        thousands += 1
+        return thousands > rows
+
+    connection.set_progress_handler(count, 1000)
+    query = "SELECT trace_id, calls, depth FROM trees ORDER BY start_timestamp DESC LIMIT 50"
+    found = connection.execute(query).fetchall()
+    connection.close()
+    assert found == [("c0", rows, rows if root == "c0" else rows + 1)]
+    assert thousands < rows / 2
+
+
 def test_a_tree_sums_up_its_calls() -> None:
     logged = [
         row("r", "r", name="agent", latency=3.0, status="success", session_id="s"),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
     Form = Callable[[Record], str | None]
     """The line, or lines, that a row becomes; None where it has no place in this form."""
+
+ENDINGS = {signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)}
+"""What ends a program that does not ask for it; not every system has the second."""
 
 FORMATS = ("jsonl", "openai", "parea", "humanloop", "csv")
 
@@ -72,9 +76,10 @@ def _form(form: str, choice: Choice, out: TextIO) -> Iterator[Form]:
     if form == "csv":
         from proxy.dialects.archive import COLUMNS
         from proxy.dialects.spreadsheet import line
+        from proxy.terminal import seen
 
         out.write(line(COLUMNS))
-        yield lambda record: line([getattr(record, name) for name in COLUMNS])
+        yield lambda record: seen(line([getattr(record, name) for name in COLUMNS]), out)
     elif form == "humanloop":
         from proxy.commands.log.datapoints import Datapoints
 
@@ -110,26 +115,45 @@ def _log(record: Record) -> str:
 
 @contextlib.contextmanager
 def target(output: Path | None, option: str = "--output") -> Iterator[TextIO]:
-    """Where to write: a file that takes its place once it is whole, or stdout."""
+    """Where to write: a file that takes its place once it is whole, or what is no file: stdout, a pipe, a device."""
     from proxy.errors import ConfigError
 
     if output is None:
         yield sys.stdout
         return
     try:
-        descriptor, name = tempfile.mkstemp(prefix=f".{output.name}.", dir=output.parent)
+        if output.exists() and not output.is_file():
+            with output.open("w", encoding="utf-8", newline="") as stream:
+                yield stream
+        else:
+            # where it is a link, the file that it leads to
+            with _replacing(output.resolve()) as file:
+                yield file
+    except BrokenPipeError:
+        raise
     except OSError as error:
         raise ConfigError(f"{option} {output}: cannot be written: {error.strerror}") from None
+
+
+@contextlib.contextmanager
+def _replacing(path: Path) -> Iterator[TextIO]:
+    """A file beside `path`, in its place once it is whole; else it is gone, unless nobody could do it (`kill -9`)."""
+    before = {one: signal.signal(one, _leave) for one in ENDINGS}
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with open(descriptor, "w", encoding="utf-8", newline="") as file:
             yield file
-        os.replace(name, output)
-    except BaseException as error:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(name)
-        if isinstance(error, OSError) and not isinstance(error, BrokenPipeError):
-            raise ConfigError(f"{option} {output}: cannot be written: {error.strerror}") from None
+        os.replace(name, path)
+    except BaseException:
+        os.unlink(name)
         raise
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
+
+
+def _leave(number: int, _: object) -> None:
+    raise SystemExit(128 + number)
 
 
 def _share(at: str, newest: str, oldest: str) -> float:

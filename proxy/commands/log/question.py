@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import sys
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,10 +16,20 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 
+class _Seconds(click.FloatRange):
+    """A time that ends: `nan` is within any range."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        seconds = super().convert(value, param, ctx)
+        if math.isnan(seconds):
+            self.fail(f"{value!r} is not a number of seconds", param, ctx)
+        return seconds
+
+
 @click.command("sql")
 @click.argument("query")
 @reading
-@click.option("--timeout", default=10.0, type=click.FloatRange(0.01), show_default=True, help="Seconds to think.")
+@click.option("--timeout", default=10.0, type=_Seconds(0.01), show_default=True, help="Seconds to think.")
 @json_option
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV; a text that would be a formula gets an apostrophe.")
 def question(choice: Choice, query: str, timeout: float, as_json: bool, as_csv: bool) -> None:
@@ -32,15 +45,16 @@ def question(choice: Choice, query: str, timeout: float, as_json: bool, as_csv: 
     if as_json and as_csv:
         raise click.UsageError("--json or --csv, not both")
     answer = choice.reader().ask(query, seconds=timeout)
-    columns = [str(name) for name in next(answer)]
+    columns = _distinct(next(answer))
     if as_json:
         _print_json(columns, answer)
     elif as_csv:
         from proxy.dialects.spreadsheet import line
+        from proxy.terminal import seen
 
-        click.echo(line(columns), nl=False)
+        click.echo(seen(line(columns), sys.stdout), nl=False)
         for row in answer:
-            click.echo(line(row), nl=False)
+            click.echo(seen(line(row), sys.stdout), nl=False)
     else:
         _print_table(columns, answer)
 
@@ -52,8 +66,19 @@ def _print_json(columns: Sequence[str], rows: Iterator[Sequence[Any]]) -> None:
         click.echo(text, nl=False)
 
 
+def _distinct(names: Sequence[Any]) -> list[str]:
+    """The names of columns, each once, as SQLite tells those of a view apart: an object would keep the last."""
+    found: list[str] = []
+    for name in map(str, names):
+        others = (f"{name}:{number}" for number in count(1))
+        found.append(name if name not in found else next(one for one in others if one not in found))
+    return found
+
+
 def _plain(value: Any) -> Any:
-    """A value as JSON has it: bytes are hex digits."""
+    """A value as JSON has it: bytes are hex digits, and what is no number there is null."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
     return value.hex() if isinstance(value, bytes) else value
 
 
@@ -61,5 +86,8 @@ def _print_table(columns: Sequence[str], rows: Iterator[Sequence[Any]]) -> None:
     from proxy.commands.log.table import show
     from proxy.terminal import clean, text
 
-    shown = ([text("" if value is None else str(_plain(value))) for value in row] for row in rows)
+    shown = (
+        [text("" if value is None else value.hex() if isinstance(value, bytes) else str(value)) for value in row]
+        for row in rows
+    )
     show([clean(name) for name in columns], shown)
