@@ -240,6 +240,17 @@ def test_a_time_that_otlp_cannot_say_costs_no_other_span(end: str, collector: Co
     assert counted(tmp_path) == (1, 1)
 
 
+def test_a_log_that_cannot_be_read_costs_the_span_and_not_the_answer(collector: Collector, tmp_path: Path) -> None:
+    with Local(tmp_path, config(collector)) as gateway:
+        post(gateway, ended("f-1"))
+        for file in gateway.data.glob("traces.db*"):
+            file.unlink()
+        (gateway.data / "traces.db").mkdir()
+        answer = httpx.post(f"{gateway.url}/api/parea/v1/trace_log", json=ended("f-2"), timeout=20)
+    assert (answer.status_code, answer.json()["logged"]) == (200, False)
+    assert [said(one.attributes)["parea_proxy.trace_id"] for one in collector.spans] == ["f-1"]
+
+
 def test_an_end_before_the_start_is_the_start() -> None:
     made = function(Record("t", "t", start_timestamp=END, end_timestamp=START), content=True)
     assert made.start == made.end
