@@ -145,7 +145,7 @@ class Gateway:
             plugins.make("dialects", name, "surface", config.server.max_depth) for name in config.server.dialects
         ]
         refuse = refusal(surfaces)
-        self._writers.add(writer := Writer(config, self.log, self._sessions, self._spans.put if self._spans else None))
+        self._writers.add(writer := Writer(config, self.log, self._sessions, self._spans))
         balance = Balance(self.board, config.router, _price)
         handler, explainer = self._pipeline(config, writer, surfaces, balance)
         table = self._table(surfaces, handler)
@@ -220,7 +220,7 @@ class Gateway:
         """What is served besides completions, and where."""
         from proxy.routes import admin, anthropic, humanloop, log, models, prompts, scale, spans, traces
 
-        yield PAREA, traces.router(config, self.log, writer.write, writer.update)
+        yield PAREA, traces.router(config, self.log, writer.write_function, writer.update_function)
         yield PAREA, prompts.router(config)
         yield "/admin", admin.router(self._reload, partial(_summary, config), explainer.explain)
         yield "/admin", log.router(self.log)
@@ -230,7 +230,7 @@ class Gateway:
         if "anthropic" in config.server.dialects:
             yield "/v1/messages", anthropic.router()
         if "humanloop" in config.server.dialects:
-            yield HUMANLOOP, humanloop.router(config, self.log, writer.write, writer.update)
+            yield HUMANLOOP, humanloop.router(config, self.log, writer.write_function, writer.update_function)
         if "scale" in config.server.dialects:
             yield "/v5", scale.router(config)
 

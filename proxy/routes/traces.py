@@ -7,7 +7,7 @@ A log that could not be stored is still answered with 200: the clients would onl
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -27,10 +27,10 @@ from proxy.record import Record
 from proxy.routes.signature import Signature, caller_of
 from proxy.routes.strict import StrictRoute
 
-Write = Callable[[Record], asyncio.Future[bool]]
+Write = Callable[[Record], Awaitable[bool]]
 """Takes a record through the processors to the log."""
 
-Update = Callable[[str, Mapping[str, Any]], asyncio.Future[bool]]
+Update = Callable[[str, Mapping[str, Any]], Awaitable[bool]]
 """Sets fields of a row."""
 
 

@@ -71,6 +71,8 @@ class Span:
     failed: bool
     error: str | None
     size: int
+    internal: bool = False
+    """Whether it is a function of an application, and no call of somebody else."""
 
 
 def trace_id(root: str) -> int:
@@ -120,7 +122,7 @@ def span(record: Record, content: bool) -> Span:
     if content:
         attributes |= _content(record, configuration)
     said = {name: value for name, value in attributes.items() if value is not None}
-    start = _nanoseconds(record.start_timestamp)
+    start = nanoseconds(record.start_timestamp)
     return Span(
         name=f"{operation} {model}" if model else operation,
         trace_id=trace_id(record.root_trace_id),
@@ -140,7 +142,8 @@ def _hashed(text: str, size: int) -> int:
     return int.from_bytes(digest) or 1
 
 
-def _nanoseconds(timestamp: str) -> int:
+def nanoseconds(timestamp: str) -> int:
+    """A time of the log as OpenTelemetry has it."""
     moment = datetime.fromisoformat(timestamp)
     return int(moment.replace(microsecond=0).timestamp()) * 10**9 + moment.microsecond * 1000
 

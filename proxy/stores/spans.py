@@ -32,6 +32,7 @@ from proxy import __version__
 from proxy.config.telemetry import Otel
 from proxy.record import Record
 from proxy.stores.convention import SCHEMA, Span, span
+from proxy.stores.functions import function
 
 logger = logging.getLogger(__name__)
 
@@ -58,11 +59,14 @@ PROVIDERS: Final = (
 )
 """Variables by which the exporter makes a session of its own."""
 
+KNOWN: Final = 10_000
+"""Functions that are remembered; of older ones the log knows that they have ended."""
+
 SAMPLED: Final = TraceFlags(TraceFlags.SAMPLED)
 
 
 class Spans:
-    """Sends the spans of calls to where `settings` say. The thread begins with the first span."""
+    """Sends the spans of calls and functions to where `settings` say. The thread begins with the first span."""
 
     def __init__(self, settings: Otel) -> None:
         self.dropped = 0
@@ -79,6 +83,7 @@ class Spans:
         self._scope = InstrumentationScope("parea-proxy", __version__, SCHEMA)
         self._queue: deque[Span] = deque()
         self._bytes = 0
+        self._functions: dict[str, None] = {}
         self._sending = 0
         """Spans that a collector has been given and has not answered for."""
         self._refused: int | None = 0
@@ -91,13 +96,27 @@ class Spans:
         logging.getLogger("opentelemetry.exporter").setLevel(logging.CRITICAL)
 
     def put(self, record: Record) -> None:
-        """Take the span of a call, unless the call's trace is not kept."""
-        if record.counted_only:
-            return
+        """Take the span of a call, unless the call's trace is not kept, or a function went out under its id."""
+        if not record.counted_only and record.trace_id not in self._functions:
+            self._put(record, span)
+
+    def put_function(self, record: Record) -> None:
+        """Take the span of a function that a client has logged, once."""
+        if not self.knows(record.trace_id):
+            self._functions[record.trace_id] = None
+            if len(self._functions) > KNOWN:
+                del self._functions[next(iter(self._functions))]
+            self._put(record, function)
+
+    def knows(self, trace_id: str) -> bool:
+        """Whether the span of this function was taken, as far as is remembered."""
+        return trace_id in self._functions
+
+    def _put(self, record: Record, made_of: Callable[[Record, bool], Span]) -> None:
         try:
-            made = span(record, self._content)
+            made = made_of(record, self._content)
         except Exception as error:
-            logger.error("a call cannot be told as a span: %s", type(error).__name__)
+            logger.error("a row cannot be told as a span: %s", type(error).__name__)
             self.dropped += 1
             return
         with self._changed:
@@ -194,7 +213,7 @@ class Spans:
             None if one.parent_id is None else context(one.parent_id, True),
             self._resource,
             one.attributes,
-            kind=SpanKind.CLIENT,
+            kind=SpanKind.INTERNAL if one.internal else SpanKind.CLIENT,
             status=Status(StatusCode.ERROR, one.error) if one.failed else Status(StatusCode.UNSET),
             start_time=one.start,
             end_time=one.end,
