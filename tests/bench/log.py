@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import random
+import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -23,9 +25,11 @@ from proxy.config.settings import LogSettings
 from proxy.protocols import TraceQuery
 from proxy.record import Record
 from proxy.selection import Selection
+from proxy.stores.indexer import index, prepare
 from proxy.stores.reader import Reader
 from proxy.stores.sqlite import trace_log
 from tests.bench import scale
+from tests.bench.language import said, vocabulary
 from tests.bench.measure import say
 
 ACCEPTED = 50_000
@@ -45,12 +49,8 @@ PATIENCE = 4.0
 WEEK = timestamps.at(1_795_176_000 - 7 * 86400)
 END = 1_795_176_000.0  # 2026-11-20 12:00 UTC
 DAYS = 90
-HEADS = ("in", "con", "re", "pro", "trans", "de", "a", "ex", "sub", "ad")
-WORDS = [
-    a + b for a in HEADS for b in ("voice", "tract", "fund", "gram", "port", "vert", "form", "mand", "late", "dress")
-]
 RARE = "zymurgy"
-"""A word that is in one message of a hundred thousand."""
+"""A word that is in one text of a hundred thousand; the language has no y."""
 
 Messages = list[dict[str, str | None]]
 MODELS = {f"model-{n}": 100 // (n + 1) for n in range(11)} | {"model-rare": 0.3}
@@ -107,7 +107,7 @@ def rows(seed: int = 1) -> Iterator[Record]:
 
 
 async def fill(data: Path, count: int) -> None:
-    """A log of `count` rows, spread over three months."""
+    """A log of `count` rows, spread over three months, of which the search index has all."""
     log = trace_log(data, LogSettings())
     made = islice(rows(), count)
     place = 0
@@ -117,6 +117,12 @@ async def fill(data: Path, count: int) -> None:
             place += 1
         assert all(await asyncio.gather(*map(log.append, batch))), "a row was not stored"
     await log.close()
+    with closing(sqlite3.connect(data / "traces.db", isolation_level=None)) as connection:
+        prepare(connection)
+        began = time.process_time()
+        while index(connection, all=True):
+            continue
+        say(f"search index: {1e6 * (time.process_time() - began) / count:.0f} us of CPU a row")
 
 
 def _date(row: Record, at: float) -> None:
@@ -125,8 +131,8 @@ def _date(row: Record, at: float) -> None:
 
 def _text(dice: random.Random, typical: int) -> str:
     count = max(3, min(2000, int(dice.lognormvariate(0, 0.8) * typical / 6)))
-    rare = [RARE] if dice.random() < 1e-5 else []
-    return " ".join(dice.choices(WORDS, k=count) + rare)
+    rare = f" {RARE}" if dice.random() < 1e-5 else ""
+    return said(dice, count) + rare
 
 
 def _tree(dice: random.Random, number: int) -> Iterator[Record]:
@@ -195,14 +201,14 @@ async def _size(data: Path, turns: int) -> float:
     for loop in range(max(1, LOOPS // turns)):
         messages: list[dict[str, str]] = []
         for turn in range(turns):
-            said = "".join(dice.choices("abcdefghij klmnopqrst", k=500))
-            messages = [*messages, {"role": "user", "content": said}]
+            text = "".join(dice.choices("abcdefghij klmnopqrst", k=500))
+            messages = [*messages, {"role": "user", "content": text}]
             row = Record(
                 f"{loop}-{turn}", f"{loop}", provider="openai", model="bench", start_timestamp=timestamps.at(END),
-                configuration={"model": "bench", "messages": messages}, output=said[:400], status="success",
+                configuration={"model": "bench", "messages": messages}, output=text[:400], status="success",
             )  # fmt: skip
             assert await log.append(row)
-            messages = [*messages, {"role": "assistant", "content": said[::-1]}]
+            messages = [*messages, {"role": "assistant", "content": text[::-1]}]
     await log.close()
     return (data / "traces.db").stat().st_size / (turns * max(1, LOOPS // turns))
 
@@ -214,8 +220,8 @@ def questions(reader: Reader) -> dict[str, Callable[[int], object]]:
     trees = [row.root_trace_id for row in reader.page(Selection(where="parent_trace_id is not null"), deep, 50).records]
     sessions = [row.session_id for row in reader.page(Selection(where="session_id is not null"), deep, 50).records]
 
-    def listed(**said: str) -> Callable[[int], object]:
-        return lambda _: reader.page(Selection(**said), None, 50)  # type: ignore[arg-type]
+    def listed(**asked: str) -> Callable[[int], object]:
+        return lambda _: reader.page(Selection(**asked), None, 50)  # type: ignore[arg-type]
 
     return {
         "first page": listed(),
@@ -228,8 +234,9 @@ def questions(reader: Reader) -> dict[str, Callable[[int], object]]:
         "of a project": listed(project="project-5"),
         "of a common deployment": listed(where="deployment_id = 'p-weather'"),
         "of a rare deployment": listed(where="deployment_id = 'p-rare'"),
-        "search for a common word": listed(search="invoice"),
+        "search for a common word": listed(search=vocabulary()[0][0]),
         "search for a rare word": listed(search=RARE),
+        "search for words that are rare together": listed(search=" ".join(vocabulary()[0][200:1000:200])),
         "a session": lambda turn: reader.members(sessions[turn % len(sessions)] or ""),
         "a tree": lambda turn: reader.members(trees[turn % len(trees)]),
         "stats by model": lambda _: reader.figures(Selection(), "model", 20, seconds=60),
