@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 import os
 import pty
@@ -189,6 +190,14 @@ def test_a_session_and_a_circle_are_shown_whole() -> None:
     shown = [line.split("  ")[0].split()[-1] for line in lines("show", "talk")[2:]]
     assert lines("show", "talk")[1].startswith("talk  no row of its own")
     assert sorted(shown) == ["b", "c", "d"]
+
+
+def test_names_are_whole_however_deep_they_stand() -> None:
+    chain = [record(f"r{place}", parent_trace_id=f"r{place - 1}" if place else None) for place in range(150)]
+    store(*(dataclasses.replace(one, root_trace_id="r0", name=f"<{one.trace_id}>") for one in chain))
+    shown = lines("show", "r0")[1:]
+    assert [line.split("  \u2501")[0].split()[-1] for line in shown] == [f"<r{place}>" for place in range(150)]
+    assert shown[-1].startswith("\u2026 109 \u2026 ")
 
 
 def test_a_call_of_a_deployment_is_compared_with_its_version() -> None:
