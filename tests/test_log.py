@@ -360,6 +360,33 @@ def test_what_comes_is_shown_until_ctrl_c() -> None:
         tail.wait()
 
 
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="there is no /proc here")
+def test_ctrl_c_ends_a_question_that_is_under_way() -> None:
+    store(record("a"))
+    long = "(WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT max(x) FROM n)"
+    where = ("--where", f"trace_id = 'a' OR {long}")
+    tail = subprocess.Popen(command("tail", "--json", *where), env=environ(), stdout=subprocess.PIPE, stderr=-1)
+    try:
+        assert tail.stdout is not None
+        assert json.loads(tail.stdout.readline())["trace_id"] == "a"
+        used = cpu(tail.pid)
+        store(record("b"))
+        while cpu(tail.pid) < used + 0.5:
+            time.sleep(0.01)
+        tail.send_signal(signal.SIGINT)
+        assert tail.communicate(timeout=5) == (b"", b"")
+        assert tail.returncode == 0
+    finally:
+        tail.kill()
+        tail.wait()
+
+
+def cpu(pid: int) -> float:
+    """Seconds that a process has worked."""
+    user, system = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+
 def test_a_line_for_people_is_one_line() -> None:
     store(record("a", name="x\ny\x1b[2J", model="m"))
     tail = subprocess.Popen(command("tail"), env=environ(), stdout=subprocess.PIPE, text=True)
