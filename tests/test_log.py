@@ -381,6 +381,20 @@ def test_ctrl_c_ends_a_question_that_is_under_way() -> None:
         tail.wait()
 
 
+def test_who_runs_it_in_the_background_does_not_end_it_with_ctrl_c() -> None:
+    store(record("a"))
+    ignoring = ["sh", "-c", "trap '' INT; exec \"$@\"", "sh", *command("tail", "--json")]
+    with subprocess.Popen(ignoring, env=environ(), stdout=subprocess.PIPE) as tail:
+        try:
+            assert tail.stdout is not None
+            assert json.loads(tail.stdout.readline())["trace_id"] == "a"
+            tail.send_signal(signal.SIGINT)
+            store(record("b"))
+            assert json.loads(tail.stdout.readline() or "{}").get("trace_id") == "b"
+        finally:
+            tail.kill()
+
+
 def cpu(pid: int) -> float:
     """Seconds that a process has worked."""
     user, system = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]

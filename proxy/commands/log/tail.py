@@ -44,7 +44,9 @@ def tail(choice: Choice, last: int, as_json: bool) -> None:
         asked_to_end.set()
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGINT, end)
+    before = signal.getsignal(signal.SIGINT)
+    if before is not signal.SIG_IGN:  # as it is where a shell runs this in the background
+        signal.signal(signal.SIGINT, end)
     try:
         for record in following.begin():
             show(record)
