@@ -22,7 +22,7 @@ Mode = Literal["record", "replay", "auto"]
 """Always call and record, never call, or call and record what is not recorded yet."""
 
 FORMAT = 1
-"""Raised when older gateways could no longer read what is written."""
+"""Raised when older gateways could no longer read what is written, be it for one more field."""
 
 Failure = UpstreamError | BadRequest
 """What a call can be recorded to have failed with: the provider's failure, or what no provider can be asked for."""
@@ -95,19 +95,24 @@ def read(document: Json, name: str = "") -> Recording:
     made = document.get("format")
     if type(made) is int and made > FORMAT:
         raise ValueError(f"format {made} is of a newer gateway ({document.get('gateway')}); this one reads {FORMAT}")
+    _known(document, ("format", "gateway", "request", "answer"), "")
     request = _valid(_REQUEST, document.get("request"), "request")
     answer = _valid(_REQUEST, document.get("answer"), "answer")
+    _known(answer, ("ms", "chunks", "completion", "error", "dropped", "remarks"), "answer.")
     recording = Recording(request, _valid(_NUMBER, answer.get("ms", 0.0), "answer.ms"), name=name)
     for number, piece in enumerate(_list(answer.get("chunks", []), "answer.chunks")):
         place = f"answer.chunks[{number}]"
         rest = dict(_valid(_REQUEST, piece, place))
-        recording.chunks.append((_valid(_NUMBER, rest.pop("ms", 0.0), f"{place}.ms"), _valid(_CHUNK, rest, place)))
+        ms, chunk = _valid(_NUMBER, rest.pop("ms", 0.0), f"{place}.ms"), _valid(_CHUNK, rest, place)
+        _meant(rest, chunk, place)
+        recording.chunks.append((ms, chunk))
     recording.dropped = _valid(_WORDS, answer.get("dropped", {}), "answer.dropped")
     recording.remarks = _valid(_REQUEST, answer.get("remarks", {}), "answer.remarks")
     if "error" in answer:
         recording.error = _failure(_valid(_REQUEST, answer["error"], "answer.error"))
     elif "completion" in answer:
         recording.completion = _valid(_COMPLETION, answer["completion"], "answer.completion")
+        _meant(answer["completion"], recording.completion, "answer.completion")
     else:
         raise ValueError("answer: should have a completion or an error")
     return recording
@@ -158,6 +163,23 @@ def _failure(told: dict[str, Json]) -> Failure:
         retry_after=told.get("retry_after"),
         quoted=told.get("quoted") is True,
     )
+
+
+def _meant(value: Json, thing: Any, place: str) -> None:
+    """Raises `ValueError` where `value` has what `thing`, which was made of it, has no field for: it was misspelt."""
+    if is_dataclass(thing) and isinstance(value, dict):
+        _known(value, [one.name for one in fields(thing)], f"{place}.")
+        for name, inner in value.items():
+            _meant(inner, getattr(thing, name), f"{place}.{name}")
+    elif isinstance(thing, list) and isinstance(value, list):
+        for number, (inner, made) in enumerate(zip(value, thing, strict=False)):
+            _meant(inner, made, f"{place}[{number}]")
+
+
+def _known(value: dict[str, Json], names: Sequence[str], place: str) -> None:
+    for name in value:
+        if name not in names:
+            raise ValueError(f"{place}{name}: is not known here (there are: {', '.join(names)})")
 
 
 def _list(value: Json, place: str) -> list[Json]:

@@ -14,7 +14,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\U000e0000-\U000e007f]")
+"""What steers a terminal, turns the direction of a text, or says what nobody sees."""
+
 _LONGEST = 400
 """Characters of one text; `--json` has it whole."""
 
@@ -25,12 +27,17 @@ _PIPE = 4096
 def written(value: Any) -> str:
     """JSON for people and programs: whatever would steer a terminal is escaped, as JSON escapes the first of it."""
     text = json.dumps(value, indent=2, ensure_ascii=False, default=str)
-    return "\n".join(_CONTROL.sub(lambda one: f"\\u{ord(one[0]):04x}", line) for line in text.split("\n"))
+    return "\n".join(_CONTROL.sub(_escaped, line) for line in text.split("\n"))
 
 
 def line(value: Any) -> str:
     """The same in one line."""
-    return _CONTROL.sub(lambda one: f"\\u{ord(one[0]):04x}", json.dumps(value, ensure_ascii=False, default=str))
+    return _CONTROL.sub(_escaped, json.dumps(value, ensure_ascii=False, default=str))
+
+
+def _escaped(one: re.Match[str]) -> str:
+    """A character as JSON escapes it; of those beyond 16 bits that takes two."""
+    return f"\\u{ord(one[0]):04x}" if ord(one[0]) < 0x10000 else json.dumps(one[0])[1:-1]
 
 
 def listed(values: Iterable[Any]) -> Iterator[str]:

@@ -18,6 +18,7 @@ import httpx
 import openai
 import pytest
 
+from proxy.errors import ConfigError
 from proxy.middleware.cassette import Player
 from proxy.recording import Mode
 from proxy.stores.cassette import Folder
@@ -334,6 +335,31 @@ def test_two_processes_record_into_one_folder(tmp_path: Path) -> None:
     expected = [*(f"{who} {number}" for who in ("one", "other") for number in range(8)), *["both"] * 8]
     assert asked == sorted(expected)
     assert not [path for path in Path(cassette).iterdir() if path.suffix != ".json"]
+
+
+ANSWERED = {"choices": [{"text": "hi", "finish_reason": "stop"}], "usage": {}, "model": "m", "provider": "p"}
+
+
+@pytest.mark.parametrize(
+    ("document", "said"),
+    [
+        ('{"request": {}, "answer": {"completion": %s}, "anwser": 1}', "anwser: is not known here"),
+        ('{"request": {}, "answer": {"completion": %s, "chunk": []}}', "answer.chunk: is not known here"),
+        ('{"request": {}, "answer": {"completion": %s, "chunks": [{"txt": 1}]}}', "answer.chunks[0].txt: is not known"),
+        ('{"request": {}, "request": {}, "answer": {"completion": %s}}', "request: is there more than once"),
+    ],
+)
+def test_what_is_misspelt_or_doubled_is_told_and_not_passed_over(tmp_path: Path, document: str, said: str) -> None:
+    (tmp_path / "one.json").write_text(document % json.dumps(ANSWERED))
+    with pytest.raises(ConfigError, match=re.escape(f"  one.json: {said}")):
+        Folder(tmp_path, make=False)
+
+
+def test_a_misspelt_field_of_a_choice_is_told(tmp_path: Path) -> None:
+    wrong = {**ANSWERED, "choices": [{"text": "hi", "finish_reason": "stop", "tool_call": []}]}
+    (tmp_path / "one.json").write_text(json.dumps({"request": {}, "answer": {"completion": wrong}}))
+    with pytest.raises(ConfigError, match=re.escape("answer.completion.choices[0].tool_call: is not known here")):
+        Folder(tmp_path, make=False)
 
 
 def test_a_damaged_file_is_told_at_the_start(tmp_path: Path) -> None:

@@ -143,6 +143,13 @@ def test_pages_that_are_damaged_fail(folder: Path) -> None:
     assert doctor(folder, code=1)["integrity"]["state"] == "fail"
 
 
+def test_what_is_no_database_fails_under_the_names_of_the_checks(folder: Path) -> None:
+    (folder / "data" / "traces.db").write_text("garbage")
+    found = doctor(folder, code=1)
+    assert found["secrets"]["state"] == "fail"
+    assert not [name for name in found if "lambda" in name]
+
+
 def test_what_others_may_read_is_told(folder: Path) -> None:
     (folder / "data" / "traces.db").chmod(0o644)
     assert doctor(folder)["permissions"]["state"] == "warn"

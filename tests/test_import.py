@@ -295,6 +295,13 @@ def test_answers_of_every_api_are_read(response: Any, output: Any) -> None:
     assert imported("in", told="1 rows imported from in (LiteLLM)")["chatcmpl-1"]["output"] == output
 
 
+def test_what_has_no_spans_is_not_read_as_otlp() -> None:
+    Path("in").write_text(json.dumps({"trace_id": "a", "root_trace_id": "a"}))
+    found = run("import", "in", "--format", "otlp")
+    assert found.exit_code == 2
+    assert "  line 1: resourceSpans: is missing, so these are no spans" in found.stderr
+
+
 def test_a_list_that_is_no_list_is_told() -> None:
     for text, told in (
         (json.dumps(EVERY)[:-30], "in: item 3: is not valid JSON, or too large"),
@@ -308,6 +315,18 @@ def test_a_list_that_is_no_list_is_told() -> None:
         assert found.exit_code == 2
         assert told in found.stderr.splitlines()
     assert not Path("data").exists()
+
+
+@pytest.mark.parametrize("form", ["lines", "list", "object", "table"])
+def test_a_mark_of_the_byte_order_is_no_part_of_a_file(form: str) -> None:
+    text = {
+        "lines": "\n".join(map(json.dumps, [SPENT, SPENT])),
+        "list": json.dumps([SPENT]),
+        "object": json.dumps(SPENT, indent=1),
+        "table": f"request_id,startTime,spend\nr1,{SPENT['startTime']},0.5\n",
+    }[form]
+    Path("in").write_text(text, encoding="utf-8-sig")
+    assert lines("import", "in", "--check")[0].endswith("can be read from in (LiteLLM)")
 
 
 def test_a_long_list_is_read_in_little_memory() -> None:
@@ -584,6 +603,23 @@ def test_a_deployment_that_is_one_file_is_left_alone(prompts: Path) -> None:
     assert found.exit_code == 2
     assert "move it to deployments/plain/v1.prompt, and import again" in found.stderr
     assert [path.name for path in Path("deployments").iterdir()] == ["plain.prompt"]
+
+
+def test_a_prompt_that_is_a_link_to_elsewhere_is_not_copied(prompts: Path) -> None:
+    Path("elsewhere").write_text(PROMPT)
+    Path("from/team/more.prompt").symlink_to("../plain.prompt")
+    assert lines("import", "from", "--check")[0] == "3 prompts can be copied to deployments"
+    Path("from/team/link.prompt").symlink_to("../../elsewhere")
+    found = run("import", "from")
+    assert found.exit_code == 2
+    assert "from/team/link.prompt: leads out of from" in found.stderr
+    assert not Path("deployments").exists()
+
+
+def test_a_file_that_is_no_prompt_is_not_copied(prompts: Path) -> None:
+    found = run("import", "from/agent.agent", "--format", "prompt")
+    assert found.exit_code == 2
+    assert "from/agent.agent: is none of the .prompt files" in found.stderr
 
 
 def test_prompts_need_a_config(prompts: Path) -> None:

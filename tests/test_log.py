@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 import os
 import pty
@@ -191,6 +192,14 @@ def test_a_session_and_a_circle_are_shown_whole() -> None:
     assert sorted(shown) == ["b", "c", "d"]
 
 
+def test_names_are_whole_however_deep_they_stand() -> None:
+    chain = [record(f"r{place}", parent_trace_id=f"r{place - 1}" if place else None) for place in range(150)]
+    store(*(dataclasses.replace(one, root_trace_id="r0", name=f"<{one.trace_id}>") for one in chain))
+    shown = lines("show", "r0")[1:]
+    assert [line.split("  \u2501")[0].split()[-1] for line in shown] == [f"<r{place}>" for place in range(150)]
+    assert shown[-1].startswith("\u2026 109 \u2026 ")
+
+
 def test_a_call_of_a_deployment_is_compared_with_its_version() -> None:
     Path("config.yaml").write_text(
         "deployments: {p: {version: v7, messages: [{role: system, content: Be terse.}, {role: user, content: Hi}]}}"
@@ -349,6 +358,47 @@ def test_what_comes_is_shown_until_ctrl_c() -> None:
     finally:
         tail.kill()
         tail.wait()
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="there is no /proc here")
+def test_ctrl_c_ends_a_question_that_is_under_way() -> None:
+    store(record("a"))
+    long = "(WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT max(x) FROM n)"
+    where = ("--where", f"trace_id = 'a' OR {long}")
+    tail = subprocess.Popen(command("tail", "--json", *where), env=environ(), stdout=subprocess.PIPE, stderr=-1)
+    try:
+        assert tail.stdout is not None
+        assert json.loads(tail.stdout.readline())["trace_id"] == "a"
+        used = cpu(tail.pid)
+        store(record("b"))
+        while cpu(tail.pid) < used + 0.5:
+            time.sleep(0.01)
+        tail.send_signal(signal.SIGINT)
+        assert tail.communicate(timeout=5) == (b"", b"")
+        assert tail.returncode == 0
+    finally:
+        tail.kill()
+        tail.wait()
+
+
+def test_who_runs_it_in_the_background_does_not_end_it_with_ctrl_c() -> None:
+    store(record("a"))
+    ignoring = ["sh", "-c", "trap '' INT; exec \"$@\"", "sh", *command("tail", "--json")]
+    with subprocess.Popen(ignoring, env=environ(), stdout=subprocess.PIPE) as tail:
+        try:
+            assert tail.stdout is not None
+            assert json.loads(tail.stdout.readline())["trace_id"] == "a"
+            tail.send_signal(signal.SIGINT)
+            store(record("b"))
+            assert json.loads(tail.stdout.readline() or "{}").get("trace_id") == "b"
+        finally:
+            tail.kill()
+
+
+def cpu(pid: int) -> float:
+    """Seconds that a process has worked."""
+    user, system = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
 def test_a_line_for_people_is_one_line() -> None:

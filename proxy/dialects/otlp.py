@@ -128,6 +128,8 @@ def records(value: Json, skip: Callable[[str], None]) -> Iterator[Record]:
     if isinstance(value, dict) and "resourceSpans" not in value and value.keys() & OTHERS:
         skip("no traces, but metrics or logs")
         return
+    if isinstance(value, dict) and value and "resourceSpans" not in value:
+        raise BadRequest("resourceSpans: is missing, so these are no spans", param="resourceSpans")
     for record in _records(validated(Traces, value), skip):
         yield generation.told(record)
 

@@ -17,7 +17,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from functools import reduce
 from itertools import accumulate, pairwise
-from operator import or_, sub
+from operator import gt, or_, sub
 
 from proxy.stores.gathered import SPAN
 
@@ -54,7 +54,7 @@ def packed(
 
 
 def held(words: str, rows: bytes, term: str, begins: bool) -> int:
-    """The rows that a page says to have a term, as bits."""
+    """The rows that a page says to have a term, as bits. Raises `ValueError` where it is not as it was made."""
     text = f"\n{words}\n"
     sought = f"\n{term}" if begins else f"\n{term}\n"
     if (at := text.find(sought)) < 0:
@@ -63,7 +63,10 @@ def held(words: str, rows: bytes, term: str, begins: bool) -> int:
     # Words that begin alike stand together.
     last = first + text.count("\n", at, text.rfind(sought)) if begins else first
     begin = 2 * (text.count("\n") - 1)
-    ends = (begin, *_numbers(rows[:begin]))[first : last + 2]
+    ends = (begin, *_numbers(rows[:begin]))
+    if len(ends) != begin // 2 + 1 or ends[-1] > len(rows) or any(map(gt, ends, ends[1:])):
+        raise ValueError("a page of words does not hold what it says")
+    ends = ends[first : last + 2]
     sizes = set(map(sub, ends[1:], ends))
     if WIDTH not in sizes:
         return sum(map(_BIT.__getitem__, set(_numbers(rows[ends[0] : ends[-1]]))))
@@ -143,4 +146,4 @@ def _written(numbers: list[int]) -> bytes:
 
 
 def _numbers(written: bytes) -> tuple[int, ...]:
-    return struct.unpack(f"<{len(written) // 2}H", written)
+    return struct.unpack_from(f"<{len(written) // 2}H", written)

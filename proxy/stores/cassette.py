@@ -69,7 +69,7 @@ class Folder:
     def _load(self, file: Path) -> str | None:
         """Take in a file; returns what is wrong with it."""
         try:
-            recording = read(json.loads(file.read_text("utf-8")), file.name)
+            recording = read(json.loads(file.read_text("utf-8"), object_pairs_hook=_once), file.name)
         except OSError as error:
             return f"  {file.name}: cannot be read: {error.strerror}"
         except json.JSONDecodeError as error:
@@ -81,6 +81,14 @@ class Folder:
         # a copy under another name comes after what is there
         found[number if number not in found else max(found) + 1] = recording
         return None
+
+
+def _once(pairs: list[tuple[str, Json]]) -> Json:
+    """An object, each key of which is there once: of two nobody could say which is meant."""
+    if len(found := dict(pairs)) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"{next(name for name in names if names.count(name) > 1)}: is there more than once")
+    return found
 
 
 def _write(file: Path, document: Json) -> None:

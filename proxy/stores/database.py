@@ -18,7 +18,7 @@ from urllib.parse import quote
 from proxy.errors import ConfigError
 from proxy.stores.files import identity
 from proxy.stores.mending import mend, only_the_index, verdict
-from proxy.stores.migrations import check, migrate
+from proxy.stores.migrations import check, migrate, own
 
 logger = logging.getLogger(__name__)
 
@@ -136,6 +136,7 @@ def _connect(path: Path, synchronous: str, busy_timeout: float, thorough: bool, 
         raise coded(sqlite3.OperationalError(f"{path}: {error.strerror}"), sqlite3.SQLITE_CANTOPEN) from error
     connection = sqlite3.connect(path, timeout=busy_timeout, isolation_level=None, check_same_thread=False)
     try:
+        own(connection)  # another program's file stays as it is
         if shrinking:
             # Before a file has its first page: of others the free pages are used again, and not given back.
             connection.execute("PRAGMA auto_vacuum = INCREMENTAL")

@@ -96,7 +96,7 @@ def _indexed(connection: sqlite3.Connection, wanted: list[Asked], damaged: Calla
         terms = {term: None for one in wanted for term in one.terms}
         for term, begins in sorted(terms, key=lambda term: (term[1], -len(term[0]))):
             _narrow(connection, [block for block in blocks if block.rows], term, begins)
-    except (sqlite3.DatabaseError, UnicodeError, TypeError, IndexError) as error:
+    except (sqlite3.DatabaseError, ValueError, TypeError, IndexError) as error:
         if isinstance(error, sqlite3.Error) and code(error) not in (*DAMAGE, sqlite3.SQLITE_ERROR):
             raise
         logger.warning("the search index of the trace log cannot be read, so the rows are: %s", error)

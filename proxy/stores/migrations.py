@@ -18,6 +18,7 @@ def migrate(connection: sqlite3.Connection) -> None:
 
     Raises `ConfigError` when a newer version of the gateway has written it.
     """
+    own(connection)
     connection.execute(
         "CREATE TABLE IF NOT EXISTS migrations (name TEXT PRIMARY KEY, applied_at TEXT DEFAULT CURRENT_TIMESTAMP)"
     )
@@ -38,16 +39,30 @@ def migrate(connection: sqlite3.Connection) -> None:
             raise
 
 
-def check(connection: sqlite3.Connection) -> None:
-    """Raises `ConfigError` when the database has steps that this version does not know."""
-    unknown = sorted(applied(connection) - {name for name, _ in MIGRATIONS})
-    if unknown:
-        path = connection.execute("PRAGMA database_list").fetchone()[2]
+def own(connection: sqlite3.Connection) -> None:
+    """Raises `ConfigError` when the database is another program's. One without any table is nobody's yet."""
+    tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    if tables and tables != {"migrations"} and not tables >= {"migrations", "traces"}:
         raise ConfigError(
-            f"{path} was written by a newer version of the gateway: its schema is {unknown[-1]}, and that of this"
-            f" version, {__version__}, is {MIGRATIONS[-1][0]}: upgrade parea-proxy, or choose another data folder with"
+            f"{_path(connection)} is a database of another program, and no trace log: choose another data folder with"
             " --data"
         )
+
+
+def check(connection: sqlite3.Connection) -> None:
+    """Raises `ConfigError` when the database is no trace log, or has steps that this version does not know."""
+    own(connection)
+    unknown = sorted(applied(connection) - {name for name, _ in MIGRATIONS})
+    if unknown:
+        raise ConfigError(
+            f"{_path(connection)} was written by a newer version of the gateway: its schema is {unknown[-1]}, and that"
+            f" of this version, {__version__}, is {MIGRATIONS[-1][0]}: upgrade parea-proxy, or choose another data"
+            " folder with --data"
+        )
+
+
+def _path(connection: sqlite3.Connection) -> str:
+    return str(connection.execute("PRAGMA database_list").fetchone()[2])
 
 
 def behind(connection: sqlite3.Connection) -> str | None:

@@ -522,3 +522,14 @@ def test_damage_of_the_index_alone_costs_no_row(path: Path, monkeypatch: pytest.
     with closing(open_writer(path, thorough=True)) as connection:
         assert connection.execute("SELECT count(*) FROM traces").fetchone() == (901,)
     assert not list(path.parent.glob("*damaged*"))
+
+
+@pytest.mark.parametrize("rows", [b"", b"\0", b"\xff\xff" * 1500, bytes(100)])
+def test_a_page_that_does_not_hold_what_it_says_costs_no_row(path: Path, rows: bytes) -> None:
+    logged(path, *[Record(f"{n}", f"{n}", output=f"said word{n}") for n in range(300)])
+    indexed(path)
+    with closing(open_writer(path)) as connection:
+        connection.execute("UPDATE words SET rows = ? WHERE id & 65535 > 0", (rows,))
+    reader = Reader(path)
+    for search, count in (("said", 300), ("word7", 1), ("word1*", 111)):
+        assert len(reader.page(Selection(search=search, rows="all"), None, 500).records) == count

@@ -53,6 +53,19 @@ def test_a_newer_schema_is_refused_by_writer_and_reader(tmp_path: Path) -> None:
             opened(path)
 
 
+@pytest.mark.parametrize("table", ["mine", "traces"])
+def test_the_database_of_another_program_is_refused_and_stays_as_it_is(tmp_path: Path, table: str) -> None:
+    path = tmp_path / "traces.db"
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute(f"CREATE TABLE {table} (a)")
+    before = path.read_bytes()
+    for opened in (open_writer, open_reader):
+        with pytest.raises(ConfigError, match="another program.*--data"):
+            opened(path)
+    assert path.read_bytes() == before
+    assert [one.name for one in tmp_path.iterdir()] == ["traces.db"]
+
+
 @pytest.mark.fault("D7")
 @pytest.mark.parametrize("statement", range(1, 14))
 def test_a_migration_that_is_interrupted_is_taken_again(tmp_path: Path, statement: int) -> None:

@@ -63,12 +63,12 @@ def findings(path: Path | None, data: Path, *, full: bool) -> list[Finding]:
     checks: list[Check] = [_private, _room, _integrity, _schema, _wal, _clock, _cache, _left_over]
     for check in checks:
         found += _guarded(check, data, full)
-    return found + _guarded(lambda folder, all_of_it: _secrets(config, folder, all_of_it), data, full)
+    return found + _guarded(lambda folder, all_of_it: _secrets(config, folder, all_of_it), data, full, "secrets")
 
 
-def _guarded(check: Check, data: Path, full: bool) -> list[Finding]:
+def _guarded(check: Check, data: Path, full: bool, name: str | None = None) -> list[Finding]:
     """What a check finds; that it cannot be made is a finding, too."""
-    name = check.__name__.strip("_<>").replace("_", " ")
+    name = name or check.__name__.strip("_").replace("_", " ")
     try:
         return list(check(data, full))
     except sqlite3.Error as error:

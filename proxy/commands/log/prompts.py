@@ -93,9 +93,11 @@ def _copies(source: Path, folder: Path) -> Iterator[_Copy]:
     from proxy.errors import ConfigError
 
     found = list(_prompts(source))
-    if not found:
-        raise ConfigError(f"{source}: has no {SUFFIX} files")
+    if not found or (source.is_file() and source.suffix != SUFFIX):
+        raise ConfigError(f"{source}: {'has no' if source.is_dir() else 'is none of the'} {SUFFIX} files")
     for path in found:
+        if source.is_dir() and not path.resolve().is_relative_to(source.resolve()):
+            raise ConfigError(f"{path}: leads out of {source}: put the prompt itself there, or delete the link")
         base = source if source.is_dir() else path.parent
         name = path.relative_to(base).with_suffix("").as_posix()
         text = _text(path)

@@ -11,6 +11,7 @@ import csv
 import json
 import os
 import re
+from codecs import BOM_UTF8
 from collections.abc import Callable, Iterator
 from io import TextIOWrapper
 from pathlib import Path
@@ -45,13 +46,16 @@ def values(path: Path) -> Iterator[Value]:
     """The JSON values of a file, or the rows of a CSV, each with its place and how much of the file was read."""
     size = max(os.stat(path).st_size, 1)
     with path.open("rb") as file:
+        # Windows' own programs begin a text with a mark.
+        start = len(BOM_UTF8) if file.read(len(BOM_UTF8)) == BOM_UTF8 else 0
+        file.seek(start)
         begins = file.read(STEP).lstrip()[:1]
-        file.seek(0)
+        file.seek(start)
         if begins == b"[":
             yield from _list(file, size)
             return
         first = file.readline(LARGEST)
-        file.seek(0)
+        file.seek(start)
         if is_table(first):
             yield from _table(file, size)
         elif not _is_document(first):
@@ -76,7 +80,7 @@ def _lines(file: BinaryIO, size: int) -> Iterator[Value]:
 def _table(file: BinaryIO, size: int) -> Iterator[Value]:
     """The rows of a CSV, as objects; an empty cell says nothing."""
     csv.field_size_limit(LARGEST)
-    with TextIOWrapper(file, "utf-8-sig", newline="") as text:
+    with TextIOWrapper(file, "utf-8", newline="") as text:
         reader = csv.DictReader(text, restkey="")
         try:
             for row in reader:
@@ -168,7 +172,7 @@ def _is_document(first: bytes) -> bool:
 
 def is_table(first: bytes) -> bool:
     """Whether a first line is the head of a CSV."""
-    return b"," in first and first.removeprefix(b"\xef\xbb\xbf").lstrip(b'" \t')[:1].isalpha()
+    return b"," in first and first.removeprefix(BOM_UTF8).lstrip(b'" \t')[:1].isalpha()
 
 
 def _loaded(text: bytes) -> Json:

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 WIDTH = 24
 """Columns of a bar."""
 
+INDENT, LEVELS = 4, 40
+"""Columns of a level of a tree, and how many levels are drawn."""
+
 
 @click.command()
 @click.argument("trace_id")
@@ -78,6 +81,8 @@ def found(log: Reader, trace_id: str) -> Record:
 
 def _show_tree(rows: list[Record], name: str | None) -> None:
     """Each row under its parent, beside a bar for when it ran; a tree without a row of its own is told by its name."""
+    from rich.text import Text
+
     from proxy.report import figures_of, status_of
     from proxy.terminal import console, table, text
 
@@ -89,7 +94,7 @@ def _show_tree(rows: list[Record], name: str | None) -> None:
         shown.add_row(text(f"{name}  no row of its own"))
     for stem, record in _placed(rows, loose=name is not None):
         shown.add_row(
-            text(stem + (record.name or record.trace_id)),
+            Text(_lines_to(stem)).append_text(text(record.name or record.trace_id)),
             bar(spans[record.trace_id], began, lasted),
             text(record.model or "-"),
             *figures_of(record),
@@ -97,6 +102,14 @@ def _show_tree(rows: list[Record], name: str | None) -> None:
             text(record.trace_id),
         )
     console().print(shown)
+
+
+def _lines_to(stem: str) -> str:
+    """The lines that lead to a row; far below the first levels are a number, or there would be no room for its name."""
+    levels = len(stem) // INDENT
+    return (
+        stem if levels <= LEVELS else f"\u2026 {levels - LEVELS} \u2026 ".ljust(2 * INDENT) + stem[-LEVELS * INDENT :]
+    )
 
 
 def bar(span: tuple[float, float] | None, began: float, lasted: float) -> str:
@@ -130,9 +143,10 @@ def _placed(rows: list[Record], *, loose: bool) -> Iterator[tuple[str, Record]]:
         below.setdefault(known, []).append(record)
     told: set[str] = set()
     waiting = [("", "", record) for record in reversed(below.pop(None, []))] if loose else [("", "", rows[0])]
+    left = iter(rows)
     while waiting or len(told) < len(rows):
         if not waiting:  # a circle, which nothing leads to
-            waiting.append(("", "", next(record for record in rows if record.trace_id not in told)))
+            waiting.append(("", "", next(record for record in left if record.trace_id not in told)))
         stem, stems, record = waiting.pop()
         if record.trace_id in told:
             continue

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 import time
+from types import FrameType
 from typing import TYPE_CHECKING
 
 import click
@@ -28,21 +31,37 @@ def tail(choice: Choice, last: int, as_json: bool) -> None:
 
     A row is shown once, when it is first written. The log may be vacuumed, moved aside or made anew meanwhile.
     """
+    from proxy.errors import RequestError
     from proxy.stores.following import Following
 
     show = _as_json if as_json else _as_line
     choice.reader().close()  # tells in one message why a log cannot be read
     following = Following(choice.path, choice.selection(), last)
+    asked_to_end = threading.Event()
+
+    def end(number: int, frame: FrameType | None) -> None:
+        # What is raised while SQLite asks something of Python is an error of that question, and nothing more.
+        asked_to_end.set()
+        raise KeyboardInterrupt
+
+    before = signal.getsignal(signal.SIGINT)
+    if before is not signal.SIG_IGN:  # as it is where a shell runs this in the background
+        signal.signal(signal.SIGINT, end)
     try:
         for record in following.begin():
             show(record)
-        while True:
+        while not asked_to_end.is_set():
             for record in following.news():
                 show(record)
-            time.sleep(PAUSE)
+            if not asked_to_end.is_set():
+                time.sleep(PAUSE)
     except KeyboardInterrupt:
         return
+    except RequestError:
+        if not asked_to_end.is_set():
+            raise
     finally:
+        signal.signal(signal.SIGINT, before)
         following.close()
 
 
