@@ -130,6 +130,8 @@ NAMED: dict[str, tuple[Rule, ...]] = {
 }
 """The patterns that have names of their own. None of them finds a UUID, or hexadecimal digits in a row."""
 
+_NAMED = frozenset(rule for rules in NAMED.values() for rule in rules)
+
 
 def own(name: str, pattern: str, replace: str | None) -> Rule:
     """A rule of the user's own."""
@@ -216,6 +218,8 @@ class Redaction:
 
     def __init__(self, rules: Iterable[Rule]) -> None:
         self._rules = [_Found(rule) for rule in rules]
+        self.steps = sum(one.pattern.programsize for one in self._rules if one.rule not in _NAMED)
+        """How many steps a character may take: those for the named patterns have been measured, and count nothing."""
         self._any = _any([one.rule for one in self._rules])
 
     def clean(self, value: Json, until: float = math.inf, *, numbers: bool = True) -> Json:

@@ -46,6 +46,11 @@ NUMBERED = frozenset({"inputs", "configuration", "metadata", "extra"})
 AT_ONCE = 256 * 2**10
 """Characters of a record that the event loop looks through."""
 
+STEPS = 1_000_000
+"""Steps of RE2's for them, some milliseconds: with a pattern of the user's own it takes for a character as many as the
+pattern has instructions, where it is one such as `a[^b]{900}c`. While it searches, nothing can end it.
+"""
+
 MOMENT = 0.005
 """Seconds that it takes for them at most."""
 
@@ -63,6 +68,7 @@ class Redact:
 
     def __init__(self, redaction: Redaction) -> None:
         self._redaction = redaction
+        self._at_once = min(AT_ONCE, STEPS // max(1, redaction.steps))
         self._pool: ThreadPoolExecutor | None = None
         self._waiting: set[asyncio.Future[Any]] = set()
         self._hurried = False
@@ -125,7 +131,9 @@ class Redact:
     def _soon(self, said: dict[str, Json]) -> dict[str, Json] | None:
         """What is to be said instead; None where that takes a thread, which tells why if it cannot be found out."""
         try:
-            return self._changed(said, time.monotonic() + MOMENT) if _size(list(said.values())) <= AT_ONCE else None
+            if _size(list(said.values())) > self._at_once:
+                return None
+            return self._changed(said, time.monotonic() + MOMENT)
         except Exception:
             return None
 
