@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -61,6 +62,8 @@ GRACE = 5.0
 """Seconds that what is on its way has when a gateway ends."""
 
 WITHHELD = "withheld: it could not be redacted"
+
+ENTRY = re.compile("[0-9a-f]{24}")
 
 
 class Redact:
@@ -152,7 +155,7 @@ class Redact:
             if self._hurried:
                 raise Late
             if (cleaned := self._redaction.clean(value, until, numbers=name in NUMBERED)) is not value:
-                changed[name] = cleaned
+                changed[name] = {**cleaned, **_entry(value)} if name == "notes" else cleaned
         return changed
 
 
@@ -169,8 +172,14 @@ def _withheld(said: Mapping[str, Json]) -> dict[str, Json]:
         if isinstance(value, str):
             instead[name] = f"({WITHHELD})"
         elif value is not None:
-            instead[name] = {"redaction": WITHHELD} if name == "notes" else type(value)()
+            instead[name] = {"redaction": WITHHELD, **_entry(value)} if name == "notes" else type(value)()
     return instead
+
+
+def _entry(notes: Any) -> dict[str, Json]:
+    """The name of a row's cache entry, which is the gateway's own: by it `log forget` finds the entry."""
+    name = notes.get("entry")
+    return {"entry": name} if isinstance(name, str) and ENTRY.fullmatch(name) else {}
 
 
 def _size(values: list[Json]) -> int:
