@@ -16,11 +16,12 @@ PIECE = 8 * 2**20
 
 
 def forms(text: str) -> list[bytes]:
-    """The bytes of `text`: as they stand, in hex, in base64 wherever in a longer text they begin, in URLs, in JSON that
-    escapes all letters, and in UTF-16; what is the same in two of them is there once.
+    """The bytes of `text`: as they stand, in small letters (as an index has them), in capitals, in hex, in base64
+    wherever in a longer text they begin, in URLs, in JSON that escapes all letters, and in UTF-16; what is the same in
+    two of them is there once.
     """
     raw = text.encode()
-    found = [raw, raw.hex().encode(), raw.hex().upper().encode()]
+    found = [raw, text.lower().encode(), text.upper().encode(), raw.hex().encode(), raw.hex().upper().encode()]
     for shift in range(3):
         coded = base64.b64encode(b"\0" * shift + raw)
         # the characters at either end depend on the neighbours as well

@@ -24,17 +24,19 @@ from proxy.models import Json
 LEAD = r"(?:\b|_|\\[bfnrt]|\\u[0-9A-Fa-f]{4})"
 """Where a word begins. In JSON inside of a text a line's end is a letter, too, and others are four digits."""
 
-EMAIL = r"[\p{L}\p{N}_%+][\p{L}\p{N}._%+'-]*(?:@|%40)(?:[\p{L}\p{N}-]+\.)+\p{L}[\p{L}\p{N}-]+"
+# Marks: accents that are characters of their own, and the vowels of many scripts.
+EMAIL = r"[\p{L}\p{N}_%+][\p{L}\p{M}\p{N}._%+'-]*(?:@|%40)(?:[\p{L}\p{M}\p{N}-]+\.)+\p{L}[\p{L}\p{M}\p{N}-]+"
 CARD = (
     r"[2-6][0-9]{12,18}"
     r"|[2-6][0-9]{3}[ -][0-9]{4}[ -][0-9]{4}[ -][0-9]{4}(?:[ -][0-9]{3})?"
     r"|3[0-9]{3}[ -][0-9]{6}[ -][0-9]{4,5}"
 )
+AMAZON = ("AKIA", "ASIA", "AROA", "AIDA")
 KEY = "|".join(
     (
         r"sk-[A-Za-z0-9_-]{20,}|hl_sk_[A-Za-z0-9]{20,}|(?:sk|rk|pk)_(?:live|test)_[A-Za-z0-9]{16,}",
         r"(?:gsk_|xai-|pplx-|fw_|pai-|r8_|hf_|npm_|esecret_)[A-Za-z0-9]{24,}",
-        r"(?:AKIA|ASIA|AROA|AIDA)[A-Z0-9]{16}",
+        rf"(?:{'|'.join(AMAZON)})[A-Z0-9]{{16}}",
         r"gh[opsru]_[A-Za-z0-9]{30,}|github_pat_[A-Za-z0-9_]{22,}|glpat-[A-Za-z0-9_-]{20,}",
         r"AIza[A-Za-z0-9_-]{35}|ya29\.[A-Za-z0-9_-]{20,}",
         r"xox[abeoprs]-[A-Za-z0-9-]{10,}|xapp-[A-Za-z0-9-]{20,}",
@@ -86,7 +88,9 @@ def _card(found: str, behind: str) -> int:
 
 
 def _key(found: str, behind: str) -> int:
-    """Words with hyphens are no keys: one has a digit, or letters of both kinds."""
+    """Words with hyphens are no keys: one has a digit, or letters of both kinds. Amazon's may have capitals alone."""
+    if found.startswith(AMAZON):
+        return len(found) if not _goes_on(behind) or any(map(str.isdigit, found)) else 0
     if found[:6].lower() in ("bearer", "basic ", "basic+", "basic%"):
         return len(found) if any(map(str.isdigit, found[6:])) or found.endswith("=") else 0
     secret = found[3:]
@@ -98,8 +102,10 @@ def _phone(found: str, behind: str) -> int:
 
 
 def _address(found: str, behind: str) -> int:
-    # `a::b` is a name in many languages
-    if _goes_on(behind) or (":" in found and sum(map(bool, found.split(":"))) < 3):
+    groups = [group for group in found.split(":") if group]
+    # `a::b` is a name in many languages, `1::2` a part of a list; an address such as fe80::1 begins as that does
+    short = ":" in found and len(groups) < 3
+    if _goes_on(behind) or (short and not any(len(one) == 4 and any(map(str.isdigit, one)) for one in groups)):
         return 0
     try:
         ipaddress.ip_address(found)
@@ -123,6 +129,8 @@ NAMED: dict[str, tuple[Rule, ...]] = {
     "ips": (Rule("ips", rf"{LEAD}(?:{ADDRESS})", "[ip]", _address),),
 }
 """The patterns that have names of their own. None of them finds a UUID, or hexadecimal digits in a row."""
+
+_NAMED = frozenset(rule for rules in NAMED.values() for rule in rules)
 
 
 def own(name: str, pattern: str, replace: str | None) -> Rule:
@@ -210,6 +218,8 @@ class Redaction:
 
     def __init__(self, rules: Iterable[Rule]) -> None:
         self._rules = [_Found(rule) for rule in rules]
+        self.steps = sum(one.pattern.programsize for one in self._rules if one.rule not in _NAMED)
+        """How many steps a character may take: those for the named patterns have been measured, and count nothing."""
         self._any = _any([one.rule for one in self._rules])
 
     def clean(self, value: Json, until: float = math.inf, *, numbers: bool = True) -> Json:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from hashlib import sha256
@@ -21,6 +22,7 @@ from proxy.errors import UpstreamError
 from proxy.middleware import write
 from proxy.middleware.flight import Flight
 from proxy.record import Record
+from proxy.stores.sqlite import SQLiteLog
 from tests.gateway import Local, rows
 
 ECHO = {"model_list": [{"model_name": "echo", "litellm_params": {"model": "echo/echo"}}]}
@@ -95,6 +97,22 @@ def test_beside_a_gateway_its_rows_stay_and_those_of_the_proof_go(tmp_path: Path
         assert kept == [answer.headers["x-trace-id"], again.headers["x-trace-id"]]
         names = [one["name"] for one in httpx.get(f"{gateway.url}/v4/projects").json()["records"]]
         assert PROJECT not in names
+
+
+@pytest.mark.usefixtures("few")
+def test_rows_of_a_proof_that_was_killed_go_with_those_of_the_next(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir(mode=0o700)
+
+    async def left_over() -> None:
+        log = SQLiteLog(data / "traces.db")
+        assert await log.append(Record("t-1", "t-1", project_name=PROJECT))
+        assert await log.append(Record("t-2", "t-2", project_name="somebody's"))
+        await log.close()
+
+    asyncio.run(left_over())
+    assert doctor(tmp_path, ECHO).exit_code == 0
+    assert [row["trace_id"] for row in rows(data)] == ["t-2"]
 
 
 @pytest.mark.usefixtures("few")

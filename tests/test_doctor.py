@@ -138,9 +138,9 @@ def test_pages_that_are_damaged_fail(folder: Path) -> None:
         file.seek(2 * 4096)
         file.write(b"\xff" * 4096)
     found = doctor(folder, code=1)
-    assert found["trace log"]["state"] == "fail" or found["integrity"]["state"] == "fail"
+    assert found["trace log"]["state"] == "fail"
     path.write_bytes(b"no database at all" * 1000)
-    assert doctor(folder, code=1)["integrity"]["state"] == "fail"
+    assert doctor(folder, code=1)["trace log"]["state"] == "fail"
 
 
 def test_what_is_no_database_fails_under_the_names_of_the_checks(folder: Path) -> None:
@@ -228,6 +228,24 @@ def test_keys_in_rows_are_told_by_their_place(folder: Path) -> None:
     found = doctor(folder, code=1)["secrets"]
     assert "traces t-3, metadata" in found["said"]
     assert "keys of the config" in found["said"]
+
+
+def test_a_key_that_is_a_row_s_id_is_told_by_the_row_s_number(folder: Path) -> None:
+    write(folder, Record(KEY, KEY, output="no key"), Record(OWN_KEY, OWN_KEY, output=f"use {OWN_KEY}"))
+    found = doctor(folder, code=1)["secrets"]
+    assert "traces row 3, output" in found["said"]
+
+
+def test_a_log_that_was_cut_off_is_told_by_the_names_of_what_cannot_be_looked_at(folder: Path) -> None:
+    with sqlite3.connect(folder / "data" / "traces.db") as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    connection.close()
+    os.truncate(folder / "data" / "traces.db", 20_000)
+    found = doctor(folder, code=1)
+    assert {name for name, one in found.items() if one["state"] == "fail"} == {
+        *("trace log", "schema", "clock", "secrets")
+    }
+    assert found["cache"]["state"] == "ok"
 
 
 def test_what_takes_long_is_said_to_be_unfinished(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,8 @@ WORD = "canaryQz0123Xw"
 @given(st.binary(max_size=40), st.binary(max_size=40))
 def test_a_word_is_found_wherever_in_what_is_coded_it_stands(before: bytes, behind: bytes) -> None:
     raw = before + WORD.encode() + behind
-    for coded in (raw, raw.hex().encode(), base64.b64encode(raw), base64.urlsafe_b64encode(raw)):
+    cases = (before + WORD.lower().encode() + behind, before + WORD.upper().encode() + behind)
+    for coded in (raw, *cases, raw.hex().encode(), base64.b64encode(raw), base64.urlsafe_b64encode(raw)):
         assert list(Needles([WORD]).within("it", b"..." + coded + b"..."))
 
 

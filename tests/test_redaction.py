@@ -15,12 +15,17 @@ from proxy.redaction import NAMED, Late, Redaction, fault, own
 ALL = Redaction([rule for rules in NAMED.values() for rule in rules])
 
 FOUND = {
-    "emails": ("ada@example.org", "Jörg.Müller+x@mail.bücher.de", "o'hara@a-b.co.uk", "ada%40example.org"),
+    "emails": ("ada@example.org", "Jörg.Müller+x@mail.bücher.de", "o'hara@a-b.co.uk", "ada%40example.org")
+    + (
+        "jose\u0301@example.org",
+        "\u0938\u0902\u092a\u0930\u094d\u0915@\u0921\u093e\u091f\u093e.\u092d\u093e\u0930\u0924",
+    ),
     "keys": (
         "sk-abcdefghij0123456789",
         "sk-proj-AbCdEfGhIjKlMnOpQrStUvWx",
         "sk-ant-api03-0123456789abcdefghij",
         "AKIAIOSFODNN7EXAMPLE",
+        "AKIAIOSFODNNTEXAMPLE",
         "ghp_0123456789abcdefghijABCDEFGHIJ",
         "AIza" + "0123456789abcdefghijABCDEFGHIJ-_xyz",
         "xoxb-123456789012-abcdef",
@@ -36,7 +41,7 @@ FOUND = {
         *("6011111111111117", "30569309025904", "4222222222222"),
     ),
     "phones": ("+49 30 901820", "+1 (415) 555-2671", "(415) 555-2671", "415-555-2671"),
-    "ips": ("192.168.0.12", "2001:db8::ff00:42:8329", "fe80:0:0:0:1:2:3:4"),
+    "ips": ("192.168.0.12", "2001:db8::ff00:42:8329", "fe80:0:0:0:1:2:3:4", "fe80::1", "2001:db8::"),
 }
 CASES = [(kind, text) for kind, texts in FOUND.items() for text in texts]
 
@@ -55,6 +60,9 @@ LEFT = (
     *(
         "12:30:45",
         "std::vector",
+        "add::cafe",
+        "a[1::2]",
+        "ASIAPACIFICCOOPERATIONANDSOON",
         "aa:bb:cc:dd:ee:ff",
         "1.2.3",
         "999.1.1.1",

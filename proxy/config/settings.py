@@ -175,7 +175,7 @@ class Keep(Block):
     bytes of the file; all of it where neither is said.
     """
 
-    age: Annotated[Seconds, Field(ge=3600)] | None = None
+    age: Annotated[Seconds, Field(ge=3600, le=100 * 365 * 86400)] | None = None
     size: Annotated[Bytes, Field(ge=2**20)] | None = None
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -46,6 +47,11 @@ NUMBERED = frozenset({"inputs", "configuration", "metadata", "extra"})
 AT_ONCE = 256 * 2**10
 """Characters of a record that the event loop looks through."""
 
+STEPS = 1_000_000
+"""Steps of RE2's for them, some milliseconds: with a pattern of the user's own it takes for a character as many as the
+pattern has instructions, where it is one such as `a[^b]{900}c`. While it searches, nothing can end it.
+"""
+
 MOMENT = 0.005
 """Seconds that it takes for them at most."""
 
@@ -57,12 +63,15 @@ GRACE = 5.0
 
 WITHHELD = "withheld: it could not be redacted"
 
+ENTRY = re.compile("[0-9a-f]{24}")
+
 
 class Redact:
     """Redacts on the way to the log, in one configuration."""
 
     def __init__(self, redaction: Redaction) -> None:
         self._redaction = redaction
+        self._at_once = min(AT_ONCE, STEPS // max(1, redaction.steps))
         self._pool: ThreadPoolExecutor | None = None
         self._waiting: set[asyncio.Future[Any]] = set()
         self._hurried = False
@@ -125,7 +134,9 @@ class Redact:
     def _soon(self, said: dict[str, Json]) -> dict[str, Json] | None:
         """What is to be said instead; None where that takes a thread, which tells why if it cannot be found out."""
         try:
-            return self._changed(said, time.monotonic() + MOMENT) if _size(list(said.values())) <= AT_ONCE else None
+            if _size(list(said.values())) > self._at_once:
+                return None
+            return self._changed(said, time.monotonic() + MOMENT)
         except Exception:
             return None
 
@@ -144,7 +155,7 @@ class Redact:
             if self._hurried:
                 raise Late
             if (cleaned := self._redaction.clean(value, until, numbers=name in NUMBERED)) is not value:
-                changed[name] = cleaned
+                changed[name] = {**cleaned, **_entry(value)} if name == "notes" else cleaned
         return changed
 
 
@@ -161,8 +172,14 @@ def _withheld(said: Mapping[str, Json]) -> dict[str, Json]:
         if isinstance(value, str):
             instead[name] = f"({WITHHELD})"
         elif value is not None:
-            instead[name] = {"redaction": WITHHELD} if name == "notes" else type(value)()
+            instead[name] = {"redaction": WITHHELD, **_entry(value)} if name == "notes" else type(value)()
     return instead
+
+
+def _entry(notes: Any) -> dict[str, Json]:
+    """The name of a row's cache entry, which is the gateway's own: by it `log forget` finds the entry."""
+    name = notes.get("entry")
+    return {"entry": name} if isinstance(name, str) and ENTRY.fullmatch(name) else {}
 
 
 def _size(values: list[Json]) -> int:

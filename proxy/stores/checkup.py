@@ -40,10 +40,11 @@ class Schema:
 
 @dataclass(slots=True, frozen=True)
 class Text:
-    """One text of a row, and where it stands; `id` is the row's trace id, or the number of the row."""
+    """One text of a row, and where it stands; `id` is the row's trace id, or the `number` of the row."""
 
     table: str
     id: str
+    number: str
     column: str
     text: str
 
@@ -153,7 +154,7 @@ def _cells(table: str, columns: list[str], row: tuple[object, ...], number: str)
     own = row[columns.index("trace_id")] if "trace_id" in columns else None
     for column, value in zip(columns, row, strict=True):
         if isinstance(value, str):
-            yield Text(table, str(own or number), column, value)
+            yield Text(table, str(own or number), number, column, value)
 
 
 def cached(folder: Path, key: bytes, until: float) -> Cached:

@@ -1,4 +1,4 @@
-"""Taking single rows out of the trace log again, by their ids.
+"""Taking the rows of a proof out of the trace log again, by their ids and by the project that only such rows have.
 
 What must stay true: nothing else is taken, and what only they referred to goes with them, by the log's own triggers.
 """
@@ -13,9 +13,13 @@ from proxy.stores.database import open_writer
 
 
 def remove(path: Path, trace_ids: Iterable[str], project: str) -> int:
-    """Remove rows, with what was set on them apart, and the project that they alone were of; how many rows went."""
-    ids = [(one,) for one in trace_ids]
+    """Remove rows, all others of their project, what was set on them apart, and the project; how many rows went.
+
+    Others are there where the process before was killed, or this one has been interrupted in a call.
+    """
     with closing(open_writer(path)) as connection:
+        others = connection.execute("SELECT trace_id FROM traces WHERE project_name = ?", (project,)).fetchall()
+        ids = list(dict.fromkeys([*((one,) for one in trace_ids), *others]))
         connection.execute("BEGIN IMMEDIATE")
         removed = connection.executemany("DELETE FROM traces WHERE trace_id = ?", ids).rowcount
         connection.executemany("DELETE FROM edits WHERE trace_id = ?", ids)

@@ -8,6 +8,7 @@ import dataclasses
 import json
 import sqlite3
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -174,6 +175,36 @@ async def test_what_cannot_be_redacted_in_time_is_withheld(tmp_path: Path, monke
     assert (found.inputs, found.output, found.notes) == ({}, f"({WITHHELD})", {"redaction": WITHHELD})
     assert (found.error, found.feedback_score) == (f"({WITHHELD})", 1.0)
     assert b"aaaaaaaaaa" not in bytes_of(tmp_path)
+
+
+async def test_the_loop_goes_on_while_a_pattern_is_slow(tmp_path: Path) -> None:
+    """One search, which nothing can end: with as many steps for each letter as the pattern has."""
+    log = SQLiteLog(tmp_path / "traces.db")
+    write = writer(log, [{"name": "slow", "pattern": r"(?:[a-z0-9]+ ?){1,900}@"}])
+    long = " ".join(f"word{place * 7919 % 1000}" for place in range(3000))
+    began = time.process_time()
+    written = write.write(Record("t-1", "t-1", output=long))
+    handed = time.process_time() - began
+    assert await written
+    assert handed < (time.process_time() - began) / 4
+    await log.close()
+
+
+async def test_the_name_of_a_row_s_cache_entry_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pattern may match what the gateway has drawn, and by that name the entry is found again."""
+    notes = {"entry": "0123456789abcdef01234567", "target": "echo/1234"}
+    log = SQLiteLog(tmp_path / "traces.db")
+    assert await writer(log, [{"name": "n", "pattern": r"\d{3,}"}]).write(Record("t-1", "t-1", notes=notes))
+    monkeypatch.setattr("proxy.middleware.redact.LONGEST", 0.0)
+    slow = Record("t-2", "t-2", notes=notes, output="a" * 200_000)
+    assert await writer(log, SLOW).write(slow)
+    strange = {"entry": "ada@example.org"}
+    assert await writer(log, ["emails"]).write(Record("t-3", "t-3", notes=strange))
+    await log.close()
+    reader = Reader(tmp_path / "traces.db")
+    found = [one.notes for name in ("t-1", "t-2", "t-3") if (one := reader.get(name)) is not None]
+    kept = {"entry": notes["entry"]}
+    assert found == [{**kept, "target": "echo/[n]"}, {**kept, "redaction": WITHHELD}, {"entry": "[email]"}]
 
 
 async def test_what_is_nested_too_deeply_is_withheld(tmp_path: Path) -> None:

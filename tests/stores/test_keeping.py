@@ -281,3 +281,11 @@ async def test_the_gateway_does_it_by_itself(tmp_path: Path, monkeypatch: pytest
 def test_the_lock_is_for_its_owner_only(tmp_path: Path) -> None:
     with alone(tmp_path / "traces.db", wait=True):
         assert os.stat(tmp_path / "traces.keeping").st_mode & 0o077 == 0
+
+
+def test_an_age_from_before_the_calendar_is_refused() -> None:
+    """Nothing is subtracted by a thread that would end by it."""
+    longest = 100 * 365 * 86400
+    assert datetime.now(UTC) - timedelta(seconds=Keep(age=longest).age or 0) > datetime(1900, 1, 1, tzinfo=UTC)
+    with pytest.raises(ValueError, match="less than or equal"):
+        Keep(age=longest + 1)

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -60,15 +61,25 @@ def findings(path: Path | None, data: Path, *, full: bool) -> list[Finding]:
         fix = "parea-proxy serve makes it; --data (PAREA_PROXY_DATA) says where it is"
         return [told, Finding("data folder", "warn", f"{data}: there is none", fix)]
     found = [told, _running(data)]
-    checks: list[Check] = [_private, _room, _integrity, _schema, _wal, _clock, _cache, _left_over]
-    for check in checks:
-        found += _guarded(check, data, full)
-    return found + _guarded(lambda folder, all_of_it: _secrets(config, folder, all_of_it), data, full, "secrets")
+    checks: dict[str, Check] = {
+        "permissions": _private,
+        "disk": _room,
+        "trace log": partial(_integrity, "trace log", Path("traces.db")),
+        "cache": partial(_integrity, "cache", Path("cache/cache.db")),
+        "schema": _schema,
+        "WAL": _wal,
+        "clock": _clock,
+        "cache seals": _cache,
+        "left over": _left_over,
+        "secrets": partial(_secrets, config),
+    }
+    for name, check in checks.items():
+        found += _guarded(name, check, data, full)
+    return found
 
 
-def _guarded(check: Check, data: Path, full: bool, name: str | None = None) -> list[Finding]:
+def _guarded(name: str, check: Check, data: Path, full: bool) -> list[Finding]:
     """What a check finds; that it cannot be made is a finding, too."""
-    name = name or check.__name__.strip("_").replace("_", " ")
     try:
         return list(check(data, full))
     except sqlite3.Error as error:
@@ -148,21 +159,20 @@ def _room(data: Path, full: bool) -> Iterator[Finding]:
     yield Finding("disk", state, f"{free / 2**20:,.0f} MiB are free", "" if state == "ok" else fix)
 
 
-def _integrity(data: Path, full: bool) -> Iterator[Finding]:
-    until = float("inf") if full else time.monotonic() + PATIENCE
-    for name, path in (("trace log", data / "traces.db"), ("cache", data / "cache" / "cache.db")):
-        if not path.exists():
-            yield Finding(name, "ok", "there is none yet")
-            continue
-        wrong, whole = checkup.damage(path, full=full, until=until)
-        if wrong:
-            copied = f"sqlite3 {path} .recover > rows.sql saves what can be; then restore a backup"
-            fix = copied if name == "trace log" else "parea-proxy cache clear"
-            yield Finding(name, "fail", f"damaged: {'; '.join(wrong)}".replace("\n", " "), fix)
-        elif not whole:
-            yield Finding(name, "warn", f"looked at for {PATIENCE:.0f} s, not all of it", "doctor --full")
-        else:
-            yield Finding(name, "ok", f"sound, {path.stat().st_size / 2**20:,.1f} MiB")
+def _integrity(name: str, file: Path, data: Path, full: bool) -> Iterator[Finding]:
+    path = data / file
+    if not path.exists():
+        yield Finding(name, "ok", "there is none yet")
+        return
+    wrong, whole = checkup.damage(path, full=full, until=float("inf") if full else time.monotonic() + PATIENCE)
+    if wrong:
+        copied = f"sqlite3 {path} .recover > rows.sql saves what can be; then restore a backup"
+        fix = copied if name == "trace log" else "parea-proxy cache clear"
+        yield Finding(name, "fail", f"damaged: {'; '.join(wrong)}".replace("\n", " "), fix)
+    elif not whole:
+        yield Finding(name, "warn", f"looked at for {PATIENCE:.0f} s, not all of it", "doctor --full")
+    else:
+        yield Finding(name, "ok", f"sound, {path.stat().st_size / 2**20:,.1f} MiB")
 
 
 def _schema(data: Path, full: bool) -> Iterator[Finding]:

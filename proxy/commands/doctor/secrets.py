@@ -31,14 +31,18 @@ class Search:
 def search(config: Config, path: Path, until: float) -> Search:
     """Look through the log at `path`, the newest rows of each table first, up to the time `until`."""
     configured, keys, found = blot(config), Redaction(NAMED["keys"]), Search()
+
+    def kinds(text: str) -> list[str]:
+        alike = [ALIKE] if keys.kinds(text) else []
+        return [CONFIGURED, *alike] if configured.clean(text) != text else alike
+
     for one in texts(path):
         found.texts += 1
-        kinds = [CONFIGURED] if configured.clean(one.text) != one.text else []
-        kinds += [ALIKE] if keys.kinds(one.text) else []
-        for kind in kinds:
+        for kind in kinds(one.text):
             found.counts[kind] += 1
             if len(found.places[kind]) < KEPT:
-                found.places[kind].append(replace(one, text=""))
+                # a client says what the id is, and that may be the secret
+                found.places[kind].append(replace(one, text="", id=one.number if kinds(one.id) else one.id))
         if found.texts % 64 == 0 and time.monotonic() > until:
             found.whole = False
             break
