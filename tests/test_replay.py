@@ -520,11 +520,13 @@ def test_a_terminal_is_told_of_the_wait_and_ctrl_c_ends_it(lab: Lab) -> None:
     assert max(row["latency"] for row in lab.children(trace_id)) < 1
 
 
-def test_patience_ends_once_for_all(lab: Lab) -> None:
-    lab.config["router_settings"].update(cooldown_time=600, allowed_fails=0)
+@pytest.mark.parametrize(("status", "asked"), [(500, 2), (401, 1)])
+def test_patience_ends_once_for_all(lab: Lab, status: int, asked: int) -> None:
+    """A model that is down is looked for once in these seconds, and not by each call; what refuses the key is not."""
+    lab.config["router_settings"].update(cooldown_time=2, allowed_fails=0)
     trace_id = lab.logged()
-    lab.second.script = Scenario(status=500)
-    told = lab.told(trace_id, "--model", "b", "-n", "10", "--concurrency", "1", "--patience", "500", status=1)
+    lab.second.script = Scenario(status=status)
+    told = lab.told(trace_id, "--model", "b", "-n", "10", "--concurrency", "1", "--patience", "5", status=1)
     assert told["totals"]["verdicts"] == {"failed": 10}
-    assert len(lab.second.requests) == 1
-    assert all("try again in" in one["error"] for one in told["calls"][1:])
+    assert len(lab.second.requests) == asked
+    assert all("try again in" in one["error"] for one in told["calls"][asked:])
