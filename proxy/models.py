@@ -20,6 +20,7 @@ from typing import Any, Literal
 from pydantic import SecretStr
 
 from proxy.caller import Caller
+from proxy.patience import Patience
 from proxy.target import Attempt, Group, Target
 
 Json = Any
@@ -135,7 +136,8 @@ class Call:
     is for those who ask now and not kept; `told` is what the dialect remembers from decoding to the end of its answer;
     `logged` is None until the row is settled, then whether it is on disk. `caller` is the key that it came with, None
     for the master's or where none is needed; `allowance` tells a caller what is left to it, as headers;
-    `estimated_cost` is what a call without a `Completion` may have cost, in USD.
+    `estimated_cost` is what a call without a `Completion` may have cost, in USD. `patience` is that of a call that
+    nobody sits and waits for: it has no time limit in all, only its attempts do.
     `started` and `asked` are of a monotonic clock, so a latency is never negative; `started_at` is for people, in
     seconds since 1970.
     """
@@ -163,6 +165,7 @@ class Call:
     caller: Caller | None = None
     allowance: list[tuple[bytes, bytes]] | None = None
     estimated_cost: float | None = None
+    patience: Patience | None = None
     started: float = field(default_factory=time.perf_counter)
     started_at: float = field(default_factory=time.time)
 
@@ -174,6 +177,13 @@ class Call:
     def elapsed(self) -> float:
         """Seconds since the call arrived."""
         return time.perf_counter() - self.started
+
+    def shift(self, seconds: float) -> None:
+        """Count as if it had arrived so much later."""
+        self.started += seconds
+        self.started_at += seconds
+        if self.asked is not None:
+            self.asked += seconds
 
 
 @dataclass(slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import sqlite3
@@ -148,6 +149,27 @@ def test_what_is_no_database_fails_under_the_names_of_the_checks(folder: Path) -
     found = doctor(folder, code=1)
     assert found["secrets"]["state"] == "fail"
     assert not [name for name in found if "lambda" in name]
+
+
+def test_the_database_of_another_program_is_called_that(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir(mode=0o700)
+    with contextlib.closing(sqlite3.connect(tmp_path / "data" / "traces.db")) as connection:
+        connection.execute("CREATE TABLE traces (theirs)")
+    (tmp_path / "data" / "traces.db").chmod(0o600)
+    found = doctor(tmp_path, code=1)
+    assert [one["name"] for one in found.values() if one["state"] != "ok"] == ["schema"]
+    assert "of another program" in found["schema"]["said"]
+    assert "--data" in found["schema"]["fix"]
+
+
+def test_an_empty_file_is_one_that_the_next_start_fills(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir(mode=0o700)
+    (tmp_path / "data" / "traces.db").touch(mode=0o600)
+    found = doctor(tmp_path)
+    assert [one["name"] for one in found.values() if one["state"] != "ok"] == ["schema"]
+    assert "empty" in found["schema"]["said"]
+    write(tmp_path, Record("t-1", "t-1", output="Hello"))
+    assert all(one["state"] == "ok" for one in doctor(tmp_path).values())
 
 
 def test_what_others_may_read_is_told(folder: Path) -> None:

@@ -469,3 +469,64 @@ def test_a_key_pays_nothing_and_its_policy_holds(lab: Lab) -> None:
     assert lab.run(trace_id, "--model", "b").exit_code == 0
     (child,) = lab.children(trace_id)
     assert (child["key"], child["output"]) == (None, None)
+
+
+def test_calls_beyond_a_limit_wait_and_take_no_longer_for_it(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("proxy.stores.board.STEP", 0.4)  # a minute of five seconds, longer than a client waits
+    lab.config["model_list"][1]["litellm_params"]["rpm"] = 4
+    trace_id = lab.logged()
+    told = lab.told(trace_id, "--model", "b", "-n", "7")
+    assert told["totals"]["verdicts"] == {"different": 7}
+    assert len(lab.second.requests) == 7
+    children = lab.children(trace_id)
+    starts = sorted(datetime.fromisoformat(row["start_timestamp"]).timestamp() for row in children)
+    assert starts[-1] - starts[0] > 4  # the last three have begun only when they might
+    assert max(row["latency"] for row in children) < 1
+    assert max(one["after"]["latency"] for one in told["calls"]) < 1
+
+
+def test_calls_wait_for_what_rests_and_comes_back(lab: Lab) -> None:
+    lab.config["router_settings"]["cooldown_time"] = 4
+    trace_id = lab.logged()
+    refused = Scenario(status=429, headers={"retry-after": "4"})
+    lab.second.script = [refused, MILAN]
+    told = lab.told(trace_id, "--model", "b", "-n", "5", "--concurrency", "1")
+    assert told["totals"]["verdicts"] == {"different": 5}
+    assert len(lab.second.requests) == 6
+    assert max(row["latency"] for row in lab.children(trace_id)) < 3
+
+
+def test_a_terminal_is_told_of_the_wait_and_ctrl_c_ends_it(lab: Lab) -> None:
+    lab.config["model_list"][1]["litellm_params"]["rpm"] = 1
+    trace_id = lab.logged()
+    ours, theirs = pty.openpty()
+    told = b""
+    with lab.process(trace_id, "--model", "b", "-n", "3", "--json", stderr=theirs) as replay:
+        os.close(theirs)
+        with suppress(OSError):  # the other side of a terminal is closed
+            while b"2 waiting for their model: " not in told:
+                told += os.read(ours, 65536)
+        replay.send_signal(signal.SIGINT)
+        begun = time.monotonic()
+        with suppress(OSError):
+            while os.read(ours, 65536):
+                pass
+        printed, _ = replay.communicate(timeout=40)
+    os.close(ours)
+    assert replay.returncode == 130, told
+    assert time.monotonic() - begun < 20  # of the minute that it would have waited
+    assert json.loads(printed)["totals"]["verdicts"] == {"different": 1}
+    assert len(lab.second.requests) == 1
+    assert max(row["latency"] for row in lab.children(trace_id)) < 1
+
+
+@pytest.mark.parametrize(("status", "asked"), [(500, 2), (401, 1)])
+def test_patience_ends_once_for_all(lab: Lab, status: int, asked: int) -> None:
+    """A model that is down is looked for once in these seconds, and not by each call; what refuses the key is not."""
+    lab.config["router_settings"].update(cooldown_time=2, allowed_fails=0)
+    trace_id = lab.logged()
+    lab.second.script = Scenario(status=status)
+    told = lab.told(trace_id, "--model", "b", "-n", "10", "--concurrency", "1", "--patience", "5", status=1)
+    assert told["totals"]["verdicts"] == {"failed": 10}
+    assert len(lab.second.requests) == asked
+    assert all("try again in" in one["error"] for one in told["calls"][asked:])

@@ -24,13 +24,16 @@ from proxy.middleware.continuation import continuation
 from proxy.middleware.deadline import Deadline
 from proxy.middleware.fallback import Fallbacks, Lookup
 from proxy.middleware.samples import sampled
-from proxy.middleware.series import MOMENT, PATIENCE, Series
+from proxy.middleware.series import MOMENT, Series
 from proxy.models import Call, Completion, Event
 from proxy.protocols import Handler, Provider
 from proxy.target import Group, Target
 
 RETRIES_ON_REQUEST = 2
 """How often a request that asks for `retry` is repeated when the configuration says nothing."""
+
+DAY = 86400.0
+"""Seconds that a call with patience may take: it ends with its attempts and its patience."""
 
 
 def route(
@@ -124,7 +127,7 @@ class Way:
             if (group := self._fallback(failure)) is not None:
                 self._failure = failure if self.series.failure is not None else self._failure
                 self.series = self._series(group)
-            elif (target := await self.series.next(PATIENCE)) is not None:
+            elif (target := await self.series.next(last=True)) is not None:
                 break
             else:
                 raise failure
@@ -160,6 +163,8 @@ class Way:
 
 def _seconds(call: Call) -> float:
     """How long the whole call may take: as long as its name may, or one of its targets by itself."""
+    if call.patience is not None:
+        return DAY
     group = call.groups[0]
     allowed, asked = group.timeout, call.request.timeout
     for target in group.targets:

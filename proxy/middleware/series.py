@@ -2,7 +2,8 @@
 
 A target that was not asked yet comes first, and at once. Then those that failed for a moment are asked again, after a
 wait that doubles with each repetition and is jittered, and never before the provider said to come back. What must stay
-true: a series has at most one attempt more than its retries, and no wait of it outlasts the deadline.
+true: a series has at most one attempt more than its retries, and no wait of it outlasts the deadline. Only a call that
+has a patience of its own asks one that says 429 as often as that lasts, and none of its waits outlasts it.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ OF_THE_REQUEST = frozenset({"invalid_request", "context_length_exceeded", "conte
 """Failures that are the request's: another target of the same name would say the same."""
 
 PATIENCE = 3.0
-"""Seconds that a call waits for a target that rests or is at its limit, where nothing else can be asked."""
+"""Seconds that a call waits for a target that rests or is at its limit, where nothing else can be asked, unless it has
+a patience of its own.
+"""
 
 MOMENT = 0.02
 """Seconds that any wait takes, and any attempt needs, at least."""
@@ -66,23 +69,26 @@ class Series:
         self._left -= 1
         return target
 
-    async def next(self, patience: float = 0.0) -> Target | None:
-        """The target to ask now; None when no more attempt can be made. Waits for one that may be asked no longer than
-        `patience`, besides what a repetition waits for.
+    async def next(self, *, last: bool = False) -> Target | None:
+        """The target to ask now; None when no more attempt can be made. Waits for one that may be asked if it is the
+        `last` hope, as long as the call has patience, besides what a repetition waits for.
         """
         loop = asyncio.get_running_loop()
+        patience, own = PATIENCE if last else 0.0, self._call.patience
         while self._left:
             if (target := self.fresh()) is not None:
                 return target
             if (target := await self._repeat()) is not None:
                 self._left -= 1
                 return target
-            waiting = [*self._untried, *(each for when, each in self._again if when < self._end)]
+            if last and own is not None:
+                patience = own.left(self._call.groups[0].name)
+            waiting = [*self._untried, *(each for when, each in self._again if when < self._latest())]
             wait = max(self._balance.wait(waiting, self.tokens), MOMENT) if waiting else patience
             if wait >= patience or loop.time() + wait >= self._end:
                 return None
             patience -= wait
-            await asyncio.sleep(wait)
+            await self._wait(wait)
         return None
 
     async def _repeat(self) -> Target | None:
@@ -91,15 +97,28 @@ class Series:
             return None
         loop = asyncio.get_running_loop()
         soonest = min(when for when, _ in self._again)
-        if soonest >= self._end:
+        if soonest >= self._latest():
             return None
         if (wait := soonest - loop.time()) > 0:
-            await asyncio.sleep(wait)
+            await self._wait(wait)
         target = self._choose([each for when, each in self._again if when <= soonest])
         if target is not None:
             self._again = [(when, each) for when, each in self._again if each is not target]
             self._repeated += 1
         return target
+
+    def _latest(self) -> float:
+        """Until when a repetition can be waited for."""
+        if (own := self._call.patience) is None:
+            return self._end
+        return min(self._end, asyncio.get_running_loop().time() + own.left(self._call.groups[0].name))
+
+    async def _wait(self, seconds: float) -> None:
+        """Whoever has patience has not come before it may go: its wait is none of its latency."""
+        if (own := self._call.patience) is None:
+            await asyncio.sleep(seconds)
+        else:
+            self._call.shift(await own.wait(self._call.groups[0].name, seconds))
 
     def failed(self, target: Target, failure: UpstreamError, *, again: bool) -> None:
         """The attempt at `target` has failed; `again`: it may be asked once more."""
@@ -108,9 +127,10 @@ class Series:
         if failure.code in OF_THE_REQUEST or now + MOMENT >= self._end:
             self._left = 0
         elif again:
-            wait = failure.retry_after
-            if wait is None:
-                wait = self._backoff * 2**self._repeated * random.uniform(0.5, 1)
+            wait, patient = failure.retry_after, self._call.patience is not None and failure.code == "rate_limited"
+            if wait is None or patient:
+                wait = max(wait or 0.0, self._backoff * 2**self._repeated * random.uniform(0.5, 1))
+            self._left += patient
             self._again.append((now + max(wait, self._pause), target))
 
     def refusal(self) -> UpstreamError:

@@ -15,7 +15,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from proxy.stores.census import alive
-from proxy.stores.migrations import applied, migrate
+from proxy.stores.migrations import applied, migrate, own
 from proxy.stores.safedisk import Refused, SafeDisk
 from proxy.stores.seal import Seal
 from proxy.stores.sheet import LANES, ROLL
@@ -91,6 +91,13 @@ def damage(path: Path, *, full: bool, until: float) -> tuple[list[str], bool]:
                 raise
             return [], False
     return ([] if found == ["ok"] else found), True
+
+
+def begun(path: Path) -> bool:
+    """Whether a trace log has its tables. Raises `ConfigError` where it is another program's database."""
+    with reading(path) as connection:
+        own(connection)
+        return "table traces" in _objects(connection)
 
 
 def schema(path: Path) -> Schema:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import sqlite3
@@ -179,6 +180,15 @@ def _schema(data: Path, full: bool) -> Iterator[Finding]:
     path = data / "traces.db"
     if not path.exists():
         return
+    try:
+        begun = checkup.begun(path)
+    except ConfigError:
+        fix = "choose another data folder with --data, or put the file elsewhere"
+        yield Finding("schema", "fail", f"{path.name} is a database of another program, and no trace log", fix)
+        return
+    if not begun:
+        yield Finding("schema", "warn", f"{path.name} is empty", "the next start of the gateway makes the log in it")
+        return
     found = checkup.schema(path)
     if found.unknown:
         fix = "upgrade the gateway, or choose another folder with --data"
@@ -207,14 +217,17 @@ def _wal(data: Path, full: bool) -> Iterator[Finding]:
 
 def _clock(data: Path, full: bool) -> Iterator[Finding]:
     path = data / "traces.db"
-    if not path.exists():
-        return
+    with contextlib.suppress(ConfigError):  # which the schema tells
+        if path.exists() and checkup.begun(path):
+            yield _ahead(path)
+
+
+def _ahead(path: Path) -> Finding:
     ahead = checkup.later(path, timestamps.text(datetime.now(UTC) + AHEAD))
     if ahead:
         fix = "look at this machine's clock, and at those of the clients that log rows of their own"
-        yield Finding("clock", "warn", f"{ahead} rows began in the future", fix)
-    else:
-        yield Finding("clock", "ok", "no row began in the future")
+        return Finding("clock", "warn", f"{ahead} rows began in the future", fix)
+    return Finding("clock", "ok", "no row began in the future")
 
 
 def _cache(data: Path, full: bool) -> Iterator[Finding]:

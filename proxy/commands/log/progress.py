@@ -34,8 +34,8 @@ class Progress:
         if self._bar is not None:
             self._bar.stop()
 
-    def tell(self, share: float, rows: int) -> None:
-        """`share` of the work, from 0 to 1, is done, which was so many rows."""
+    def tell(self, share: float, rows: int, more: str = "") -> None:
+        """`share` of the work, from 0 to 1, is done, which was so many rows; `more` is said behind that."""
         if time.monotonic() < self._next:
             return
         self._next = time.monotonic() + EACH
@@ -44,7 +44,9 @@ class Progress:
             self._bar.add_task(self._what, total=1.0)
             self._bar.start()
         task = self._bar.task_ids[0]
-        self._bar.update(task, completed=min(max(share, 0.0), 1.0), description=f"{self._what}, {rows:,} {self._of}")
+        self._bar.update(
+            task, completed=min(max(share, 0.0), 1.0), description=f"{self._what}, {rows:,} {self._of}{more}"
+        )
 
 
 def _bar() -> Bar:

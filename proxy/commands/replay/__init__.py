@@ -46,6 +46,13 @@ AGAIN = "a replay itself (name it by its id to call it again)"
 )
 @click.option("-n", "times", default=1, type=click.IntRange(1, 1000), show_default=True, help="So often each.")
 @click.option("--concurrency", default=4, type=click.IntRange(1, 256), show_default=True, help="Calls at a time.")
+@click.option(
+    "--patience",
+    default=300.0,
+    type=click.FloatRange(0, 86400),
+    show_default=True,
+    help="Seconds to wait for a model that is at its limit or rests, from its last answer on.",
+)
 @click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Write a report, one file by itself.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be called; call nobody, write nothing.")
 @click.option("--yes", is_flag=True, help=f"Do not ask before more than {MANY} calls.")
@@ -223,18 +230,31 @@ def _show_plan(plan: Plan, run: Run, *, as_json: bool) -> None:
 
 
 async def _call(gateway: Gateway, run: Run, plan: Plan, wanted: Wanted, options: dict[str, Any]) -> None:
-    from proxy.commands.log.progress import Progress
+    from proxy.commands.log.progress import EACH, Progress
     from proxy.commands.replay import run as runs
+    from proxy.patience import Patience
 
     jobs = [runs.Job(row, number) for row in plan.rows for number in range(1, options["times"] + 1)]
     await runs.warmed(gateway, plan)
+    patience, known, made = Patience(options["patience"]), gateway.explainer.config.versions, 0
+
+    def done(count: int) -> None:
+        nonlocal made
+        made = count
+
+    async def watch(progress: Progress) -> None:
+        while True:
+            waiting, seconds = patience.waiting()
+            told = f", {waiting} waiting for their model: {seconds:.0f} s" if waiting else ""
+            progress.tell(made / len(jobs), made, told)
+            await asyncio.sleep(EACH)
+
     with Progress("calling", "calls") as progress:
-
-        def done(count: int) -> None:
-            progress.tell(count / len(jobs), count)
-
-        known = gateway.explainer.config.versions
-        await runs.carried_out(gateway, run, jobs, wanted, known, options["concurrency"], done)
+        watching = asyncio.create_task(watch(progress))
+        try:
+            await runs.carried_out(gateway, run, jobs, wanted, known, options["concurrency"], patience, done)
+        finally:
+            watching.cancel()
 
 
 def _tell(run: Run, log: Reader, html: Path | None, *, as_json: bool) -> None:

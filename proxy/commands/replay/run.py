@@ -21,13 +21,18 @@ from proxy.commands.replay.request import Unfit, Wanted, call_of
 from proxy.config import Config
 from proxy.config.deployment import Versions
 from proxy.config.prices import price
-from proxy.errors import GatewayError, shown
+from proxy.errors import GatewayError, UpstreamError, shown
+from proxy.middleware.series import OF_THE_REQUEST
 from proxy.models import Call, Completion
+from proxy.patience import Patience
 from proxy.record import Record
 from proxy.target import Target
 
 GONE = "it is not in the log any more"
 UNLOGGED = "it was answered, but its row could not be written"
+
+HOPELESS = frozenset({"authentication", "payment_required", "permission", "model_not_found"})
+"""Failures of a target for which no waiting helps."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -102,16 +107,19 @@ async def carried_out(
     wanted: Wanted,
     known: Mapping[str, Versions],
     width: int,
+    patience: Patience,
     done: Callable[[int], None],
 ) -> None:
-    """Make the calls, at most `width` at a time, and note in `run` what comes of them; `done` is told how many are."""
+    """Make the calls, at most `width` at a time, and note in `run` what comes of them; `done` is told how many are. One
+    that waits for a target, with all the `patience` there is, is under way.
+    """
     left = iter(enumerate(jobs))
     found: dict[int, Outcome] = {}
 
     async def work() -> None:
         for place, job in left:
             try:
-                made = await _made(gateway, job, wanted, known, run.id)
+                made = await _made(gateway, job, wanted, known, run.id, patience)
             except Unfit as unfit:
                 run.skipped[unfit.reason] += 1
                 continue
@@ -148,7 +156,9 @@ def _interrupted_by(stop: Callable[[], None]) -> Iterator[None]:
         loop.remove_signal_handler(signal.SIGINT)
 
 
-async def _made(gateway: Gateway, job: Job, wanted: Wanted, known: Mapping[str, Versions], run: str) -> Outcome:
+async def _made(
+    gateway: Gateway, job: Job, wanted: Wanted, known: Mapping[str, Versions], run: str, patience: Patience
+) -> Outcome:
     """Make one call. Raises `Unfit` where its row has changed or gone meanwhile."""
     record = await gateway.log.get(job.original)
     if record is None:
@@ -156,19 +166,31 @@ async def _made(gateway: Gateway, job: Job, wanted: Wanted, known: Mapping[str, 
     call = call_of(record, wanted, known, run, job.number)
     trace_id, before = call.request.trace.trace_id, figures(record)
     completion: Completion | None = None
+    call.patience = patience
     try:
         async with aclosing(gateway.handler(call)) as events:
             async for event in events:
                 if isinstance(event, Completion):
                     completion = event
     except Exception as error:
+        _judge(patience, call, error)
         row = await gateway.log.get(trace_id) if call.logged else None
         told = (row.error if row is not None else None) or shown(error).message
         return Outcome(job.original, trace_id, job.number, "failed", before, _figures(call, None), told)
+    patience.answered(call.groups[0].name)
     row = await gateway.log.get(trace_id) if call.logged else None
     if row is None:
         return Outcome(job.original, trace_id, job.number, "failed", before, _figures(call, completion), UNLOGGED)
     return Outcome(job.original, trace_id, job.number, verdict(record, row), before, figures(row))
+
+
+def _judge(patience: Patience, call: Call, error: Exception) -> None:
+    """What a failure says of whoever was asked: whether it is there, or whether it is worth waiting for."""
+    code = error.code if isinstance(error, UpstreamError) else None
+    if code in OF_THE_REQUEST and call.groups:
+        patience.answered(call.groups[0].name)
+    elif code in HOPELESS and call.groups:
+        patience.lost(call.groups[0].name)
 
 
 def verdict(before: Record, after: Record) -> Verdict:
