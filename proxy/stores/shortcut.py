@@ -120,7 +120,6 @@ class Shortcut:
         address = f"file:{quote(str(self._path.absolute()))}?mode=rw"
         connection = sqlite3.connect(address, uri=True, timeout=timeout, isolation_level=None, check_same_thread=False)
         connection.execute("PRAGMA synchronous = NORMAL")
-        connection.execute("PRAGMA secure_delete = ON")
         connection.execute("PRAGMA wal_autocheckpoint = 0")
         connection.execute("PRAGMA secure_delete = ON")
         # Whoever is the first to write after a checkpoint cuts the file off, by a limit of its own connection.

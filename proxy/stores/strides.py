@@ -117,10 +117,13 @@ class Strides:
     def write_back(self) -> None:
         """Bring what the WAL holds into the database, and have it begin anew where it has grown."""
         with contextlib.suppress(sqlite3.OperationalError):
+            # What others write meanwhile is not in what SQLite tells, and keeps the WAL from beginning anew. So it is
+            # asked again until little can have come, and then others wait for the rest.
             for _ in range(3):
-                (_, pages, back) = self.connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-                if pages == back:
-                    return  # whoever writes next begins it anew
+                began = time.perf_counter()
+                (_, pages, _) = self.connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+                if time.perf_counter() - began < AIM:
+                    break
             if pages > LARGE:
                 self.connection.execute(f"PRAGMA busy_timeout = {PATIENCE}")
                 self.connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchall()

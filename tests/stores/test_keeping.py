@@ -147,11 +147,13 @@ def test_by_size_the_oldest_trees_go_until_the_file_fits_and_the_file_gets_short
     assert kept(path, size=2**20) == 0
 
 
+async def empty(path: Path) -> None:
+    await SQLiteLog(path).close()
+
+
 def test_a_file_without_incremental_vacuum_uses_its_room_again(tmp_path: Path) -> None:
     path = tmp_path / "traces.db"
-    with closing(sqlite3.connect(path)) as connection:
-        connection.execute("PRAGMA auto_vacuum = NONE")
-        connection.execute("CREATE TABLE own (x)")
+    asyncio.run(empty(path))
     batches = [[row(f"{b}-{n}", f"{b}-{n}", 10 - b, output="x" * 3000) for n in range(400)] for b in range(4)]
     logged(path, [*batches[0], *batches[1]])
     size = path.stat().st_size
