@@ -39,7 +39,7 @@ PIP := $(UV) pip install --quiet --python $(PY)
 COMPILED := --compile-bytecode
 PIP_FUZZ = $(PIP) --target $(FUZZ)
 MAKE_CLIENT = $(UV) venv --quiet --clear --python $(PY) $(@D)
-PIP_CLIENT = $(UV) pip install --quiet --python $(@D)/bin/python
+PIP_CLIENT = $(UV) pip install --quiet $(COMPILED) --python $(@D)/bin/python
 endif
 
 # npm notes where each package asks for money; a lock names no address.

@@ -18,7 +18,7 @@ from proxy.cli import main
 from proxy.stores.keeping import alone
 from proxy.stores.sqlite import SQLiteLog
 from tests.gateway import Local, Process, rows
-from tests.stores.test_keeping import bytes_of, kept, logged, row, said
+from tests.stores.test_keeping import bytes_of, empty, kept, logged, row, said
 
 CONFIG = {"model_list": [{"model_name": "echo", "litellm_params": {"model": "echo/echo"}}]}
 ZOE, YAN = "zoe@example.org", "yan@example.org"
@@ -167,10 +167,7 @@ def test_it_must_be_said_whose_rows(arguments: list[str]) -> None:
 
 def test_vacuum_has_the_file_of_an_older_version_shortened_from_then_on(tmp_path: Path) -> None:
     path = tmp_path / "data" / "traces.db"
-    path.parent.mkdir()
-    with closing(sqlite3.connect(path)) as connection:
-        connection.execute("PRAGMA auto_vacuum = NONE")
-        connection.execute("CREATE TABLE own (x)")
+    asyncio.run(empty(path))
     logged(path, [row(f"{n}", f"{n}", 10, output="x" * 4000) for n in range(500)])
     found = CliRunner().invoke(main, ["log", "vacuum"], prog_name="parea-proxy")
     assert found.exit_code == 0, found.output

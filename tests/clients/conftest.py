@@ -43,6 +43,12 @@ def as_openai(gateway: Local) -> dict[str, str]:
     return {"OPENAI_BASE_URL": f"{gateway.url}/v1", "OPENAI_API_KEY": "anything"}
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _as_new(_fleet: Fleet) -> None:
+    """The vendors answer as they do by themselves, whatever another file's tests made them say."""
+    _fleet.reset()
+
+
 @pytest.fixture(scope="session")
 def gateway(_fleet: Fleet, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Local]:
     with Local(tmp_path_factory.mktemp("gateway"), config(_fleet)) as running:

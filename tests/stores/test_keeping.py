@@ -148,6 +148,8 @@ def test_by_size_the_oldest_trees_go_until_the_file_fits_and_the_file_gets_short
 
 
 async def empty(path: Path) -> None:
+    """A log that a gateway without `log.keep` made."""
+    path.parent.mkdir(exist_ok=True)
     await SQLiteLog(path).close()
 
 
