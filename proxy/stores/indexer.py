@@ -21,6 +21,7 @@ from urllib.parse import quote
 
 from proxy.stores.blocks import BITS, packed
 from proxy.stores.database import DAMAGE, WAL_LIMIT, code
+from proxy.stores.files import Identity, identity
 from proxy.stores.gathered import ENOUGH, SPAN, Gathered, gather
 from proxy.stores.mending import mend
 from proxy.stores.words import fold, terms
@@ -81,7 +82,11 @@ class Indexer:
 
     def _run(self) -> None:
         address = f"file:{quote(str(self._path))}?mode=rw"
+        known: Identity | None = None
         while not self._stop.wait(REST):
+            before, known = known, identity(self._path)
+            if known is None or known != before:
+                continue  # as long as it is moved about: a database is not to be opened beside another one's WAL
             files = _signature(self._path)
             if files == self._seen and not self._damaged:
                 continue
