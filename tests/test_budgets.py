@@ -187,8 +187,8 @@ class Budgets(RuleBasedStateMachine):
                 self.loop.run_until_complete(anext(one.events))
         else:
             self.loop.run_until_complete(one.events.aclose())
-            # Nobody waits for this row; the next one that is committed comes after it.
-            self.loop.run_until_complete(one.gateway.log.project("any"))
+            # Nobody waits for this row; the next that is committed comes after it: a project that is not there yet.
+            self.loop.run_until_complete(one.gateway.log.project(one.call.request.trace.trace_id))
         self._ended(one, 5 * 1_000_000 + 2_000_000)
 
     @rule(days=st.sampled_from([0.3, 1, 6.99, 31]))
