@@ -189,6 +189,7 @@ def serve(
       parea-proxy serve --mode auto --cassette tests/cassettes
     """
     gc.disable()  # until it serves: all that is imported stays, and looking for cycles in it takes a tenth of the start
+    click.get_current_context().call_on_close(gc.enable)
     path = config_path(path)
     config = load(path)
     from proxy.guard import check_key

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import termios
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -88,6 +89,14 @@ class Local:
         """One row of the log, as it is on disk now."""
         (row,) = rows(self.data, "trace_id = ?", trace_id)
         return row
+
+
+def until(holds: Callable[[], bool], seconds: float = 30) -> None:
+    """Wait for what is done in the background."""
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end, "it never came to be"
+        time.sleep(0.02)
 
 
 def rows(data: Path, where: str = "1", *values: Any) -> list[dict[str, Any]]:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import json
 import os
 import signal
@@ -42,10 +41,7 @@ def _alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def run(*arguments: str, **environ: str) -> Result:
-    try:
-        return CliRunner().invoke(cli.main, arguments, env=environ, prog_name="parea-proxy")
-    finally:
-        gc.enable()  # `serve` leaves it off when it does not come to serve, and the process ends there
+    return CliRunner().invoke(cli.main, arguments, env=environ, prog_name="parea-proxy")
 
 
 def python(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -21,7 +21,7 @@ from proxy.cli import main
 from proxy.record import Record
 from proxy.stores.diskcache import DiskCache
 from proxy.stores.sqlite import SQLiteLog
-from tests.gateway import Local
+from tests.gateway import Local, until
 
 OWN_KEY = "the-key-of-this-config-0815"
 KEY = "sk-proj-0123456789abcdefghij"
@@ -97,6 +97,12 @@ def content_of(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.glob("traces.db*") if not path.name.endswith("-shm")}
 
 
+def kept(folder: Path) -> int:
+    """How many answers the cache has on disk."""
+    with contextlib.closing(sqlite3.connect(folder / "cache" / "cache.db")) as connection:
+        return int(connection.execute("SELECT count(*) FROM Cache").fetchone()[0])
+
+
 def test_a_sound_folder_is_left_as_it_is(folder: Path) -> None:
     before = state_of(folder / "data")
     found = doctor(folder, "--full")
@@ -109,6 +115,7 @@ def test_a_folder_that_a_gateway_uses_is_sound_and_the_gateway_notices_nothing(t
     with Local(tmp_path, CONFIG) as gateway:
         for _ in range(2):
             gateway.complete({"llm_configuration": {"model": "echo", "messages": [{"role": "user", "content": "Hi"}]}})
+        until(lambda: kept(gateway.data) == 1)
         before = content_of(gateway.data)
         found = doctor(tmp_path)
         assert {one["state"] for one in found.values()} == {"ok"}, found

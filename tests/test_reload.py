@@ -25,7 +25,7 @@ from fastapi import FastAPI
 from proxy.app import Gateway
 from proxy.config import Config, load
 from proxy.live import Live
-from tests.gateway import Local, Process, rows, written
+from tests.gateway import Local, Process, rows, until, written
 from tests.live import Server
 from tests.upstreams.fleet import Fleet
 from tests.upstreams.scenario import Reply, Scenario
@@ -69,13 +69,6 @@ def told(url: str) -> dict[str, Any]:
 def loaded(gateway: Process) -> list[str]:
     """When each worker read its configuration; of two, twenty connections reach both."""
     return [told(gateway.url)["loaded_at"] for _ in range(20)]
-
-
-def until(holds: Callable[[], bool], seconds: float = 15) -> None:
-    end = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < end, "it never came to be"
-        time.sleep(0.02)
 
 
 def said(text: str) -> int:

@@ -9,7 +9,7 @@ import socket
 import statistics
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ import pytest
 
 from proxy.door import SETTLED
 from tests.faults.plugin import FULL, Figure
-from tests.gateway import Process, rows
+from tests.gateway import Process, rows, until
 from tests.upstreams.fleet import Fleet
 from tests.upstreams.scenario import Reply, Scenario
 
@@ -132,13 +132,6 @@ def cpu(gateway: Process) -> float:
     """CPU seconds that the gateway has used."""
     spent = Path(f"/proc/{gateway.process.pid}/stat").read_text().rpartition(")")[2].split()
     return (int(spent[11]) + int(spent[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 def lines(gateway: Process) -> int:
