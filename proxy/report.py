@@ -6,12 +6,14 @@ Keys are told by where they come from, and a trace is one line in a pipe, whatev
 from __future__ import annotations
 
 import dataclasses
+import sys
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from rich.cells import cell_len
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
-from rich.tree import Tree
 
 from proxy import overview
 from proxy.config import Config
@@ -25,6 +27,7 @@ from proxy.terminal import clean as _clean
 from proxy.terminal import console as _console
 from proxy.terminal import table as _table
 from proxy.terminal import text as _text
+from proxy.tree import INDENT, LEVELS, drawn
 from proxy.vendors import VENDORS
 
 if TYPE_CHECKING:
@@ -202,21 +205,24 @@ def show_tree(records: list[Record], trace_id: str) -> None:
 
     Where it is not the one that `trace_id` names, it hangs with the others under a line for what has that id.
     """
-    root = records[0]
-    waiting = {record.trace_id: record for record in records}
-    branches: dict[str, Tree] = {}
-    if root.trace_id.startswith(trace_id):
-        top = branches[root.trace_id] = Tree(_line(waiting.pop(root.trace_id)))
-    else:
-        top = Tree(Text.assemble((_clean(trace_id), "bold"), ("  no row of its own", "dim")))
-    while waiting:
-        ready = [one for one in waiting.values() if one.parent_trace_id in branches]
-        orphans = [one for one in waiting.values() if one.parent_trace_id not in waiting]
-        for record in ready or orphans or waiting.values():
-            branches[record.trace_id] = branches.get(record.parent_trace_id or "", top).add(_line(record))
-        waiting = {name: one for name, one in waiting.items() if name not in branches}
     console = _console()
-    console.print(top, no_wrap=not console.is_terminal, overflow="ellipsis")
+    rooted = records[0].trace_id.startswith(trace_id)
+    if not rooted:
+        console.print(Text.assemble((_clean(trace_id), "bold"), ("  no row of its own", "dim")))
+    for one in drawn(records, rooted=rooted, levels=levels_of(console)):
+        line, stem = _line(one.record), one.stem
+        if not console.is_terminal:
+            sys.stdout.write(f"{stem}{line.plain}\n")
+            continue
+        for piece in line.wrap(console, max(console.width - cell_len(stem), 1)):
+            console.print(Text(stem).append_text(piece))
+            stem = one.beside
+
+
+def levels_of(console: Console | None = None) -> int:
+    """How many levels of a tree are drawn: at most half of a terminal's width is for them."""
+    console = console or _console()
+    return min(max(console.width // 2 // INDENT, 1), LEVELS)
 
 
 def _line(record: Record) -> Text:

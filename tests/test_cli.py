@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 import os
 import signal
@@ -420,6 +421,14 @@ def test_traces_shows_a_tree_or_a_session_without_a_row_of_its_own(name: str) ->
         "│   └── tool    -  kid-2",
         "└── end    -  kid-3",
     ]
+
+
+def test_traces_shows_every_row_however_deep() -> None:
+    chain = [record(f"r{place}", parent_trace_id=f"r{place - 1}" if place else None) for place in range(1_500)]
+    stored(Path("log"), *(dataclasses.replace(one, root_trace_id="r0") for one in chain))
+    shown = run("traces", "r0", "--data", "log").stdout.splitlines()
+    assert [line.split()[-1] for line in shown] == [f"r{place}" for place in range(1_500)]
+    assert shown[-1].startswith("\u2026 1459 \u2026 ")
 
 
 @pytest.mark.parametrize("name", ["absent", "%", ""])

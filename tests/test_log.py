@@ -187,9 +187,9 @@ def test_a_session_and_a_circle_are_shown_whole() -> None:
         record("c", root_trace_id="t", parent_trace_id="b", session_id="talk", name="c"),
         record("d", root_trace_id="t", parent_trace_id="gone", session_id="talk", name="d"),
     )
-    shown = [line.split("  ")[0].split()[-1] for line in lines("show", "talk")[2:]]
-    assert lines("show", "talk")[1].startswith("talk  no row of its own")
-    assert sorted(shown) == ["b", "c", "d"]
+    assert [line.partition("   ")[0] if line[0] != "\u2502" else line[:9] for line in lines("show", "talk")[1:]] == [
+        *["talk  no row of its own", "\u251c\u2500\u2500 b", "\u2502   \u2514\u2500\u2500 c", "\u2514\u2500\u2500 d"]
+    ]
 
 
 def test_names_are_whole_however_deep_they_stand() -> None:
@@ -227,6 +227,8 @@ def test_questions_in_sql() -> None:
     assert json.loads(told, parse_constant=pytest.fail) == [{"a": 1, "a:1": 2, "a:2": 3, "b": None}]
     assert "not a number" in run("sql", "select 1", "--timeout", "nan").stderr
     assert lines("sql", "select output from traces where output is not null")[1].count("\n") == 0
+    wide = ", ".join(f"'{'x' * 300}' as c{place}" for place in range(20))
+    assert [len(line) for line in lines("sql", f"select {wide}")] == [20 * 300 + 19 * 2] * 2
     endless = "with recursive n(i) as (values (1) union all select i from n) select count(*) from n"
     assert refused("sql", endless, "--timeout", "0.1") == "stopped after 0.1 s: ask for less, or allow more time"
 

@@ -195,8 +195,10 @@ def to_tree(top: Record, descendants: Iterable[Record]) -> dict[str, Json]:
         holders[record.trace_id] = holder
         nested[record.trace_id] = nested[holder] + 1
         nodes[holder]["children_logs"].append(node)
-        if record.trace_id not in nodes[holder]["children"]:
-            nodes[holder]["children"].append(record.trace_id)
+        nodes[holder]["children"].append(record.trace_id)
+    for node in nodes.values():
+        # A client may have named them itself.
+        node["children"] = list(dict.fromkeys(node["children"]))
     return nodes[top.trace_id]
 
 

@@ -18,14 +18,16 @@ from proxy.commands import json_option, print_json
 from proxy.commands.log.choice import Choice, reading
 
 if TYPE_CHECKING:
+    from rich.text import Text
+
     from proxy.record import Record
     from proxy.stores.reader import Reader
 
 WIDTH = 24
 """Columns of a bar."""
 
-INDENT, LEVELS = 4, 40
-"""Columns of a level of a tree, and how many levels are drawn."""
+AT_ONCE = 1_000
+"""Rows of a tree that stand under each other whatever comes further down."""
 
 
 @click.command()
@@ -81,35 +83,35 @@ def found(log: Reader, trace_id: str) -> Record:
 
 def _show_tree(rows: list[Record], name: str | None) -> None:
     """Each row under its parent, beside a bar for when it ran; a tree without a row of its own is told by its name."""
+    from proxy.commands.log.table import show as show_table
+
+    columns = ("name", "when", "model", "latency", "cost", "tokens", "status", "trace")
+    show_table(columns, _cells(rows, name), at_once=AT_ONCE)
+
+
+def _cells(rows: list[Record], name: str | None) -> Iterator[list[Text | str]]:
+    """The rows as those of a table."""
     from rich.text import Text
 
-    from proxy.report import figures_of, status_of
-    from proxy.terminal import console, table, text
+    from proxy.report import figures_of, levels_of, status_of
+    from proxy.terminal import text
+    from proxy.tree import drawn
 
     spans = {record.trace_id: _span(record) for record in rows}
     began = min((span[0] for span in spans.values() if span), default=0.0)
     lasted = max((span[1] for span in spans.values() if span), default=0.0) - began
-    shown = table("name", "when", "model", "latency", "cost", "tokens", "status", "trace")
     if name is not None:
-        shown.add_row(text(f"{name}  no row of its own"))
-    for stem, record in _placed(rows, loose=name is not None):
-        shown.add_row(
-            Text(_lines_to(stem)).append_text(text(record.name or record.trace_id)),
+        yield [text(f"{name}  no row of its own"), *[""] * 7]
+    for one in drawn(rows, rooted=name is None, levels=levels_of()):
+        record = one.record
+        yield [
+            Text(one.stem).append_text(text(record.name or record.trace_id)),
             bar(spans[record.trace_id], began, lasted),
             text(record.model or "-"),
             *figures_of(record),
             status_of(record),
             text(record.trace_id),
-        )
-    console().print(shown)
-
-
-def _lines_to(stem: str) -> str:
-    """The lines that lead to a row; far below the first levels are a number, or there would be no room for its name."""
-    levels = len(stem) // INDENT
-    return (
-        stem if levels <= LEVELS else f"\u2026 {levels - LEVELS} \u2026 ".ljust(2 * INDENT) + stem[-LEVELS * INDENT :]
-    )
+        ]
 
 
 def bar(span: tuple[float, float] | None, began: float, lasted: float) -> str:
@@ -129,34 +131,6 @@ def _span(record: Record) -> tuple[float, float] | None:
     except ValueError:
         return None
     return began, began + (record.latency or 0.0)
-
-
-def _placed(rows: list[Record], *, loose: bool) -> Iterator[tuple[str, Record]]:
-    """Each row after its parent, with the lines that lead to it; what has no parent here hangs under the first row, or
-    where the whole has no row of its own, at the top.
-    """
-    ids = {record.trace_id for record in rows}
-    below: dict[str | None, list[Record]] = {}
-    for record in rows if loose else rows[1:]:
-        parent = record.parent_trace_id
-        known = parent if parent in ids and parent != record.trace_id else None if loose else rows[0].trace_id
-        below.setdefault(known, []).append(record)
-    told: set[str] = set()
-    waiting = [("", "", record) for record in reversed(below.pop(None, []))] if loose else [("", "", rows[0])]
-    left = iter(rows)
-    while waiting or len(told) < len(rows):
-        if not waiting:  # a circle, which nothing leads to
-            waiting.append(("", "", next(record for record in left if record.trace_id not in told)))
-        stem, stems, record = waiting.pop()
-        if record.trace_id in told:
-            continue
-        told.add(record.trace_id)
-        yield stem, record
-        children = below.pop(record.trace_id, [])
-        for place, child in reversed(list(enumerate(children, 1))):
-            last = place == len(children)
-            branch = "\u2514\u2500\u2500 " if last else "\u251c\u2500\u2500 "
-            waiting.append((stems + branch, stems + ("    " if last else "\u2502   "), child))
 
 
 def _told(record: Record) -> Iterator[str]:
