@@ -17,7 +17,7 @@ from proxy.errors import BadRequest, ConfigError
 from proxy.record import Record
 from proxy.selection import PATIENCE, Selection
 from proxy.stores.database import open_reader
-from proxy.stores.guarded import guarded, unchanged
+from proxy.stores.guarded import Overdue, guarded, unchanged
 from proxy.stores.listing import condition, news, page
 
 AT_ONCE = 500
@@ -27,8 +27,9 @@ AT_ONCE = 500
 class Following:
     """The rows of a selection that come from now on, after the last `before` that are there."""
 
-    def __init__(self, path: Path, selection: Selection, before: int = 0) -> None:
+    def __init__(self, path: Path, selection: Selection, before: int = 0, overdue: Overdue | None = None) -> None:
         self._path = path
+        self._overdue = overdue
         self._selection = selection
         self._before = before
         self._connection: sqlite3.Connection | None = None
@@ -43,7 +44,7 @@ class Following:
         """The last rows that are there, oldest first. Raises `ConfigError` where there is no log, and `BadRequest`."""
         connection = self._open()
         with unchanged(connection):
-            with guarded(connection, PATIENCE):
+            with guarded(connection, PATIENCE, self._overdue):
                 chosen = condition(connection, self._selection, datetime.now(UTC))
                 latest = page(connection, chosen, None, self._before).records if self._before else []
             self._see(connection)
@@ -81,7 +82,7 @@ class Following:
             return [], False
         with unchanged(connection):
             self._return(connection)
-            with guarded(connection, PATIENCE):
+            with guarded(connection, PATIENCE, self._overdue):
                 chosen = condition(connection, self._selection, datetime.now(UTC))
                 found = news(connection, chosen, self._number, AT_ONCE)
             if len(found) == AT_ONCE:

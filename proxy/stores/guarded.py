@@ -2,14 +2,21 @@
 
 What must stay true: whatever is asked, nothing is written, no other file is opened, no setting is changed, and the
 question ends when its time is over. `mode=ro` alone would let `ATTACH` make a file, and a question run for ever.
+
+SQLite looks at the time between its steps, and a function is one of them, however long its texts are: `instr` of two
+that are made for it takes hours. Nothing in this process can end it, so whoever can do without the process says what
+is to be done then (`overdue`), and whoever cannot asks in a thread that may be left behind (`questions`).
 """
 
 from __future__ import annotations
 
+import math
 import sqlite3
+import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from typing import Any
 
 from proxy.errors import BadRequest
@@ -21,6 +28,20 @@ STEPS = 10_000
 LONGEST = 256 * 2**20
 """Bytes of one value that a question may make."""
 
+PATTERN = 500
+"""Bytes of a pattern of LIKE or GLOB, which may take a step for each of them at each character of a text."""
+
+MARGIN = 1.0
+"""Seconds beyond its time after which a question is within a function."""
+
+MOMENT = 0.5
+"""Seconds between two looks at whether it is."""
+
+Overdue = Callable[[str], None]
+"""Is told, in a thread of its own, why a question was to be stopped that goes on."""
+
+_LIMITS = ((sqlite3.SQLITE_LIMIT_LENGTH, LONGEST), (sqlite3.SQLITE_LIMIT_LIKE_PATTERN_LENGTH, PATTERN))
+
 _READING = frozenset({sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_RECURSIVE})
 _REFUSED = frozenset({"load_extension", "fts3_tokenizer"})
 """Functions that load code, or tell where it is in memory."""
@@ -29,27 +50,70 @@ _PRAGMAS = frozenset({"table_info", "table_xinfo", "table_list", "index_list", "
 """Those that tell of the schema; the last is what full-text search looks at."""
 
 
+class Deadline:
+    """When a question's time is over. None goes by while its rows are taken: a pager may hold them for long."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self._end = time.monotonic() + seconds
+
+    def left(self) -> float:
+        return self._end - time.monotonic()
+
+    def over(self) -> bool:
+        return time.monotonic() > self._end
+
+    def handed(self, rows: Iterable[Sequence[Any]]) -> Iterator[Sequence[Any]]:
+        for row in rows:
+            left, self._end = self.left(), math.inf
+            yield row
+            self._end = time.monotonic() + left
+
+
 @contextmanager
-def guarded(connection: sqlite3.Connection, seconds: float) -> Iterator[None]:
-    """As long as this lasts the connection only reads, and no longer than `seconds`.
+def guarded(connection: sqlite3.Connection, seconds: float, overdue: Overdue | None = None) -> Iterator[Deadline]:
+    """As long as this lasts the connection only reads, and no longer than `seconds`, or `overdue` is told.
 
     Raises `BadRequest` where SQLite refuses what was asked, and where the time was not enough. What is the database's
     own trouble stays SQLite's error.
     """
-    deadline = time.monotonic() + seconds
+    deadline = Deadline(seconds)
     connection.set_authorizer(_authorized)
-    connection.set_progress_handler(lambda: time.monotonic() > deadline, STEPS)
-    longest = connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST)
+    connection.set_progress_handler(deadline.over, STEPS)
+    before = [(limit, connection.setlimit(limit, most)) for limit, most in _LIMITS]
     try:
-        yield
+        with _watched(deadline, overdue):
+            yield deadline
     except (sqlite3.Error, sqlite3.Warning) as error:
         if isinstance(error, sqlite3.Error) and code(error) in TROUBLE - {sqlite3.SQLITE_AUTH}:
             raise
         raise _refusal(error, seconds) from error
     finally:
-        connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, longest)
+        for limit, most in before:
+            connection.setlimit(limit, most)
         connection.set_progress_handler(None, 0)
         connection.set_authorizer(None)
+
+
+@contextmanager
+def _watched(deadline: Deadline, overdue: Overdue | None) -> Iterator[None]:
+    """As long as this lasts, `overdue` is told where the time is over and nothing ends."""
+    if overdue is None:
+        yield
+        return
+    ended = threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(min(max(deadline.left() + MARGIN, 0.0) + 0.01, MOMENT)):
+            if deadline.left() < -MARGIN:
+                overdue(stopped(deadline.seconds))
+                return
+
+    threading.Thread(target=watch, name="question-watch", daemon=True).start()
+    try:
+        yield
+    finally:
+        ended.set()
 
 
 @contextmanager
@@ -63,13 +127,13 @@ def unchanged(connection: sqlite3.Connection) -> Iterator[None]:
             connection.execute("ROLLBACK")
 
 
-def ask(connection: sqlite3.Connection, sql: str) -> Iterator[Sequence[Any]]:
+def ask(connection: sqlite3.Connection, sql: str, deadline: Deadline) -> Iterator[Sequence[Any]]:
     """The names of the columns, then each row, as they are found. Raises `BadRequest` for what is no question."""
     cursor = connection.execute(sql)
     if cursor.description is None:
         raise BadRequest("that is no question: ask with a SELECT")
-    yield [name for name, *_ in cursor.description]
-    yield from cursor
+    names = [name for name, *_ in cursor.description]
+    yield from deadline.handed(chain([names], cursor))
 
 
 def check_condition(connection: sqlite3.Connection, condition: str) -> None:
@@ -97,10 +161,15 @@ def _authorized(action: int, first: str | None, second: str | None, *_: str | No
     return sqlite3.SQLITE_DENY
 
 
+def stopped(seconds: float) -> str:
+    """What is said to who asked for too much."""
+    return f"stopped after {seconds:g} s: ask for less, or allow more time"
+
+
 def _refusal(error: sqlite3.Error | sqlite3.Warning, seconds: float) -> BadRequest:
     number = getattr(error, "sqlite_errorcode", 0)
     if number == sqlite3.SQLITE_INTERRUPT:
-        return BadRequest(f"stopped after {seconds:g} s: ask for less, or allow more time")
+        return BadRequest(stopped(seconds))
     if number == sqlite3.SQLITE_AUTH:
         return BadRequest("the log can only be read: one SELECT, no PRAGMA that changes, no ATTACH")
     return BadRequest(_told(error), param="where")

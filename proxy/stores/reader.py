@@ -19,7 +19,7 @@ from proxy.selection import PATIENCE, Figures, Selection, Slice
 from proxy.stores import listing, search
 from proxy.stores.database import code, open_reader, open_writer
 from proxy.stores.figures import figures
-from proxy.stores.guarded import ask, guarded, unchanged
+from proxy.stores.guarded import Overdue, ask, guarded, unchanged
 from proxy.stores.migrations import behind
 from proxy.stores.rows import SELECTED, decode, without_nul
 from proxy.stores.versions import versions
@@ -30,7 +30,8 @@ AT_ONCE = 200
 
 class Reader:
     """A trace log to read. `now` is asked for the end of a query's time range; `at_rest` says that nobody writes;
-    `damaged` is told of a search index that cannot be read, without which it is searched all the same.
+    `damaged` is told of a search index that cannot be read, without which it is searched all the same; `overdue` of a
+    question that cannot be stopped.
     """
 
     def __init__(
@@ -40,8 +41,10 @@ class Reader:
         *,
         at_rest: bool = False,
         damaged: Callable[[], None] = lambda: None,
+        overdue: Overdue | None = None,
     ) -> None:
         self._damaged = damaged
+        self._overdue = overdue
         self._path = path
         self._at_rest = at_rest
         self._now = now
@@ -109,7 +112,7 @@ class Reader:
         self, selection: Selection, after: str | None = None, limit: int = 50, *, seconds: float = PATIENCE
     ) -> Slice:
         """Rows after where a page ended. Raises `BadRequest`, also where it takes longer than `seconds`."""
-        with self._connection() as connection, unchanged(connection), guarded(connection, seconds):
+        with self._connection() as connection, unchanged(connection), guarded(connection, seconds, self._overdue):
             return listing.page(connection, self._condition(connection, selection), after, limit)
 
     def stream(self, selection: Selection, limit: int | None = None, *, seconds: float = PATIENCE) -> Iterator[Record]:
@@ -128,13 +131,13 @@ class Reader:
         self, selection: Selection, by: str | None = None, limit: int = 20, *, seconds: float = PATIENCE
     ) -> list[Figures]:
         """What the rows come to, by groups. Raises `BadRequest`, also where it takes longer than `seconds`."""
-        with self._connection() as connection, unchanged(connection), guarded(connection, seconds):
+        with self._connection() as connection, unchanged(connection), guarded(connection, seconds, self._overdue):
             return figures(connection, self._condition(connection, selection), by, limit)
 
     def ask(self, sql: str, *, seconds: float = PATIENCE) -> Iterator[Sequence[Any]]:
         """The names of the columns that a question of SQL has, then its rows, as they are found. Raises as `page`."""
-        with self._connection() as connection, guarded(connection, seconds):
-            yield from ask(connection, sql)
+        with self._connection() as connection, guarded(connection, seconds, self._overdue) as deadline:
+            yield from ask(connection, sql, deadline)
 
     def named(self, prefix: str, limit: int = 6) -> list[str]:
         """Ids that begin with `prefix`, in their order."""
@@ -231,7 +234,7 @@ class Reader:
             connection.close()
 
 
-def open_readonly(path: Path) -> Reader:
+def open_readonly(path: Path, overdue: Overdue | None = None) -> Reader:
     """The log of a gateway that runs elsewhere, or not at all. Raises `ConfigError` when none can be read.
 
     A file that an older version wrote is brought up to date. Where nothing can be made beside the file, it is read
@@ -243,7 +246,7 @@ def open_readonly(path: Path) -> Reader:
                 older = behind(connection)
             if older is not None:
                 _update(path, older)
-            return Reader(path)
+            return Reader(path, overdue=overdue)
         except sqlite3.OperationalError as error:
             if code(error) not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
                 raise
@@ -251,7 +254,7 @@ def open_readonly(path: Path) -> Reader:
             with closing(open_reader(path, at_rest=True)) as connection:
                 if (older := behind(connection)) is not None:
                     raise _outdated(path, older) from None
-            return Reader(path, at_rest=True)
+            return Reader(path, at_rest=True, overdue=overdue)
     except sqlite3.Error as error:
         raise ConfigError(f"the trace log {path} cannot be read: {error}") from error
     except OSError as error:

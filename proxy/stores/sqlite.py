@@ -29,7 +29,7 @@ from proxy.errors import ConfigError, GatewayError, NotReady
 from proxy.ids import project_uuid
 from proxy.protocols import ProjectUse, TracePage, TraceQuery, VersionUse
 from proxy.record import Record
-from proxy.selection import AT_ONCE, Figures, Selection, Slice
+from proxy.selection import Figures, Selection, Slice
 from proxy.stores.database import BUSY_TIMEOUT, DAMAGE, TROUBLE, code, coded, open_writer, written_back
 from proxy.stores.debts import Debts
 from proxy.stores.files import Files
@@ -37,6 +37,7 @@ from proxy.stores.indexer import Indexer
 from proxy.stores.items import Item, Look, Project, none, store
 from proxy.stores.keeping import Keeping
 from proxy.stores.pruning import remove_stray
+from proxy.stores.questions import Questions
 from proxy.stores.reader import Reader, open_readonly
 from proxy.stores.rows import charge_of, encode, encode_edit
 from proxy.stores.shortcut import Shortcut
@@ -76,7 +77,7 @@ class SQLiteLog:
         self._files = Files(path)
         self._keeping = Keeping(path, self._files, keep or Keep(), now)
         self._reader = Reader(path, now, damaged=lambda: self._indexer.mend())
-        self._questions = asyncio.Semaphore(AT_ONCE)
+        self._questions = Questions(self._look)
         # A commit that syncs is the thread's in any case.
         self._shortcut = Shortcut(path, self._files) if synchronous == "normal" else None
         try:
@@ -120,12 +121,10 @@ class SQLiteLog:
         return await self._read(lambda: self._reader.search(query))
 
     async def page(self, selection: Selection, after: str | None = None, limit: int = 50) -> Slice:
-        async with self._questions:
-            return await self._read(lambda: self._reader.page(selection, after, limit))
+        return await self._questions.answer(lambda: self._reader.page(selection, after, limit))
 
     async def figures(self, selection: Selection, by: str | None = None, limit: int = 20) -> list[Figures]:
-        async with self._questions:
-            return await self._read(lambda: self._reader.figures(selection, by, limit))
+        return await self._questions.answer(lambda: self._reader.figures(selection, by, limit))
 
     async def totals(self) -> dict[str, float]:
         """`calls`, `errors`, `cache_hits`, `input_tokens`, `output_tokens`, `cost`, `saved`, sampled out or not."""
@@ -176,10 +175,14 @@ class SQLiteLog:
 
     async def _read(self, read: Callable[[], T]) -> T:
         """What `read` finds in the file that is at the path."""
+        await self._look()
+        return await asyncio.to_thread(read)
+
+    async def _look(self) -> None:
+        """Until the file that is at the path is the one that is read."""
         if self._reason is None and not self._files.in_place():
             # The writer goes first: whoever opens a file beside another one's WAL may end this process.
             await self._writer.put(Look(), 0)
-        return await asyncio.to_thread(read)
 
     def _commit_here(self, items: list[Item]) -> bool | None:
         """On the event loop; as long as there is trouble, the thread alone tries."""

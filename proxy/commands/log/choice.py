@@ -31,9 +31,10 @@ class Choice:
 
     def reader(self) -> Reader:
         """Raises `ConfigError` where there is no log."""
+        from proxy.commands.log import watchdog
         from proxy.stores.reader import open_readonly
 
-        return open_readonly(self.path)
+        return open_readonly(self.path, watchdog.end)
 
     def selection(self, rows: Literal["all", "calls", "tops"] = "calls") -> Selection:
         """Raises `BadRequest` for a time that is none."""

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, TextIO
 
 import click
 
+from proxy.commands.log import watchdog
 from proxy.commands.log.choice import PATIENCE, Choice, choosing
 
 if TYPE_CHECKING:
@@ -141,7 +142,7 @@ def _replacing(path: Path) -> Iterator[TextIO]:
     before = {one: signal.signal(one, _leave) for one in ENDINGS}
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
-        with open(descriptor, "w", encoding="utf-8", newline="") as file:
+        with watchdog.unfinished(name), open(descriptor, "w", encoding="utf-8", newline="") as file:
             yield file
         os.replace(name, path)
     except BaseException:

@@ -31,12 +31,13 @@ def tail(choice: Choice, last: int, as_json: bool) -> None:
 
     A row is shown once, when it is first written. The log may be vacuumed, moved aside or made anew meanwhile.
     """
+    from proxy.commands.log import watchdog
     from proxy.errors import RequestError
     from proxy.stores.following import Following
 
     show = _as_json if as_json else _as_line
     choice.reader().close()  # tells in one message why a log cannot be read
-    following = Following(choice.path, choice.selection(), last)
+    following = Following(choice.path, choice.selection(), last, watchdog.end)
     asked_to_end = threading.Event()
 
     def end(number: int, frame: FrameType | None) -> None:
