@@ -64,7 +64,8 @@ class TraceContext:
 
     `parent_trace_id` is None for the root of a tree, and then `root_trace_id` is the trace id itself. Without `rooted`
     the client named a parent and no root, and the parent's root is to be looked up. A `claimed` trace id is the
-    client's own choice and may have been used before. `extra` is what a dialect records besides.
+    client's own choice and may have been used before; one that is `repeated` means the row that the same key has under
+    it. `extra` is what a dialect records besides.
     """
 
     trace_id: str
@@ -83,6 +84,7 @@ class TraceContext:
     extra: dict[str, Json] = field(default_factory=dict)
     rooted: bool = True
     claimed: bool = False
+    repeated: bool = False
 
 
 @dataclass(slots=True)

@@ -257,12 +257,15 @@ class TraceLog(Protocol):
         """Hand a row to the writer, from the event loop, without waiting.
 
         The future tells whether the row is committed; False means that it was dropped and counted. It never raises.
-        Appending a trace id again replaces what the new record says and keeps the rest.
+        Appending a trace id again replaces what the new record says and keeps the rest; a record with a key changes
+        none that does not bear it, and is dropped.
         """
         ...
 
-    def update(self, trace_id: str, fields: Mapping[str, Any]) -> asyncio.Future[bool]:
-        """Set single fields of a row (by `Record`'s names); rows that come later keep them. As `append` otherwise."""
+    def update(self, trace_id: str, fields: Mapping[str, Any], key: str | None = None) -> asyncio.Future[bool]:
+        """Set single fields of a row (by `Record`'s names); rows that come later keep them. With a `key` it is one that
+        bears that, or nothing. As `append` otherwise.
+        """
         ...
 
     async def get(self, trace_id: str) -> Record | None: ...

@@ -417,6 +417,23 @@ def test_a_key_changes_no_row_of_anybody_else(gateway: Local, owner: str) -> Non
     assert [gateway.row(one) for one in (called, own, humanloop)] == before
 
 
+def test_a_call_with_the_id_of_another_s_row_gets_one_of_its_own(gateway: Local) -> None:
+    called = ask(gateway, "open", messages=[{"role": "user", "content": "mine"}]).headers["x-trace-id"]
+    before = gateway.row(called)
+    body = {"trace_id": called, "llm_configuration": {"model": "gpt-4o-mini", "messages": MESSAGES}}
+    answer = sent(gateway, "named", "/api/parea/v1/completion", body)
+    assert answer.status_code == 200, answer.text
+    assert gateway.row(called) == before
+    own = answer.json()["inference_id"]
+    assert own != called
+    assert (gateway.row(own)["key"], gateway.row(own)["parent_trace_id"]) == ("named", called)
+    again = sent(gateway, "named", "/api/parea/v1/completion", {**body, "trace_id": own})
+    assert again.json()["inference_id"] == own
+
+
+MESSAGES = [{"role": "user", "content": "theirs"}]
+
+
 def test_what_is_not_there_cannot_be_edited_in_advance(gateway: Local) -> None:
     edit = {"trace_id": "to-come", "field_name_to_value_map": {"output": "changed"}}
     assert sent(gateway, "named", PAREA_LOG, edit, "PUT").status_code == 404

@@ -208,6 +208,7 @@ def _place(wire: CompletionsSchema) -> TraceContext:
         parent_trace_id=parent,
         root_trace_id=trace_id if parent is None else wire.root_trace_id or parent,
         rooted=bool(wire.root_trace_id or parent is None),
+        repeated=bool(wire.trace_id or wire.inference_id),
         name=wire.trace_name or wire.name or None,
         project_name=wire.project_name or None,
         project_uuid=wire.project_uuid or None,

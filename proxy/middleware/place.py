@@ -3,7 +3,7 @@
 A client that names a parent need not know the tree's root: it is the parent's. And an id that a client chose may have
 been used before, by a retry or because it stands in a header of all its calls. Then the call gets a new id and hangs
 under the first one that had it, so each call has a row of its own, with what it cost. Parea's clients are the
-exception: they repeat a failed request with its id and mean one row.
+exception: they repeat a failed request with its id and mean one row, unless that is another key's.
 
 What must stay true: calls that leave nothing open pass without a look at the log, and a log that cannot be read now
 only costs the answer to the question.
@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
+from proxy.caller import Caller
 from proxy.errors import GatewayError
 from proxy.ids import new_id
 from proxy.models import Call, Event, TraceContext
@@ -33,12 +34,15 @@ def place(log: TraceLog) -> Middleware:
         except GatewayError:
             return None
 
-    async def settle(where: TraceContext) -> str | None:
+    async def settle(where: TraceContext, caller: Caller | None) -> str | None:
         """Fill in what is open; returns the id that this call claims while it runs."""
         if not where.rooted and (parent := await known(where.parent_trace_id)) is not None:
             where.root_trace_id = parent.root_trace_id
             where.session_id = where.session_id or parent.session_id
         if not where.claimed:
+            first = await known(where.trace_id) if _may_be_anothers(where, caller) else None
+            if first is not None and caller is not None and first.key != caller.name:
+                _hang(where, first)
             return None
         # Nothing is awaited between the look and the claim: of calls at the same time one gets the id.
         taken = where.trace_id in claimed
@@ -53,7 +57,7 @@ def place(log: TraceLog) -> Middleware:
 
     def middleware(inner: Handler) -> Handler:
         async def handler(call: Call) -> AsyncGenerator[Event, None]:
-            own = await settle(call.request.trace)
+            own = await settle(call.request.trace, call.caller)
             try:
                 async with aclosing(inner(call)) as events:
                     async for event in events:
@@ -64,11 +68,16 @@ def place(log: TraceLog) -> Middleware:
 
         def settled(call: Call) -> AsyncGenerator[Event, None]:
             where = call.request.trace
-            return inner(call) if where.rooted and not where.claimed else handler(call)
+            closed = where.rooted and not (where.claimed or _may_be_anothers(where, call.caller))
+            return inner(call) if closed else handler(call)
 
         return settled
 
     return middleware
+
+
+def _may_be_anothers(where: TraceContext, caller: Caller | None) -> bool:
+    return where.repeated and caller is not None and not caller.log
 
 
 def _hang(where: TraceContext, first: Record | None) -> None:

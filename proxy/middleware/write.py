@@ -74,9 +74,9 @@ class Writer:
         """The same for what a client has logged: a function, or a call that it made elsewhere."""
         return await self._telling(record.trace_id, partial(self.write, record))
 
-    async def update_function(self, trace_id: str, fields: Mapping[str, Json]) -> bool:
+    async def update_function(self, trace_id: str, fields: Mapping[str, Json], key: str | None = None) -> bool:
         """Take an edit to the log as `update` does; it may be what ends a function."""
-        update = partial(self.update, trace_id, fields)
+        update = partial(self.update, trace_id, fields, key)
         return await update() if ENDS.isdisjoint(fields) else await self._telling(trace_id, update)
 
     def write(self, record: Record) -> asyncio.Future[bool]:
@@ -124,12 +124,12 @@ class Writer:
         if written.cancelled() or not written.result():
             self._sessions.forget(session)
 
-    def update(self, trace_id: str, fields: Mapping[str, Json]) -> asyncio.Future[bool]:
-        """Take an edit of a record to the log, without what may not be written down."""
+    def update(self, trace_id: str, fields: Mapping[str, Json], key: str | None = None) -> asyncio.Future[bool]:
+        """Take an edit of a record, or only of one with that `key`, to the log, without what may not be written."""
         kept = omit_fields(fields, self.policy)
         if self._redact is not None:
-            return self._redact.edit(kept, partial(self._log.update, trace_id))
-        return self._log.update(trace_id, kept)
+            return self._redact.edit(kept, partial(self._log.update, trace_id, key=key))
+        return self._log.update(trace_id, kept, key)
 
     async def settle(self) -> None:
         """Wait until all that was taken has been handed to the log."""

@@ -2,7 +2,7 @@
 
 Such a key logs what it did itself: its rows bear its name and are of its project, whatever they say of that. What must
 stay true: a row that is there and does not bear its name is neither changed by it nor told to it, and what the key
-omits is omitted of what it logs, too.
+omits is omitted of what it logs, too. Here it is told what is wrong; the log itself looks again when it writes.
 """
 
 from __future__ import annotations
@@ -29,6 +29,12 @@ def caller_of(request: Request) -> Caller | None:
     """Whose key a request came with; None is the master's, or nobody's where no keys are asked for."""
     caller: Caller | None = request.scope.get("caller")
     return caller
+
+
+def owner_of(request: Request) -> str | None:
+    """Whose rows alone a request may change; None is everybody's."""
+    caller = caller_of(request)
+    return caller.name if caller is not None and not caller.log else None
 
 
 @dataclass(slots=True, frozen=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
@@ -24,14 +24,17 @@ from proxy.errors import NotFound, Unprocessable
 from proxy.protocols import TraceLog as Log
 from proxy.protocols import TraceQuery
 from proxy.record import Record
-from proxy.routes.signature import Signature, caller_of
+from proxy.routes.signature import Signature, caller_of, owner_of
 from proxy.routes.strict import StrictRoute
 
 Write = Callable[[Record], Awaitable[bool]]
 """Takes a record through the processors to the log."""
 
-Update = Callable[[str, Mapping[str, Any]], Awaitable[bool]]
-"""Sets fields of a row."""
+
+class Update(Protocol):
+    def __call__(self, trace_id: str, fields: Mapping[str, Any], key: str | None = None) -> Awaitable[bool]:
+        """Set fields of a row, with a `key` of one that bears it or of none."""
+        ...
 
 
 class _Body(BaseModel):
@@ -110,7 +113,7 @@ def _add_writing(routes: APIRouter, write: Write, update: Update, signature: Sig
         if body.root_trace_id:
             fields["root_trace_id"] = body.root_trace_id
         allowed = await signature.edit(caller_of(request), body.trace_id, fields)
-        return {"trace_id": body.trace_id, "logged": await update(body.trace_id, allowed)}
+        return {"trace_id": body.trace_id, "logged": await update(body.trace_id, allowed, owner_of(request))}
 
     @routes.post("/trace_log/{vendor}", summary="Log a run of another library's tracer; `langchain` is supported")
     async def post_vendor_log(vendor: str, body: Run, request: Request) -> dict[str, Any]:
@@ -137,7 +140,7 @@ def _add_feedback(routes: APIRouter, update: Update, signature: Signature) -> No
         if body.target is not None:
             fields["target"] = body.target
         allowed = await signature.edit(caller_of(request), trace_id, fields)
-        return {"trace_id": trace_id, "logged": await update(trace_id, allowed)}
+        return {"trace_id": trace_id, "logged": await update(trace_id, allowed, owner_of(request))}
 
 
 def _add_reading(routes: APIRouter, log: Log) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import orjson
 
 from proxy.stores.debts import Debt, charge
+from proxy.stores.ownership import refuse
 from proxy.stores.rows import APPEND, APPLY_EDITS, EDIT, STAND_IN, Row, batch, refer
 from proxy.stores.sampling import belongs, fold, lost_roots
 
@@ -41,12 +42,18 @@ def store(connection: sqlite3.Connection, items: Sequence[Item]) -> None:
             charge(connection, item.charges)
 
 
+def stored(items: Sequence[Item]) -> list[bool]:
+    """The outcomes when `items` are on disk, as far as they could be."""
+    return [not (isinstance(item, Row) and item.refused) for item in items]
+
+
 def none(items: Sequence[Item]) -> list[bool]:
     """The outcomes when none of `items` is on disk; who only looked has lost nothing."""
     return [isinstance(item, Look) for item in items]
 
 
 def _store_rows(connection: sqlite3.Connection, rows: list[Row]) -> None:
+    rows = refuse(connection, rows)
     charge(connection, [row.charge for row in rows if row.charge is not None])
     lost = lost_roots(connection, rows)
     kept = [row for row in rows if not belongs(row, lost)] if lost else rows

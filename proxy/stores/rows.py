@@ -53,7 +53,7 @@ class Row:
 
     `said` are the messages that are kept apart, `conversation` where they are: see `refer`. `size` is about how many
     bytes it has. An `edit` sets single columns of a row that exists, or will. A `stand_in` is stored only where there
-    is no row yet.
+    is no row yet. Of rows that bear another `key` than theirs they are `refused`: see `ownership`.
     """
 
     trace_id: str
@@ -66,6 +66,8 @@ class Row:
     charge: Charge | None = None
     said: list[Message] | None = None
     conversation: int | None = None
+    key: str | None = None
+    refused: bool = False
 
     @property
     def payload(self) -> bytes:
@@ -97,6 +99,7 @@ def encode(record: Record) -> Row:
         stand_in=record.stand_in,
         charge=charge_of(record),
         said=said,
+        key=record.key,
     )
 
 
@@ -114,14 +117,14 @@ def charge_of(record: Record) -> Charge | None:
     return record.key, (record.end_timestamp or record.start_timestamp)[:10], record.spent, 1
 
 
-def encode_edit(trace_id: str, fields: Mapping[str, Any]) -> Row:
-    """The edit that sets `fields`. Raises `ValueError` for a name that is no column."""
+def encode_edit(trace_id: str, fields: Mapping[str, Any], key: str | None = None) -> Row:
+    """The edit that sets `fields`, with a `key` of its own row alone. Raises `ValueError` for what is no column."""
     unknown = sorted(set(fields) - set(COLUMNS))
     if unknown:
         raise ValueError(f"no column of the trace log: {', '.join(unknown)}")
     values = {**dict.fromkeys(COLUMNS), **fields, "trace_id": trace_id}
     cells, size = _cells(values.values())
-    return Row(trace_id, values["root_trace_id"], cells, size, edit=True)
+    return Row(trace_id, values["root_trace_id"], cells, size, edit=True, key=key)
 
 
 def decode(row: Sequence[Any]) -> Record:

@@ -104,7 +104,8 @@ class Shortcut:
                 connection.executemany(*insertion([row.all_cells for row in appended]))
                 if connection.total_changes - before < len(appended):
                     connection.execute("ROLLBACK")
-                    return self._transact(rows, merge=True)
+                    # Whether those that are there may be changed is the thread's to say.
+                    return all(row.key is None for row in appended) and self._transact(rows, merge=True)
             if edited:
                 connection.execute(APPLY_EDITS, (orjson.dumps([row.trace_id for row in rows]).decode(),))
             if charges := [row.charge for row in rows if row.charge is not None]:

@@ -34,7 +34,7 @@ from proxy.stores.database import BUSY_TIMEOUT, DAMAGE, TROUBLE, code, coded, op
 from proxy.stores.debts import Debts
 from proxy.stores.files import Files
 from proxy.stores.indexer import Indexer
-from proxy.stores.items import Item, Look, Project, none, store
+from proxy.stores.items import Item, Look, Project, none, store, stored
 from proxy.stores.keeping import Keeping
 from proxy.stores.pruning import remove_stray
 from proxy.stores.questions import Questions
@@ -107,8 +107,8 @@ class SQLiteLog:
             raise NotReady("what is spent cannot be counted: the log was moved just now")
         return self._reader.spent(key, since)
 
-    def update(self, trace_id: str, fields: Mapping[str, Any]) -> asyncio.Future[bool]:
-        edit = encode_edit(trace_id, fields)
+    def update(self, trace_id: str, fields: Mapping[str, Any], key: str | None = None) -> asyncio.Future[bool]:
+        edit = encode_edit(trace_id, fields, key)
         return self._writer.put(edit, edit.size)
 
     async def get(self, trace_id: str) -> Record | None:
@@ -201,7 +201,7 @@ class SQLiteLog:
         if self._reason is not None:
             logger.warning("the trace log %s can be written again", self._path)
             self._reason = None
-        return [True] * len(items)
+        return stored(items)
 
     def _settle(self, items: list[Item]) -> None:
         """Commit to the file that is at the path afterwards."""

@@ -195,9 +195,10 @@ async def test_the_name_of_a_row_s_cache_entry_stays(tmp_path: Path, monkeypatch
     notes = {"entry": "0123456789abcdef01234567", "target": "echo/1234"}
     log = SQLiteLog(tmp_path / "traces.db")
     assert await writer(log, [{"name": "n", "pattern": r"\d{3,}"}]).write(Record("t-1", "t-1", notes=notes))
-    monkeypatch.setattr("proxy.middleware.redact.LONGEST", 0.0)
-    slow = Record("t-2", "t-2", notes=notes, output="a" * 200_000)
-    assert await writer(log, SLOW).write(slow)
+    with monkeypatch.context() as patch:
+        patch.setattr("proxy.middleware.redact.LONGEST", 0.0)
+        slow = Record("t-2", "t-2", notes=notes, output="a" * 200_000)
+        assert await writer(log, SLOW).write(slow)
     strange = {"entry": "ada@example.org"}
     assert await writer(log, ["emails"]).write(Record("t-3", "t-3", notes=strange))
     await log.close()

@@ -171,9 +171,9 @@ async def test_everything_goes_through_the_processors(log: SQLiteLog) -> None:
         record.output = None
         return log.append(record)
 
-    def update(trace_id: str, fields: Any) -> asyncio.Future[bool]:
+    def update(trace_id: str, fields: Any, key: str | None = None) -> asyncio.Future[bool]:
         updated.append(trace_id)
-        return log.update(trace_id, {key: value for key, value in fields.items() if key != "output"})
+        return log.update(trace_id, {name: value for name, value in fields.items() if name != "output"}, key)
 
     async with connected(application(log, write, update)) as client:
         await client.post("/trace_log", json=posted("a", output="secret", log_sample_rate=0.25))

@@ -1,0 +1,29 @@
+"""Whose a row is: what comes with a key changes no row but those that bear it.
+
+Who hands over a row has looked before, to tell what is wrong; only here nothing comes between the look and the write.
+What must stay true: of a row that is refused nothing is stored, and what its call cost is owed, not lost.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+
+from proxy.stores.rows import Row
+
+_KEY = "SELECT key FROM traces WHERE trace_id = ?"
+
+
+def refuse(connection: sqlite3.Connection, rows: Sequence[Row]) -> list[Row]:
+    """Those of `rows` that may be stored, in the transaction that does; the others are marked."""
+    if all(row.key is None for row in rows):
+        return list(rows)
+    come: dict[str, str | None] = {}
+    for row in rows:
+        there = (come[row.trace_id],) if row.trace_id in come else connection.execute(_KEY, (row.trace_id,)).fetchone()
+        # An edit is of a row that is there: one that came first would change whoever's comes next.
+        changes = row.edit if there is None else there[0] != row.key and not row.stand_in
+        row.refused = row.key is not None and changes
+        if not (row.refused or row.edit):
+            come[row.trace_id] = row.key if there is None else there[0] or row.key
+    return [row for row in rows if not row.refused]
