@@ -10,132 +10,25 @@ The patterns are RE2's, which take time in proportion to a text, whatever the pa
 from __future__ import annotations
 
 import functools
-import ipaddress
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import orjson
 
 from proxy.models import Json
+from proxy.patterns import RULES, Rule
 
-LEAD = r"(?:\b|_|\\[bfnrt]|\\u[0-9A-Fa-f]{4})"
-"""Where a word begins. In JSON inside of a text a line's end is a letter, too, and others are four digits."""
+PIECE = 16 * 2**10
+"""Bytes that are looked at between two looks at the time."""
 
-# Marks: accents that are characters of their own, and the vowels of many scripts.
-EMAIL = r"[\p{L}\p{N}_%+][\p{L}\p{M}\p{N}._%+'-]*(?:@|%40)(?:[\p{L}\p{M}\p{N}-]+\.)+\p{L}[\p{L}\p{M}\p{N}-]+"
-CARD = (
-    r"[2-6][0-9]{12,18}"
-    r"|[2-6][0-9]{3}[ -][0-9]{4}[ -][0-9]{4}[ -][0-9]{4}(?:[ -][0-9]{3})?"
-    r"|3[0-9]{3}[ -][0-9]{6}[ -][0-9]{4,5}"
-)
-AMAZON = ("AKIA", "ASIA", "AROA", "AIDA")
-KEY = "|".join(
-    (
-        r"sk-[A-Za-z0-9_-]{20,}|hl_sk_[A-Za-z0-9]{20,}|(?:sk|rk|pk)_(?:live|test)_[A-Za-z0-9]{16,}",
-        r"(?:gsk_|xai-|pplx-|fw_|pai-|r8_|hf_|npm_|esecret_)[A-Za-z0-9]{24,}",
-        rf"(?:{'|'.join(AMAZON)})[A-Z0-9]{{16}}",
-        r"gh[opsru]_[A-Za-z0-9]{30,}|github_pat_[A-Za-z0-9_]{22,}|glpat-[A-Za-z0-9_-]{20,}",
-        r"AIza[A-Za-z0-9_-]{35}|ya29\.[A-Za-z0-9_-]{20,}",
-        r"xox[abeoprs]-[A-Za-z0-9-]{10,}|xapp-[A-Za-z0-9-]{20,}",
-        r"SG\.[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}|whsec_[A-Za-z0-9+/=]{20,}|pypi-[A-Za-z0-9_-]{50,}",
-        r"eyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)*",
-        r"(?i:bearer|basic)(?:\s|\\[nrt]|%20|\+)+[A-Za-z0-9._~+/-]{16,}=*",
-    )
-)
-PEM = r"PRIVATE KEY(?: BLOCK)?-----"
-PRIVATE = (
-    rf"-----BEGIN (?:[A-Z0-9]+ )*{PEM}(?:[^-]|-[^-])*-----END (?:[A-Z0-9]+ )*{PEM}"
-    rf"|-----BEGIN (?:[A-Z0-9]+ )*{PEM}[A-Za-z0-9+/=:,.\s\\-]*"
-)
-PHONE = (
-    r"\+[1-9][0-9 ().-]{6,18}[0-9]"
-    r"|\([2-9][0-9]{2}\) ?[2-9][0-9]{2}[ .-][0-9]{4}"
-    rf"|{LEAD}[2-9][0-9]{{2}}[ .-][2-9][0-9]{{2}}[ .-][0-9]{{4}}"
-)
-ADDRESS = r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}|[0-9A-Fa-f]{1,4}(?::[0-9A-Fa-f]{0,4}){2,7}"
+SLOW = 100_000_000
+"""Steps that a text may take before it is looked at in pieces: about a tenth of a second."""
 
 
 class Late(Exception):
     """There is more to be looked at than may be."""
-
-
-@dataclass(slots=True, frozen=True)
-class Rule:
-    """`pattern` is RE2's; what matches it, and `holds` for, becomes `replace`. With `led` the match begins behind what
-    `LEAD` has matched.
-    """
-
-    name: str
-    pattern: str
-    replace: str
-    holds: Callable[[str, str], int] | None = None
-    """How many characters of the match it is, by these and the one behind them; 0 for none."""
-    led: bool = True
-
-
-def _card(found: str, behind: str) -> int:
-    """A card has a check digit, and does not go on. What follows one may look as if it were of it."""
-    for length in (len(found), 19):
-        whole, next_one = found[:length], found[length : length + 1] or behind
-        digits = [int(one) for one in whole if one.isdigit()]
-        doubled = [sum(divmod(2 * digit, 10)) for digit in digits[-2::-2]]
-        if (sum(doubled) + sum(digits[-1::-2])) % 10 == 0 and not _goes_on(next_one):
-            return len(whole)
-    return 0
-
-
-def _key(found: str, behind: str) -> int:
-    """Words with hyphens are no keys: one has a digit, or letters of both kinds. Amazon's may have capitals alone."""
-    if found.startswith(AMAZON):
-        return len(found) if not _goes_on(behind) or any(map(str.isdigit, found)) else 0
-    if found[:6].lower() in ("bearer", "basic ", "basic+", "basic%"):
-        return len(found) if any(map(str.isdigit, found[6:])) or found.endswith("=") else 0
-    secret = found[3:]
-    return len(found) if any(map(str.isdigit, secret)) or not (secret.islower() or secret.isupper()) else 0
-
-
-def _phone(found: str, behind: str) -> int:
-    return len(found) if 7 <= sum(map(str.isdigit, found)) <= 15 and not _goes_on(behind) else 0
-
-
-def _address(found: str, behind: str) -> int:
-    groups = [group for group in found.split(":") if group]
-    # `a::b` is a name in many languages, `1::2` a part of a list; an address such as fe80::1 begins as that does
-    short = ":" in found and len(groups) < 3
-    if _goes_on(behind) or (short and not any(len(one) == 4 and any(map(str.isdigit, one)) for one in groups)):
-        return 0
-    try:
-        ipaddress.ip_address(found)
-    except ValueError:
-        return 0
-    return len(found)
-
-
-def _goes_on(behind: str) -> bool:
-    return behind.isascii() and behind.isalnum()
-
-
-NAMED: dict[str, tuple[Rule, ...]] = {
-    "emails": (Rule("emails", rf"(?:{LEAD})?{EMAIL}", "[email]"),),
-    "keys": (
-        Rule("keys", PRIVATE, "[key]", led=False),
-        Rule("keys", rf"{LEAD}(?:{KEY})", "[key]", _key),
-    ),
-    "cards": (Rule("cards", rf"{LEAD}(?:{CARD})", "[card]", _card),),
-    "phones": (Rule("phones", PHONE, "[phone]", _phone),),
-    "ips": (Rule("ips", rf"{LEAD}(?:{ADDRESS})", "[ip]", _address),),
-}
-"""The patterns that have names of their own. None of them finds a UUID, or hexadecimal digits in a row."""
-
-_NAMED = frozenset(rule for rules in NAMED.values() for rule in rules)
-
-
-def own(name: str, pattern: str, replace: str | None) -> Rule:
-    """A rule of the user's own."""
-    return Rule(name, pattern, f"[{name}]" if replace is None else replace, led=False)
 
 
 def fault(pattern: str) -> str | None:
@@ -218,9 +111,10 @@ class Redaction:
 
     def __init__(self, rules: Iterable[Rule]) -> None:
         self._rules = [_Found(rule) for rule in rules]
-        self.steps = sum(one.pattern.programsize for one in self._rules if one.rule not in _NAMED)
+        self.steps = sum(one.pattern.programsize for one in self._rules if one.rule not in RULES)
         """How many steps a character may take: those for the named patterns have been measured, and count nothing."""
         self._any = _any([one.rule for one in self._rules])
+        self._own = [one.pattern for one in self._rules if one.rule not in RULES]
 
     def clean(self, value: Json, until: float = math.inf, *, numbers: bool = True) -> Json:
         """`value` without any match, or itself where it has none; with `numbers` also of what is a number in JSON.
@@ -267,6 +161,8 @@ class Redaction:
 
     def _text(self, text: str, until: float) -> str:
         data = text.encode("utf-8", "surrogatepass")
+        if len(data) * self.steps > SLOW and until < math.inf:
+            self._try(data, until)
         clean = self._any is not None and self._any.search(data) is None
         if clean and "\\" not in text:
             return text
@@ -278,6 +174,22 @@ class Redaction:
         for one in self._rules:
             cleaned = one.without(cleaned, until)
         return text if cleaned is data else cleaned.decode("utf-8", "surrogatepass")
+
+    def _try(self, data: bytes, until: float) -> None:
+        """Raises `Late` where searching would take longer than there is time, which nothing could end.
+
+        A pattern that counts far and overlaps itself, such as `a[^b]{900}c`, has a state for every set of places where
+        a match may have begun. RE2 has no memory for all of them, and takes as many steps for a character as the
+        pattern has instructions. In pieces a text takes as long as whole, wherever the matches are.
+        """
+        half = time.monotonic() + (until - time.monotonic()) / 2
+        for pattern in self._own:
+            at = 0
+            while at < len(data):
+                found = pattern.search(data, at, min(at + PIECE, len(data)))
+                at = max(found.end(), at + 1) if found is not None else at + PIECE
+                if time.monotonic() > half:
+                    raise Late
 
     def _document(self, text: str, until: float) -> str:
         """A text that is JSON, in which a match may be written in other letters, and which is still JSON afterwards."""

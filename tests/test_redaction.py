@@ -4,13 +4,15 @@ import copy
 import json
 import time
 import uuid
+from random import Random
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from proxy.models import Json
-from proxy.redaction import NAMED, Late, Redaction, fault, own
+from proxy.patterns import NAMED, own
+from proxy.redaction import Late, Redaction, fault
 
 ALL = Redaction([rule for rules in NAMED.values() for rule in rules])
 
@@ -185,6 +187,21 @@ def test_a_pattern_that_would_stall_a_backtracker_takes_no_time(pattern: str) ->
     began = time.perf_counter()
     Redaction([own("mine", pattern, None)]).clean("a" * 100_000 + "!")
     assert time.perf_counter() - began < 5
+
+
+def test_a_pattern_that_overlaps_itself_far_holds_no_thread_for_long() -> None:
+    """RE2 takes some microseconds for each of these characters, and nothing can end it."""
+    counting = Redaction([own("mine", "a[^b]{900}c", None)])
+    text = "".join(Random(1).choices("ad ", k=2_000_000))
+    began = time.process_time()
+    with pytest.raises(Late):
+        counting.clean(text, time.monotonic() + 0.5)
+    assert time.process_time() - began < 2
+    found = f"a{'d' * 900}c"
+    assert (
+        counting.clean("x" * 500_000 + found + "x" * 500_000, time.monotonic() + 20)
+        == f"{'x' * 500_000}[mine]{'x' * 500_000}"
+    )
 
 
 def test_what_takes_too_long_is_said_and_not_let_through() -> None:

@@ -30,7 +30,8 @@ from proxy.config.keys import KeyBlock
 from proxy.config.project import ProjectKeys
 from proxy.config.prompt import Params
 from proxy.config.reliability import GroupKeys, Limit, LiteLLMKeys, RouterKeys
-from proxy.redaction import NAMED, Rule, fault, own
+from proxy.patterns import NAMED, Rule, own
+from proxy.redaction import fault
 from proxy.target import Transport
 
 

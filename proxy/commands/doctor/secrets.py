@@ -9,7 +9,8 @@ from pathlib import Path
 
 from proxy.config import Config
 from proxy.middleware.blot import blot
-from proxy.redaction import NAMED, Redaction
+from proxy.patterns import NAMED
+from proxy.redaction import Redaction
 from proxy.stores.checkup import Text, texts
 
 KEPT = 100
