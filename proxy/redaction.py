@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import functools
 import math
+import re
 import time
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -19,6 +21,9 @@ import orjson
 
 from proxy.models import Json
 from proxy.patterns import RULES, Rule
+
+_ESCAPED = re.compile(rb"(?<!\\)\\++(?:u((?!d[89a-f])[0-9a-f]{4})|/)", re.IGNORECASE)
+"""A character as JSON may write it, also in JSON that is a text in JSON; not those of more than 16 bits."""
 
 PIECE = 16 * 2**10
 """Bytes that are looked at between two looks at the time."""
@@ -91,11 +96,46 @@ class _Found:
         return self.rule.holds(data[start:end].decode("latin-1"), behind)
 
     def without(self, data: bytes, until: float) -> bytes:
+        return self._replaced(data, self.spans(data, until))
+
+    def behind_escapes(self, data: bytes, until: float) -> bytes:
+        """The same for matches of which a part is written in JSON's escapes."""
+        plain = _Plain(data, until)
+        return self._replaced(
+            data, ((plain.place(start), plain.place(end)) for start, end in self.spans(plain.data, until))
+        )
+
+    def _replaced(self, data: bytes, spans: Iterable[tuple[int, int]]) -> bytes:
         pieces, last = [], 0
-        for start, end in self.spans(data, until):
+        for start, end in spans:
             pieces += [data[last:start], self.replace]
             last = end
         return b"".join([*pieces, data[last:]]) if pieces else data
+
+
+class _Plain:
+    """A text without JSON's escapes, which a match may have in a piece of JSON within prose."""
+
+    def __init__(self, data: bytes, until: float) -> None:
+        """Raises `Late`."""
+        pieces: list[bytes] = []
+        self._plain, self._written = [0], [0]
+        size = end = 0
+        for number, escape in enumerate(_ESCAPED.finditer(data)):
+            if number % 256 == 0 and time.monotonic() > until:
+                raise Late
+            said = chr(int(escape[1], 16)).encode() if escape[1] else b"/"
+            pieces += [data[end : escape.start()], said]
+            size += escape.start() - end
+            self._plain += [size, size + len(said)]
+            self._written += [escape.start(), escape.end()]
+            size, end = size + len(said), escape.end()
+        self.data = b"".join([*pieces, data[end:]])
+
+    def place(self, at: int) -> int:
+        """Where in the text what is here at `at` was written."""
+        last = bisect_right(self._plain, at) - 1
+        return self._written[last] + at - self._plain[last]
 
 
 def _lead(data: bytes, start: int) -> int:
@@ -166,13 +206,14 @@ class Redaction:
         clean = self._any is not None and self._any.search(data) is None
         if clean and "\\" not in text:
             return text
-        if text.lstrip()[:1] in ("{", "[", '"') and (said := self._document(text, until)) is not text:
+        said = self._document(text, until) if text.lstrip()[:1] in ("{", "[", '"') else None
+        if said is not None and said is not text:
             text, data, clean = said, said.encode("utf-8", "surrogatepass"), False
-        if clean:
-            return text
-        cleaned = data
-        for one in self._rules:
-            cleaned = one.without(cleaned, until)
+        # Escapes first, or of a match that begins with one only the rest would be taken out.
+        cleaned = data if said is not None else self._behind_escapes(data, until)
+        if not (clean and cleaned is data):
+            for one in self._rules:
+                cleaned = one.without(cleaned, until)
         return text if cleaned is data else cleaned.decode("utf-8", "surrogatepass")
 
     def _try(self, data: bytes, until: float) -> None:
@@ -191,12 +232,23 @@ class Redaction:
                 if time.monotonic() > half:
                     raise Late
 
-    def _document(self, text: str, until: float) -> str:
-        """A text that is JSON, in which a match may be written in other letters, and which is still JSON afterwards."""
+    def _behind_escapes(self, data: bytes, until: float) -> bytes:
+        """A text in which JSON may stand, without the matches of which a part is written in its escapes."""
+        if _ESCAPED.search(data) is None:
+            return data
+        if self._any is None or self._any.search(_Plain(data, until).data) is not None:
+            for one in self._rules:
+                data = one.behind_escapes(data, until)
+        return data
+
+    def _document(self, text: str, until: float) -> str | None:
+        """A text that is JSON, in which a match may be in other letters, and which is still JSON afterwards; None
+        for any other.
+        """
         try:
             value = orjson.loads(text)
         except ValueError:
-            return text
+            return None
         cleaned = self.clean(value, until)
         return text if cleaned is value else orjson.dumps(cleaned).decode()
 

@@ -189,6 +189,38 @@ def test_a_pattern_that_would_stall_a_backtracker_takes_no_time(pattern: str) ->
     assert time.perf_counter() - began < 5
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (r'He said: {"to": "\u0061da@example.org", "n": 1}', 'He said: {"to": "[email]", "n": 1}'),
+        (r'"a \u006a\u00f6rg\u0040example.org b" and ada@example.org', '"a [email] b" and [email]'),
+        (r"log: {\"to\": \"ada\\u0040example.org\"} end", r"log: {\"to\": \"[email]\"} end"),
+        (r'x {"key": "Bearer abcdefgh\/1234\/abcdefgh="}', 'x {"key": "[key]"}'),
+        (r"C:\users\new \ud83d\ude00 \u00zz \u0061 \/", r"C:\users\new \ud83d\ude00 \u00zz \u0061 \/"),
+    ],
+)
+def test_matches_in_a_piece_of_json_are_found_in_its_own_letters(text: str, expected: str) -> None:
+    assert ALL.clean(text) == expected
+
+
+@given(st.text(alphabet='a@.\\u/0617[]{" b', max_size=60))
+def test_escapes_are_copied_as_they_are(text: str) -> None:
+    """A rule for what never comes changes nothing, and one for each letter replaces every one, escaped or not."""
+    assert Redaction([own("none", "zzz", "-")]).clean(text) is text
+    changed = Redaction([own("each", "a", "")]).clean(text)
+    assert isinstance(changed, str)
+    assert "a" not in changed
+    if "\\" not in text:
+        assert changed == text.replace("a", "")
+
+
+def test_many_backslashes_take_no_longer_than_other_letters() -> None:
+    text = "\\" * 1_000_000 + "\\u006" * 100_000 + r"x \u0061da@example.org"
+    began = time.process_time()
+    assert ALL.clean(text) == text.removesuffix(r"\u0061da@example.org") + "[email]"
+    assert time.process_time() - began < 2
+
+
 def test_a_pattern_that_overlaps_itself_far_holds_no_thread_for_long() -> None:
     """RE2 takes some microseconds for each of these characters, and nothing can end it."""
     counting = Redaction([own("mine", "a[^b]{900}c", None)])
