@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib.util
 import pkgutil
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -113,11 +113,7 @@ def load(path: Path | None, environ: Mapping[str, str], texts: Mapping[Path, str
         return texts[path] if path in texts else text_of(path)
 
     began = time.time()
-    files: tuple[Path, ...] = ()
-    if path is None:
-        document = read(STARTER.read_text("utf-8"), "built-in config", environ)
-    else:
-        document, files = read_file(path, environ, text)
+    document, files = _read(path, environ, text)
     file, warnings = validated(document)
     known = providers(document, file, document.environ)
     found = routes(document, file, known)
@@ -126,23 +122,14 @@ def load(path: Path | None, environ: Mapping[str, str], texts: Mapping[Path, str
     folder = gather(document, file, path, text, tuple(texts), document.environ)
     deployed = {one.name: versions(one.name, one.entry, one.path, one.place, one.where) for one in folder.declared}
     _check_modules(document, file)
-    for one in folder.declared:
-        _check_prompts(one, names)
-    for place, message in problems(file.projects, partial(_undeployed, deployed)):
-        document.problem(place, message)
+    _check_deployments(document, file, folder.declared, names, deployed)
     _check_keys(document, file, found, deployed, router)
     told_to = otel(document, file)
     if wrong := [one for one in (document, *folder.documents) if one.problems]:
         raise ConfigError("\n".join(one.error().message for one in wrong))
-    warnings += folder.warnings
-    warnings += [
-        ConfigWarning(route.key, f"{_label(route)} is not used: {route.reason}", route.line, "target", route.file)
-        for route in found
-        if route.reason
-    ]
-    warnings += _misspelt_modes(document, file) + routing.inexact(document, file, names)
-    warnings += _doubtful_keys(document, file, names, deployed)
     cached, told = cache(document, file)
+    warnings += [*folder.warnings, *told, *_unused(found), *_misspelt_modes(document, file)]
+    warnings += [*routing.inexact(document, file, names), *_doubtful_keys(document, file, names, deployed)]
     return Config(
         name=document.name,
         models=models(found),
@@ -156,7 +143,7 @@ def load(path: Path | None, environ: Mapping[str, str], texts: Mapping[Path, str
         server=file.server,
         litellm=LiteLLMSettings(drop_params=file.litellm_settings.drop_params),
         master_key=file.general_settings.master_key,
-        warnings=tuple(sorted([*warnings, *told], key=lambda warning: (warning.file, warning.line))),
+        warnings=tuple(sorted(warnings, key=lambda warning: (warning.file, warning.line))),
         routes=tuple(found),
         sources=known,
         files=(*files, *folder.files),
@@ -166,6 +153,23 @@ def load(path: Path | None, environ: Mapping[str, str], texts: Mapping[Path, str
         keys=keys.callers(file.keys),
         otel=told_to,
     )
+
+
+def _read(
+    path: Path | None, environ: Mapping[str, str], text: Callable[[Path], str]
+) -> tuple[Document, tuple[Path, ...]]:
+    """The file, or the built-in one, and all files that it is made of."""
+    if path is None:
+        return read(STARTER.read_text("utf-8"), "built-in config", environ), ()
+    return read_file(path, environ, text)
+
+
+def _unused(found: list[Route]) -> list[ConfigWarning]:
+    return [
+        ConfigWarning(route.key, f"{_label(route)} is not used: {route.reason}", route.line, "target", route.file)
+        for route in found
+        if route.reason
+    ]
 
 
 MODES = ("chat", "completion", "embedding", "responses")
@@ -195,6 +199,19 @@ def _undeployed(deployed: Mapping[str, Versions], deployment_id: str) -> str | N
             return error.message
         return f"no such deployment{nearest(deployment_id, deployed)}"
     return None
+
+
+def _check_deployments(
+    document: Document,
+    file: File,
+    declared: Iterable[Declared],
+    names: routing.Names,
+    deployed: Mapping[str, Versions],
+) -> None:
+    for one in declared:
+        _check_prompts(one, names)
+    for place, message in problems(file.projects, partial(_undeployed, deployed)):
+        document.problem(place, message)
 
 
 def _check_prompts(declared: Declared, names: routing.Names) -> None:

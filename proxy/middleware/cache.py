@@ -47,30 +47,8 @@ def cache(store: CacheStore, secret: bytes, *, patience: float = 1.0) -> Middlew
     put around share what is under way.
     """
     flights: dict[bytes, Flight] = {}
-    underway: dict[bytes, bytes] = {}
-    writes: set[asyncio.Task[None]] = set()
-    behind = 0
-
-    async def write(key: bytes, value: bytes) -> None:
-        nonlocal behind
-        behind += len(value)
-        underway[key] = value
-        task = asyncio.create_task(keep(key, value))
-        writes.add(task)
-        task.add_done_callback(writes.discard)
-        if behind > BEHIND:
-            await asyncio.wait({task}, timeout=patience)
-
-    async def keep(key: bytes, value: bytes) -> None:
-        nonlocal behind
-        try:
-            await store.set(key, value)
-        except Exception as error:
-            logger.warning("an answer could not be cached: %s", type(error).__name__)
-        finally:
-            behind -= len(value)
-            if underway.get(key) is value:
-                del underway[key]
+    writes = _Writes(store, patience)
+    underway = writes.underway
 
     def middleware(inner: Handler) -> Handler:
         def handler(call: Call) -> AsyncGenerator[Event, None]:
@@ -106,7 +84,7 @@ def cache(store: CacheStore, secret: bytes, *, patience: float = 1.0) -> Middlew
                     return
                 value = encode(Entry(completion, flight.chunks, flight.call.dropped, flight.call.remarks))
                 if value is not None:
-                    await write(key, value)
+                    await writes.begin(key, value)
 
             def ended() -> None:
                 if flights.get(key) is flight:
@@ -118,6 +96,37 @@ def cache(store: CacheStore, secret: bytes, *, patience: float = 1.0) -> Middlew
         return handler
 
     return middleware
+
+
+class _Writes:
+    """Answers on their way to the store; until they are there they are found in `underway`."""
+
+    def __init__(self, store: CacheStore, patience: float) -> None:
+        self._store = store
+        self._patience = patience
+        self.underway: dict[bytes, bytes] = {}
+        self._behind = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def begin(self, key: bytes, value: bytes) -> None:
+        """Put an answer on its way, and wait a little where too many are."""
+        self._behind += len(value)
+        self.underway[key] = value
+        task = asyncio.create_task(self._keep(key, value))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        if self._behind > BEHIND:
+            await asyncio.wait({task}, timeout=self._patience)
+
+    async def _keep(self, key: bytes, value: bytes) -> None:
+        try:
+            await self._store.set(key, value)
+        except Exception as error:
+            logger.warning("an answer could not be cached: %s", type(error).__name__)
+        finally:
+            self._behind -= len(value)
+            if self.underway.get(key) is value:
+                del self.underway[key]
 
 
 def _replay(call: Call, entry: Entry) -> Iterable[Chunk]:
