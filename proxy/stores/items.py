@@ -12,6 +12,9 @@ from proxy.stores.debts import Debt, charge
 from proxy.stores.rows import APPEND, APPLY_EDITS, EDIT, STAND_IN, Row, batch, refer
 from proxy.stores.sampling import belongs, fold, lost_roots
 
+USUAL = 5000
+"""Bytes of a row and of the pages that it changes, as most are."""
+
 
 @dataclass(slots=True, frozen=True)
 class Project:
@@ -39,6 +42,11 @@ def store(connection: sqlite3.Connection, items: Sequence[Item]) -> None:
             )
         elif isinstance(item, Debt):
             charge(connection, item.charges)
+
+
+def weight(items: Sequence[Item]) -> int:
+    """How many usual rows come to as much as `items`."""
+    return max(len(items), sum(item.size for item in items if isinstance(item, Row)) // USUAL)
 
 
 def none(items: Sequence[Item]) -> list[bool]:
