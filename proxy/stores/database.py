@@ -141,8 +141,6 @@ def _connect(path: Path, synchronous: str, busy_timeout: float, thorough: bool, 
             # Before a file has its first page: of others the free pages are used again, and not given back.
             connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
         connection.execute("PRAGMA journal_mode = WAL")
-        # What is removed, or changed, is overwritten; where SQLite leaves that out by itself, too.
-        connection.execute("PRAGMA secure_delete = ON")
         connection.execute(f"PRAGMA synchronous = {'FULL' if synchronous == 'full' else 'NORMAL'}")
         # What is removed is overwritten. Some builds of SQLite do so by themselves, others do not.
         connection.execute("PRAGMA secure_delete = ON")
@@ -155,6 +153,8 @@ def _connect(path: Path, synchronous: str, busy_timeout: float, thorough: bool, 
             if wrong != "ok":
                 raise coded(sqlite3.DatabaseError(wrong), sqlite3.SQLITE_CORRUPT)
         migrate(connection)
+        # A commit that made a checkpoint would keep its rows' answers waiting for the disk: `checkpoints.py`.
+        connection.execute("PRAGMA wal_autocheckpoint = 0")
         if identity(path) != (meant.st_dev, meant.st_ino):
             raise coded(sqlite3.OperationalError(f"{path} was replaced while it was opened"), sqlite3.SQLITE_BUSY)
     except BaseException:

@@ -124,7 +124,8 @@ class Indexer:
         if self._stop.is_set():
             raise _Stopped
         if (worked := time.monotonic() - self._since) > SLICE:
-            time.sleep(9 * worked if self._busy else worked / 4)
+            # No longer than a moment: the process may have been stopped, and the machine with it.
+            time.sleep(min(9 * worked if self._busy else worked / 4, REST))
             self._since = time.monotonic()
 
 

@@ -13,6 +13,9 @@ from proxy.stores.ownership import refuse
 from proxy.stores.rows import APPEND, APPLY_EDITS, EDIT, STAND_IN, Row, batch, refer
 from proxy.stores.sampling import belongs, fold, lost_roots
 
+USUAL = 5000
+"""Bytes of a row and of the pages that it changes, as most are."""
+
 
 @dataclass(slots=True, frozen=True)
 class Project:
@@ -45,6 +48,11 @@ def store(connection: sqlite3.Connection, items: Sequence[Item]) -> None:
 def stored(items: Sequence[Item]) -> list[bool]:
     """The outcomes when `items` are on disk, as far as they could be."""
     return [not (isinstance(item, Row) and item.refused) for item in items]
+
+
+def weight(items: Sequence[Item]) -> int:
+    """How many usual rows come to as much as `items`."""
+    return max(len(items), sum(item.size for item in items if isinstance(item, Row)) // USUAL)
 
 
 def none(items: Sequence[Item]) -> list[bool]:

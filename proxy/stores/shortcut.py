@@ -13,27 +13,17 @@ few writes to the page cache. So the loop commits, as long as that is all there 
 
 from __future__ import annotations
 
-import logging
 import sqlite3
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from urllib.parse import quote
 
 import orjson
 
-from proxy.stores.database import WAL_LIMIT, code
+from proxy.stores.checkpoints import Checkpoints, connected
+from proxy.stores.database import code
 from proxy.stores.files import Files
 from proxy.stores.rows import APPEND_ONE, APPLY_EDITS, CHARGE, STAND_IN_ONE, Row, insertion, refer
 from proxy.stores.sampling import lost_roots
-
-logger = logging.getLogger(__name__)
-
-CHECKPOINT_ROWS = 2000
-"""Rows after which the WAL is written back: some 10 MB."""
-
-RESTART_PATIENCE = 50
-"""Milliseconds in which the readers of a moment have finished."""
 
 _SPECIAL = "SELECT EXISTS (SELECT 1 FROM sampled_out), EXISTS (SELECT 1 FROM edits)"
 
@@ -44,12 +34,11 @@ class Shortcut:
     `files` are those that the writer's thread has open: what is committed to others does not count.
     """
 
-    def __init__(self, path: Path, files: Files) -> None:
+    def __init__(self, path: Path, files: Files, checkpoints: Checkpoints) -> None:
         self._path = path
         self._files = files
+        self._checkpoints = checkpoints
         self._connection: sqlite3.Connection | None = None
-        self._since_checkpoint = 0
-        self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="trace-log-checkpoint")
 
     def commit(self, items: Sequence[object]) -> bool | None:
         """Whether all of `items` are committed; if not, none of them is. None: another process is writing."""
@@ -65,24 +54,18 @@ class Shortcut:
             if self._connection is not None and isinstance(error, sqlite3.Error) and code(error) == sqlite3.SQLITE_BUSY:
                 return None
             # The thread finds out what it is. It may put another file in the place of this one, so let go of it.
-            self._disconnect()
+            self.let_go()
             return False
         if not self._files.database_in_place():
             return False
-        self._since_checkpoint += len(rows)
-        if self._since_checkpoint >= CHECKPOINT_ROWS:
-            self._since_checkpoint = 0
-            self._worker.submit(self._checkpoint)
+        self._checkpoints.count(len(rows))
         return True
 
     def let_go(self) -> None:
         """From any thread, while nothing is committed here: close the file, and open what is there when asked again."""
-        self._worker.submit(self._disconnect).result()
-
-    def close(self) -> None:
-        """Finish a checkpoint that is under way, then let go of the file."""
-        self._worker.shutdown()
-        self._disconnect()
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
 
     def _transact(self, rows: Sequence[Row], merge: bool = False) -> bool:
         """Commit `rows`. That none is there yet is likely, costs much less than to merge, and is tried first."""
@@ -117,38 +100,6 @@ class Shortcut:
             raise
         return True
 
-    def _open(self, timeout: float = 0.0) -> sqlite3.Connection:
-        address = f"file:{quote(str(self._path.absolute()))}?mode=rw"
-        connection = sqlite3.connect(address, uri=True, timeout=timeout, isolation_level=None, check_same_thread=False)
-        connection.execute("PRAGMA synchronous = NORMAL")
-        connection.execute("PRAGMA wal_autocheckpoint = 0")
-        connection.execute("PRAGMA secure_delete = ON")
-        # Whoever is the first to write after a checkpoint cuts the file off, by a limit of its own connection.
-        connection.execute(f"PRAGMA journal_size_limit = {WAL_LIMIT}")
-        if timeout == 0.0:
-            self._connection = connection
-        return connection
-
-    def _disconnect(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
-
-    def _checkpoint(self) -> None:
-        if not self._files.in_place():
-            return
-        try:
-            connection = self._open(timeout=1.0)
-        except sqlite3.Error as error:
-            logger.warning("the trace log's WAL cannot be written back now: %s", error)
-            return
-        try:
-            # The bulk beside the commits; then what came meanwhile, for a moment without any. Nobody can commit while
-            # that waits for readers, so it gives up soon where one reads for long.
-            connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
-            connection.execute(f"PRAGMA busy_timeout = {RESTART_PATIENCE}")
-            connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchall()
-        except sqlite3.Error as error:
-            logger.warning("the trace log's WAL cannot be written back now: %s", error)
-        finally:
-            connection.close()
+    def _open(self) -> sqlite3.Connection:
+        self._connection = connected(self._path, timeout=0.0)
+        return self._connection

@@ -30,11 +30,12 @@ from proxy.ids import project_uuid
 from proxy.protocols import ProjectUse, TracePage, TraceQuery, VersionUse
 from proxy.record import Record
 from proxy.selection import Figures, Selection, Slice
+from proxy.stores.checkpoints import Checkpoints
 from proxy.stores.database import BUSY_TIMEOUT, DAMAGE, TROUBLE, code, coded, open_writer, written_back
 from proxy.stores.debts import Debts
 from proxy.stores.files import Files
 from proxy.stores.indexer import Indexer
-from proxy.stores.items import Item, Look, Project, none, store, stored
+from proxy.stores.items import Item, Look, Project, none, store, stored, weight
 from proxy.stores.keeping import Keeping
 from proxy.stores.pruning import remove_stray
 from proxy.stores.questions import Questions
@@ -79,7 +80,8 @@ class SQLiteLog:
         self._reader = Reader(path, now, damaged=lambda: self._indexer.mend())
         self._questions = Questions(self._look)
         # A commit that syncs is the thread's in any case.
-        self._shortcut = Shortcut(path, self._files) if synchronous == "normal" else None
+        self._checkpoints = Checkpoints(path, self._files)
+        self._shortcut = Shortcut(path, self._files, self._checkpoints) if synchronous == "normal" else None
         try:
             remove_stray(self._open(), -1)
         except sqlite3.Error as error:
@@ -214,6 +216,7 @@ class SQLiteLog:
                     raise
             else:
                 if self._files.database_in_place():
+                    self._checkpoints.count(weight(items))
                     return
         raise coded(sqlite3.OperationalError(f"{self._path} is replaced again and again"), sqlite3.SQLITE_CANTOPEN)
 
@@ -269,6 +272,7 @@ class SQLiteLog:
 
     def _let_go(self) -> None:
         """Close every connection: what is at the path now is opened by whoever comes next."""
+        self._checkpoints.wait()
         if self._shortcut is not None:
             self._shortcut.let_go()
         self._reader.forget()
@@ -283,8 +287,7 @@ class SQLiteLog:
             except sqlite3.Error as error:
                 logger.warning("%s", error)
         self._let_go()
-        if self._shortcut is not None:
-            self._shortcut.close()
+        self._checkpoints.close()
 
     def _trouble(self, error: Exception) -> None:
         if isinstance(error, sqlite3.Error) and code(error) == sqlite3.SQLITE_READONLY:

@@ -12,9 +12,9 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
-from urllib.parse import quote
 
-from proxy.stores.database import WAL_LIMIT, code, coded
+from proxy.stores.checkpoints import connected, write_back
+from proxy.stores.database import code, coded
 
 AIM = 0.003
 """Seconds that a stride is to take."""
@@ -26,13 +26,10 @@ LEAST, MOST = 1, 1000
 """Of whatever a stride is counted in."""
 
 BACKED = 48
-"""Strides after which the WAL is written back, some 20 MB: each time the disk has to sync, which others feel."""
+"""Strides after which the WAL is written back, some 20 MB."""
 
 LARGE = 4096
 """Pages of the WAL from which on it has to begin anew, though nobody can commit for that moment."""
-
-PATIENCE = 20
-"""Milliseconds in which the readers of a moment have finished."""
 
 WAITED = 5.0
 """Seconds in which whoever else writes lets a stride begin."""
@@ -51,18 +48,9 @@ class Strides:
         self._rest = rest
         self._turn = turn or contextlib.nullcontext()
         self._amount = 16
-        self._strides = 0
-        self.connection = sqlite3.connect(
-            f"file:{quote(str(path.absolute()))}?mode=rw",
-            uri=True,
-            timeout=1.0,
-            isolation_level=None,
-            check_same_thread=False,
-        )
-        self.connection.execute("PRAGMA synchronous = NORMAL")
-        self.connection.execute("PRAGMA wal_autocheckpoint = 0")
-        self.connection.execute("PRAGMA secure_delete = ON")
-        self.connection.execute(f"PRAGMA journal_size_limit = {WAL_LIMIT}")
+        self._left = BACKED
+        self._path = path
+        self.connection = connected(path, timeout=1.0)
 
     @property
     def amount(self) -> int:
@@ -110,39 +98,23 @@ class Strides:
     def _pause(self, took: float) -> None:
         if not self._rest(max(took * REST, 0.001)):
             raise Over
-        self._strides += 1
-        if self._strides % BACKED == 0:
-            self.write_back()
+        self._left -= 1
+        if self._left <= 0:
+            self._left = BACKED if self.write_back() else BACKED // 4
 
-    def write_back(self) -> None:
-        """Bring what the WAL holds into the database, and have it begin anew where it has grown."""
+    def write_back(self) -> bool:
+        """Bring what the WAL holds into the database, and have it begin anew where it has grown; whether it could."""
         with contextlib.suppress(sqlite3.OperationalError):
-            # What others write meanwhile is not in what SQLite tells, and keeps the WAL from beginning anew. So it is
-            # asked again until little can have come, and then others wait for the rest.
-            for _ in range(3):
-                began = time.perf_counter()
-                (_, pages, _) = self.connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-                if time.perf_counter() - began < AIM:
-                    break
-            if pages > LARGE:
-                self.connection.execute(f"PRAGMA busy_timeout = {PATIENCE}")
-                self.connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchall()
-        self.connection.execute("PRAGMA busy_timeout = 1000")
+            return write_back(self.connection, self._path, least=LARGE)
+        return False
 
     def cut(self, seconds: float = 1.0) -> bool:
         """Empty the WAL, in which removed rows can be read; False where somebody reads for longer than `seconds`."""
         deadline = time.monotonic() + seconds
-        self.connection.execute(f"PRAGMA busy_timeout = {PATIENCE}")
-        try:
-            while True:
-                self.connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
-                (busy, _, _) = self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-                if not busy:
-                    return True
-                if time.monotonic() > deadline or not self._rest(0.05):
-                    return False
-        finally:
-            self.connection.execute("PRAGMA busy_timeout = 1000")
+        while not write_back(self.connection, self._path, cut=True):
+            if time.monotonic() > deadline or not self._rest(0.05):
+                return False
+        return True
 
     def close(self) -> None:
         self.connection.close()

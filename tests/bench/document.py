@@ -76,6 +76,7 @@ def page(found: Report) -> str:
             *_section("Scale", table.scales(found), SCALE),
             *_section("The log", table.log_sizes(found), LOG),
             *_section("Questions to the log", table.log(found), QUESTIONS),
+            *_section("Rows that are written while old ones are removed", table.retention(found), RETENTION),
             *_section("Failover", table.failovers(found), FAILOVER),
             *_instructions(found),
             METHOD.format(rounds=found.rounds, seconds=found.seconds, tolerance=TOLERANCE),
@@ -100,6 +101,11 @@ LOG = (
 QUESTIONS = (
     "A file as a team leaves it in three months: calls by themselves and agents of up to four levels, 12 models, 8"
     " projects, chats of up to 80 messages. What the command line, `/admin/log` and Parea's API ask, 3 to 20 times."
+)
+RETENTION = (
+    "The same file, of which `log.keep` removes the older half: how long a row takes until it is committed, which its"
+    " answer waits for. Four clients write 30 ms after their last row, in the minute before the first pass and for one"
+    " more."
 )
 FAILOVER = (
     "A name with two targets, of which the first fails and the second does not, by the same file in LiteLLM's format:"

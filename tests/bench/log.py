@@ -28,9 +28,10 @@ from proxy.selection import Selection
 from proxy.stores.indexer import index, prepare
 from proxy.stores.reader import Reader
 from proxy.stores.sqlite import trace_log
-from tests.bench import scale
+from tests.bench import retention, scale
 from tests.bench.language import said, vocabulary
 from tests.bench.measure import say
+from tests.bench.retention import Retention
 
 ACCEPTED = 50_000
 """Rows whose way in is timed."""
@@ -77,6 +78,7 @@ class Log:
     rows: int
     row_bytes: float
     questions: Sequence[Question]
+    retention: Retention | None = None
 
     def question(self, what: str) -> Question | None:
         return next((one for one in self.questions if one.what == what), None)
@@ -92,7 +94,8 @@ def measure(folder: Path, many: int) -> Log:
     reader = Reader(path)
     found = [_timed(what, ask) for what, ask in questions(reader).items()]
     reader.close()
-    return Log(accepted, cpu, sizes, many, path.stat().st_size / many, found)
+    kept = retention.measure(folder / "kept", path, DAYS / 2, END)
+    return Log(accepted, cpu, sizes, many, path.stat().st_size / many, found, kept)
 
 
 def rows(seed: int = 1) -> Iterator[Record]:

@@ -13,6 +13,7 @@ from tests.bench.growth import Growth
 from tests.bench.instructions import Instructions
 from tests.bench.log import Log, Question
 from tests.bench.measure import Figure
+from tests.bench.retention import Retention, Waited
 from tests.bench.scale import Scale
 from tests.bench.start import Start
 
@@ -95,7 +96,10 @@ def _log(value: dict[str, Any] | None) -> Log | None:
     if not value:
         return None
     value["sizes"] = [(turns, size) for turns, size in value["sizes"]]
-    return Log(**{**value, "questions": [Question(**one) for one in value["questions"]]})
+    value["questions"] = [Question(**one) for one in value["questions"]]
+    if kept := value.pop("retention", None):
+        value["retention"] = Retention(kept["removed"], [Waited(**one) for one in kept["waited"]])
+    return Log(**value)
 
 
 def _instructions(value: dict[str, Any] | None) -> Instructions | None:

@@ -133,6 +133,17 @@ def log_sizes(report: Report) -> Rows:
     ]
 
 
+def retention(report: Report) -> Rows:
+    """How long rows waited until they were committed, before old ones were removed and meanwhile."""
+    if report.log is None or (found := report.log.retention) is None:
+        return []
+    rows = [[f"{found.removed:,} rows removed", "rows written", "p50 ms", "p99 ms", "longest ms", "over 50 ms"]]
+    for one in found.waited:
+        times = [f"{value:,.1f}" for value in (one.p50, one.p99, one.longest)]
+        rows.append([one.when, f"{one.rows:,}", *times, f"{one.slow:,}"])
+    return rows
+
+
 def failovers(report: Report) -> Rows:
     if not report.failover:
         return []
@@ -167,6 +178,7 @@ def text(report: Report) -> str:
             scales(report),
             log_sizes(report),
             log(report),
+            retention(report),
             failovers(report),
             judged(report),
         )

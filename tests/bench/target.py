@@ -9,6 +9,7 @@ from operator import attrgetter
 from tests.bench.instructions import TOLERANCE
 from tests.bench.measure import Figure
 from tests.bench.report import ECHO, GATEWAY, NGINX, OURS, WORKERS, Report
+from tests.bench.retention import LIMIT
 
 OPEN = 0.35
 """Seconds from exec within which the port is open and a cached answer has come."""
@@ -159,10 +160,15 @@ def _log(report: Report) -> list[Target]:
     accepted = found.accepted * 60
     least, answered = "100,000 rows a minute accepted", f"listing, filter and one tree within {ANSWERED:.0f} ms, p99"
     slowest = max((one for one in found.questions if one.what not in WHOLE), key=lambda one: one.p99)
-    return [
+    targets = [
         Target("log", least, f"{accepted:,.0f}", accepted >= 100_000),
         Target("log", answered, f"{slowest.p99:.1f} ms: {slowest.what}", slowest.p99 <= ANSWERED),
     ]
+    if found.retention is not None:
+        longest = found.retention.waited[-1].longest
+        name = f"no row waits over {LIMIT:.0f} ms while old ones are removed"
+        targets.append(Target("log", name, f"{longest:.1f} ms", longest <= LIMIT))
+    return targets
 
 
 def _instructions(report: Report) -> list[Target]:

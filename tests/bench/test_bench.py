@@ -20,9 +20,10 @@ from pathlib import Path
 import pytest
 
 from proxy.config.settings import CacheSettings
+from proxy.stores import keeping
 from proxy.stores.diskcache import cache_store
 from proxy.stores.reader import Reader
-from tests.bench import failover, log, native, scale, subject
+from tests.bench import failover, log, native, retention, scale, subject
 from tests.bench.client import Connection, get, post
 from tests.bench.generator import read
 from tests.bench.load import MODEL, NUMBER, Job, quantile, run
@@ -316,12 +317,18 @@ def test_a_log_is_measured_as_it_is_asked(tmp_path: Path, monkeypatch: pytest.Mo
     for name, little in (("ACCEPTED", 64), ("LOOPS", 16), ("TURNS", (1, 4)), ("ASKED", 1), ("MODELS", {"model-0": 1})):
         monkeypatch.setattr(log, name, little)
     monkeypatch.setattr(scale, "FOLDER", tmp_path)
+    monkeypatch.setattr(keeping, "INTERVAL", 0.5)
+    monkeypatch.setattr(retention, "SECONDS", 1.0)
     found = log.measure(tmp_path / "log", 600)
     assert found.accepted > 0
     assert [turns for turns, _ in found.sizes] == [1, 4]
     reader = Reader(scale.stock("log", 600, log.fill) / "data/traces.db")
     asked = log.questions(reader)
     assert [one.what for one in found.questions] == list(asked)
+    assert found.retention is not None
+    assert 200 < found.retention.removed < 400, "the older half"
+    assert all(one.rows > 10 for one in found.retention.waited)
+    assert not (tmp_path / "log/kept").exists()
     assert len(asked["a tree"](0)) > 1  # type: ignore[arg-type]
     assert len(asked["a session"](0)) > 1  # type: ignore[arg-type]
     assert asked["of a common model"](0).after  # type: ignore[attr-defined]

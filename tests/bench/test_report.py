@@ -18,6 +18,7 @@ from tests.bench.log import Log, Question
 from tests.bench.measure import Figure
 from tests.bench.peer import PEERS
 from tests.bench.report import ECHO, GATEWAY, NGINX, OPENAI, WORKERS, Memory, Report
+from tests.bench.retention import Retention, Waited
 from tests.bench.scale import Scale
 from tests.bench.start import Start
 from tests.bench.table import aligned
@@ -128,6 +129,16 @@ def test_the_log_is_judged_by_its_slowest_question_but_those_that_read_all() -> 
     assert (slowest.measured, slowest.met) == ("51.0 ms: a tree", False)
 
 
+def test_retention_is_judged_by_the_row_that_waited_longest_meanwhile() -> None:
+    measured = Log(2000.0, 9000.0, [(1, 1500.0)], 10**6, 1700.0, [Question("a tree", 1.0, 2.0)])
+    name = "no row waits over 50 ms"
+    assert [one.name for one in targets(_report(log=measured)) if one.name.startswith(name)] == []
+    for longest, met in ((49.9, True), (50.1, False)):
+        waited = [Waited("before", 10, 0.5, 1.0, 99.0, 1), Waited("while rows go", 10, 0.5, 1.0, longest, 0)]
+        found = _target(_report(log=replace(measured, retention=Retention(5, waited))), name)
+        assert (found.measured, found.met) == (f"{longest} ms", met)
+
+
 COUNTED = Instructions(1050, "valgrind-3", {"python": "3.11.7"})
 
 
@@ -155,6 +166,9 @@ def test_more_instructions_fail_the_run_unless_they_are_accepted(
     assert json.loads(kept.read_text())["hit"] == written
 
 
+WAITED = Waited("before", 7000, 0.5, 1.0, 12.0, 0)
+
+
 def _full() -> Report:
     cases = {"hit": (ECHO, 0.02), "miss": ("TensorZero", 0.2), "paced": (NGINX, 1.0)}
     figures = []
@@ -166,7 +180,7 @@ def _full() -> Report:
         starts={GATEWAY: Start(0.1, 0.2, 0.3, cached=0.2, longest=9.0)}, memory={GATEWAY: Memory(50, 90, 1000)},
         growth=Growth(50.0, ((10_000, 80.0), (20_000, 90.0))),
         scale=[Scale("rows", "hit", "few", "1,000,000", 10.0, 10.5)],
-        log=Log(2000.0, 9000.0, [(1, 1500.0)], 10**6, 1700.0, [Question("a tree", 1.0, 2.0)]),
+        log=Log(2e3, 9e3, [(1, 1500.0)], 10**6, 1700.0, [Question("a tree", 1.0, 2.0)], Retention(5000, [WAITED])),
         failover=[Failover("dead", GATEWAY, 200, 199, 4.0, 9.0, 0.25)],
         counted=COUNTED, kept=COUNTED, skipped={"Portkey": "npm: no such <host>"}, remarks=["A remark."],
     )  # fmt: skip
@@ -198,6 +212,7 @@ def test_the_page_tells_all_that_was_measured() -> None:
         "| nginx | 1.22 | a plain proxy |",
         "Without Portkey",
         "1,050 instructions",
+        "| before | 7,000 | 0.5 | 1.0 | 12.0 | 0 |",
     ):
         assert words in page
     tables = [block.splitlines() for block in page.split("\n\n") if block.startswith("|")]

@@ -17,8 +17,8 @@ from pathlib import Path
 
 import pytest
 
+from proxy.stores.checkpoints import CHECKPOINT_ROWS
 from proxy.stores.database import WAL_LIMIT
-from proxy.stores.shortcut import CHECKPOINT_ROWS
 from tests.faults.evidence import intact, missing, size
 from tests.faults.load import ECHO, Load
 from tests.faults.plugin import Figure

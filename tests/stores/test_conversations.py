@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from proxy.protocols import TraceQuery
 from proxy.record import Record
 from proxy.stores import rows
+from proxy.stores.checkpoints import Checkpoints
 from proxy.stores.conversations import LONG
 from proxy.stores.database import open_writer
 from proxy.stores.files import Files
@@ -196,10 +197,10 @@ def test_a_batch_that_is_not_committed_leaves_no_messages(tmp_path: Path) -> Non
     open_writer(path).close()
     files = Files(path)
     files.remember()
-    shortcut = Shortcut(path, files)
+    shortcut = Shortcut(path, files, Checkpoints(path, files))
     assert not shortcut.commit([encode(record("a", turn(3))), encode(Record("b", "b", output="\ud800"))])
     assert left(path) == (0, 0)
-    shortcut.close()
+    shortcut.let_go()
 
 
 def test_what_a_client_logs_cannot_stand_for_another_s_messages(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from proxy.errors import BadRequest
 from proxy.record import Record
 from proxy.selection import Selection
 from proxy.stores import database, finding, gathered, indexer, rows
+from proxy.stores.checkpoints import Checkpoints
 from proxy.stores.database import open_writer, written_back
 from proxy.stores.files import Files
 from proxy.stores.indexer import Indexer, check, index, prepare
@@ -471,14 +472,16 @@ def test_rows_that_never_stop_coming_are_indexed_too(path: Path, monkeypatch: py
     monkeypatch.setattr(indexer, "SPAN", 50)
     files = Files(path)
     files.remember()
-    shortcut, running = Shortcut(path, files), Indexer(path)
+    checkpoints, running = Checkpoints(path, files), Indexer(path)
+    shortcut = Shortcut(path, files, checkpoints)
     number = 0
     while executed(path, "SELECT count(*) FROM blocks WHERE made") == [(0,)]:
         shortcut.commit([encode(Record(f"t-{number}", f"t-{number}", output="said"))])
         number += 1
         assert number < 100_000
     running.close()
-    shortcut.close()
+    checkpoints.close()
+    shortcut.let_go()
 
 
 @pytest.mark.parametrize("when", ["opened", "written", "searched"])

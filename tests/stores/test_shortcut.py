@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from proxy.record import Record
+from proxy.stores.checkpoints import CHECKPOINT_ROWS, Checkpoints
 from proxy.stores.database import open_writer
 from proxy.stores.files import Files
 from proxy.stores.rows import Row, encode, encode_edit
-from proxy.stores.shortcut import CHECKPOINT_ROWS, Shortcut
+from proxy.stores.shortcut import Shortcut
 
 
 @pytest.fixture
@@ -31,10 +32,17 @@ def files(path: Path) -> Files:
 
 
 @pytest.fixture
-def shortcut(path: Path, files: Files) -> Iterator[Shortcut]:
-    made = Shortcut(path, files)
+def checkpoints(path: Path, files: Files) -> Iterator[Checkpoints]:
+    made = Checkpoints(path, files)
     yield made
     made.close()
+
+
+@pytest.fixture
+def shortcut(path: Path, files: Files, checkpoints: Checkpoints) -> Iterator[Shortcut]:
+    made = Shortcut(path, files, checkpoints)
+    yield made
+    made.let_go()
 
 
 def row(trace_id: str, root: str | None = None, **fields: str) -> Row:
@@ -139,27 +147,25 @@ def test_a_companion_that_is_gone_is_seen_in_a_moment(
 
 
 @pytest.mark.fault("D9")
-def test_the_wal_is_written_back_and_stays_bounded(path: Path, files: Files) -> None:
-    shortcut = Shortcut(path, files)
+def test_the_wal_is_written_back_and_stays_bounded(path: Path, shortcut: Shortcut, checkpoints: Checkpoints) -> None:
     committed = 0
     for start in range(0, CHECKPOINT_ROWS * 5, 100):
         while not shortcut.commit([row(f"t-{number}", output="x" * 500) for number in range(start, start + 100)]):
             continue  # a checkpoint restarts the WAL: for a moment it holds the lock
         committed += 100
     wal = path.with_name("traces.db-wal").stat().st_size
-    shortcut.close()
+    checkpoints.wait()
     assert len(stored(path)) == committed
     assert wal < 3 * CHECKPOINT_ROWS * 4096
 
 
 @pytest.mark.fault("D9")
 def test_a_wal_that_grew_beside_a_reader_is_cut_off_after_it(
-    path: Path, files: Files, monkeypatch: pytest.MonkeyPatch
+    path: Path, shortcut: Shortcut, checkpoints: Checkpoints, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("proxy.stores.shortcut.WAL_LIMIT", 100_000)
-    monkeypatch.setattr("proxy.stores.shortcut.CHECKPOINT_ROWS", 50)
+    monkeypatch.setattr("proxy.stores.checkpoints.WAL_LIMIT", 100_000)
+    monkeypatch.setattr("proxy.stores.checkpoints.CHECKPOINT_ROWS", 50)
     wal = path.with_name("traces.db-wal")
-    shortcut = Shortcut(path, files)
     reader = sqlite3.connect(path, isolation_level=None)
     reader.execute("BEGIN")
     reader.execute("SELECT count(*) FROM traces").fetchone()
@@ -169,9 +175,7 @@ def test_a_wal_that_grew_beside_a_reader_is_cut_off_after_it(
     assert wal.stat().st_size > 500_000
     reader.execute("COMMIT")
     shortcut.commit([row(f"more {number}") for number in range(50)])
-    shortcut.close()  # the checkpoint has ended; the reader keeps the file from being removed
-    again = Shortcut(path, files)
-    again.commit([row("the first after a checkpoint")])
+    checkpoints.wait()
+    shortcut.commit([row("the first after a checkpoint")])
     assert wal.stat().st_size <= 100_000
-    again.close()
     reader.close()
