@@ -16,7 +16,7 @@ from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from functools import reduce
-from itertools import accumulate, pairwise
+from itertools import accumulate
 from operator import gt, or_, sub
 
 from proxy.stores.gathered import SPAN
@@ -59,18 +59,17 @@ def held(words: str, rows: bytes, term: str, begins: bool) -> int:
     sought = f"\n{term}" if begins else f"\n{term}\n"
     if (at := text.find(sought)) < 0:
         return 0
-    first = text.count("\n", 0, at)
     # Words that begin alike stand together.
-    last = first + text.count("\n", at, text.rfind(sought)) if begins else first
-    begin = 2 * (text.count("\n") - 1)
-    ends = (begin, *_numbers(rows[:begin]))
-    if len(ends) != begin // 2 + 1 or ends[-1] > len(rows) or any(map(gt, ends, ends[1:])):
+    until = text.rfind(sought) if begins else at
+    first = text.count("\n", 0, at)
+    last = first + (text.count("\n", at, until) if begins else 0)
+    begin = 2 * (last + text.count("\n", until) - 1)
+    ends = _numbers(rows[max(0, 2 * first - 2) : 2 * last + 2])
+    if first == 0:
+        ends = (begin, *ends)
+    if len(ends) != last - first + 2 or ends[0] < begin or ends[-1] > len(rows) or any(map(gt, ends, ends[1:])):
         raise ValueError("a page of words does not hold what it says")
-    ends = ends[first : last + 2]
-    sizes = set(map(sub, ends[1:], ends))
-    if WIDTH not in sizes:
-        return sum(map(_BIT.__getitem__, set(_numbers(rows[ends[0] : ends[-1]]))))
-    return reduce(or_, (_bits(rows[start:end]) for start, end in pairwise(ends)))
+    return _bits(rows[ends[0] : ends[1]]) if first == last else _united(rows, ends)
 
 
 def pages(heads: list[str], term: str, begins: bool) -> range:
@@ -138,7 +137,22 @@ def _set(bits: int) -> bytes:
 def _bits(rows: bytes) -> int:
     if len(rows) == WIDTH:
         return int.from_bytes(rows, "little")
-    return reduce(or_, map(_BIT.__getitem__, _numbers(rows)))
+    return reduce(or_, map(_BIT.__getitem__, _numbers(rows)), 0)
+
+
+def _united(rows: bytes, ends: Sequence[int]) -> int:
+    """The rows of sets that stand one after the other. Of those between two that have a bit a row, the places are one
+    list.
+    """
+    sizes = list(map(sub, ends[1:], ends))
+    found, at = 0, 0
+    places = set[int]()
+    for large in (*(place for place, size in enumerate(sizes) if size == WIDTH), len(sizes)):
+        places.update(_numbers(rows[ends[at] : ends[large]]))
+        if large < len(sizes):
+            found |= _bits(rows[ends[large] : ends[large + 1]])
+        at = large + 1
+    return reduce(or_, map(_BIT.__getitem__, places), found)
 
 
 def _written(numbers: list[int]) -> bytes:
