@@ -25,7 +25,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from proxy.errors import BadRequest
 from proxy.record import Record
 from proxy.selection import Selection
-from proxy.stores import database, finding, gathered, indexer, rows
+from proxy.stores import database, finding, gathered, indexer, rows, words
 from proxy.stores.database import open_writer, written_back
 from proxy.stores.files import Files
 from proxy.stores.indexer import Indexer, check, index, prepare
@@ -34,6 +34,7 @@ from proxy.stores.reader import Reader
 from proxy.stores.rows import encode
 from proxy.stores.shortcut import Shortcut
 from proxy.stores.sqlite import SQLiteLog
+from proxy.stores.words import fold, single, units
 from tests.stores.test_conversations import record, turn
 
 
@@ -449,6 +450,53 @@ def test_a_text_is_found_by_itself_and_alike_with_the_index(text: str) -> None:
             with suppress(BadRequest):
                 assert found(path, f'"{text}"') == ["a"]
             indexed(path)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(
+        st.text(
+            st.one_of(st.sampled_from("aZ09 -_'\u2014\u2019éß\u0301\u3099\u00a0\u3000が東京。ﬁＫ"), st.characters())
+        ),
+        max_size=4,
+    ),
+    st.integers(1, 9),
+)
+def test_a_text_in_pieces_has_the_terms_of_the_whole(texts: list[str], size: int) -> None:
+    expected = set()
+    for text in texts:
+        found = units(fold(text))
+        for unit, following in zip(found, [*found, ""][1:], strict=True):
+            expected.add(unit + following if single(unit) and single(following) else unit)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(words, "PIECE", size)
+        assert words.terms(texts) == expected
+
+
+@pytest.mark.parametrize("part", ["word ", "Wörter und ", "東京、", "w" * 70 + " "])
+def test_a_book_is_read_in_pieces(part: str) -> None:
+    pieces = 0
+
+    def breathe() -> None:
+        nonlocal pieces
+        pieces += 1
+
+    assert words.terms([part * (400_000 // len(part))], breathe)
+    assert pieces > 80
+
+
+def test_what_many_rows_say_alike_is_read_once_for_all_of_them(path: Path) -> None:
+    """Answers from the cache; also where a message is only theirs."""
+    talk = record("talk", [*LONG, {"role": "assistant", "content": "hit lake"}])
+    logged(path, talk, *[Record(f"{n}", f"{n}", output="hit lake", inputs={"a": f"n{n % 3}"}) for n in range(90)])
+    with closing(open_writer(path)) as connection:
+        having = gathered.gather(connection, 1, 100)
+    assert having is not None
+    assert [text for _, texts in having.texts for text in texts].count("hit lake") == 1
+    for _ in range(2):
+        assert len(found(path, "hit lake")) == 91
+        assert len(found(path, "n1")) == 30
+        indexed(path)
 
 
 async def test_a_log_is_indexed_beside_its_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
