@@ -134,17 +134,15 @@ class _Index:
 
     def narrow(self, blocks: list[_Block]) -> None:
         """Leave of the rows of `blocks`, which were not looked into, those that have the terms. Where the index is
-        damaged, that are all of them.
+        damaged, some that have not are left as well.
         """
-        rows = [one.rows for one in blocks]
         try:
             if not self._lost:
                 self._narrow(blocks)
         except (sqlite3.DatabaseError, ValueError, TypeError, LookupError) as error:
             self._lose(error)
-        for one, before in zip(blocks, rows, strict=True):
+        for one in blocks:
             one.seen, one.sure = True, self._exact and not self._lost
-            one.rows = before if self._lost else one.rows
 
     def _narrow(self, blocks: list[_Block]) -> None:
         asked_for = [one.first << BITS for one in blocks]

@@ -189,6 +189,7 @@ def test_a_loop_is_found_at_each_turn_that_was_asked_with_it(path: Path) -> None
 
 def test_the_newest_come_first_whatever_the_order_they_came_in(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gathered, "SPAN", 64)
+    monkeypatch.setattr(finding, "AT_ONCE", (1, 2))
     draw = random.Random(1)
     times = [*range(1, 400), *[None] * 9]
     draw.shuffle(times)
@@ -581,3 +582,30 @@ def test_a_page_that_does_not_hold_what_it_says_costs_no_row(path: Path, rows: b
     reader = Reader(path)
     for search, count in (("said", 300), ("word7", 1), ("word1*", 111)):
         assert len(reader.page(Selection(search=search, rows="all"), None, 500).records) == count
+
+
+@pytest.mark.parametrize("where", [None, "name = 'odd'"])
+def test_damage_that_is_come_to_late_costs_no_row(
+    path: Path, monkeypatch: pytest.MonkeyPatch, where: str | None
+) -> None:
+    """Common words are found in the newest blocks; the pages of the oldest are read for a later row."""
+    monkeypatch.setattr(finding, "FEW", 10)
+    monkeypatch.setattr(finding, "AT_ONCE", (1, 1))
+    for part in range(4):
+        named = [(f"{n:03}", "odd" if n % 2 else None) for n in range(part * 40, part * 40 + 40)]
+        logged(path, *[Record(n, n, start_timestamp=n, output=f"said word{n}", name=name) for n, name in named])
+        indexed(path)
+    with closing(open_writer(path)) as connection:
+        statement = (
+            "UPDATE words SET rows = x'ffff' WHERE id & 65535 > 0 AND id >> 16 = (SELECT min(first) FROM blocks)"
+        )
+        assert connection.execute(statement).rowcount
+    told_of: list[None] = []
+    reader = Reader(path, damaged=lambda: told_of.append(None))
+    expected = [f"{n:03}" for n in range(159, -1, -1) if where is None or n % 2]
+    assert len(reader.page(Selection(search="said", where=where), None, 5).records) == 5
+    assert not told_of
+    assert [one.calls for one in reader.figures(Selection(search="word1*", where=where))] == [30 if where else 60]
+    assert told(reader, Selection(search="said", where=where), 7) == expected
+    assert told_of
+    reader.close()
