@@ -195,7 +195,7 @@ def _set(bits: int) -> bytes:
 def _bits(rows: bytes) -> int:
     if len(rows) == WIDTH:
         return int.from_bytes(rows, "little")
-    return reduce(or_, map(_BIT.__getitem__, _numbers(rows)), 0)
+    return sum(map(_BIT.__getitem__, _numbers(rows)))
 
 
 def _united(rows: bytes, ends: Sequence[int]) -> int:
@@ -210,7 +210,7 @@ def _united(rows: bytes, ends: Sequence[int]) -> int:
         if large < len(sizes):
             found |= _bits(rows[ends[large] : ends[large + 1]])
         at = large + 1
-    return reduce(or_, map(_BIT.__getitem__, places), found)
+    return found | sum(map(_BIT.__getitem__, places))
 
 
 def _written(numbers: list[int]) -> bytes:

@@ -146,19 +146,22 @@ class _Index:
 
     def _narrow(self, blocks: list[_Block]) -> None:
         asked_for = [one.first << BITS for one in blocks]
-        guides = dict(self._connection.execute(_GUIDES, (json.dumps(asked_for),)))
-        left = [(one, guides[one.first << BITS].split("\n")) for one in blocks]
-        for term in self._terms:
+        within: dict[int, list[range]] = {}
+        for page, words in self._connection.execute(_GUIDES, (json.dumps(asked_for),)):
+            heads = words.split("\n")
+            within[page >> BITS] = [pages(heads, *term) for term in self._terms]
+        left = blocks
+        for turn, term in enumerate(self._terms):
             found: dict[int, int] = {}
-            asked_for = [(one.first << BITS) + place for one, heads in left for place in pages(heads, *term)]
+            asked_for = [(one.first << BITS) + place for one in left for place in within[one.first][turn]]
             for page, words, rows in self._connection.execute(_PAGES, (json.dumps(asked_for),)):
                 first = page >> BITS
                 found[first] = found.get(first, 0) | held(words, rows, *term)
             having, of = self._common[term]
             self._common[term] = having + sum(map(int.bit_count, found.values())), of + len(left)
-            for one, _ in left:
+            for one in left:
                 one.rows &= found.get(one.first, 0)
-            left = [(one, heads) for one, heads in left if one.rows]
+            left = [one for one in left if one.rows]
         self._terms.sort(key=lambda term: self._common[term][0] / max(1, self._common[term][1]))
 
     def _lose(self, error: Exception) -> None:
