@@ -10,8 +10,10 @@ import json
 import logging
 import sqlite3
 from bisect import bisect_right
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
 from typing import NamedTuple
 
 from proxy.stores.blocks import BITS, held, pages, places
@@ -29,23 +31,29 @@ READ = 4096
 as they are come to.
 """
 
-_BLOCKS = f"""SELECT b.first, b.last, b.earliest, b.latest, w.words FROM blocks AS b
-JOIN words AS w ON w.id = b.first << {BITS} WHERE b.made ORDER BY b.first"""
+AT_ONCE = 8, 128
+"""Blocks that are looked into in one go, at first and at most: what is common is found in a few of them."""
+
+_BLOCKS = "SELECT first, last, earliest, latest FROM blocks WHERE made ORDER BY first"
 _PAGES = "SELECT w.id, w.words, w.rows FROM json_each(?) AS j JOIN words AS w ON w.id = j.value"
+_GUIDES = "SELECT w.id, w.words FROM json_each(?) AS j JOIN words AS w ON w.id = j.value"
 _EXTENT = "SELECT coalesce((SELECT min(rowid) FROM traces), 0), coalesce((SELECT max(rowid) FROM traces), 0)"
 
 Span = tuple[str, str]
 """Times between which the rows of a block began."""
 
+Spans = Callable[[str | None], Iterator[Span]]
+"""Those in which rows began that did so no later than a time, the latest first."""
+
 
 class Found(NamedTuple):
-    """What a search asks of a row `t` of `traces`. Rows that have a time have one within `spans`, the latest first;
-    None where that is not known.
+    """What a search asks of a row `t` of `traces`, and when such rows began, but for those without a time; None where
+    that is not known.
     """
 
     sql: str
     values: list[str]
-    spans: list[Span] | None
+    spans: Spans | None
 
 
 @dataclass(slots=True)
@@ -57,7 +65,8 @@ class _Block:
     rows: int
     earliest: str | None
     latest: str | None
-    heads: list[str] = field(default_factory=list, repr=False)
+    seen: bool = True
+    """Whether it was looked into; if not, all of its rows may have it."""
     sure: bool = True
     """Whether they have it, or only its words."""
 
@@ -67,56 +76,100 @@ def find(connection: sqlite3.Connection, text: str, damaged: Callable[[], None])
     told of an index that cannot be read; what is found is the same.
     """
     wanted = asked(text)
-    blocks = _indexed(connection, wanted, damaged)
+    index = _Index(connection, wanted, damaged)
+    blocks = index.blocks()
     unread = _unread(connection, blocks)
     if unread is None:
-        connection.create_function("said", 1, _Walk(connection, wanted, blocks, reads=True).has)
+        connection.create_function("said", 1, _Walk(connection, wanted, blocks, index, reads=True).has)
         return Found("said(t.rowid)", [], None)
-    blocks = [one for one in (*blocks, *(_searched(one, wanted) for one in unread)) if one.rows]
-    sure = all(one.sure for one in blocks)
-    sql, values, spans = "said(t.rowid)", list[str](), None
-    if sum(one.rows.bit_count() for one in blocks) <= (FEW if sure else FEW // 4):
-        numbers = [one.first + place for one in blocks for place in places(one.rows)]
-        values = [json.dumps(numbers)]
-        sql = f"t.rowid IN (SELECT value FROM json_each(?)){'' if sure else ' AND said(t.rowid)'}"
-    else:
-        spans = _spans(blocks)
-    connection.create_function("said", 1, _Walk(connection, wanted, blocks).has)
-    return Found(sql, values, spans)
+    blocks += [one for one in (_searched(gathered, wanted) for gathered in unread) if one.rows]
+    blocks.sort(key=lambda one: one.latest or "", reverse=True)
+    connection.create_function("said", 1, _Walk(connection, wanted, blocks, index).has)
+    having: list[_Block] = []
+    count, sure = 0, True
+    for one in index.look(blocks):
+        having.append(one)
+        count += one.rows.bit_count()
+        sure &= one.sure
+        if count > (FEW if sure else FEW // 4):
+            return Found("said(t.rowid)", [], partial(_spans, index, blocks))
+    numbers = [one.first + place for one in having for place in places(one.rows)]
+    sql = f"t.rowid IN (SELECT value FROM json_each(?)){'' if sure else ' AND said(t.rowid)'}"
+    return Found(sql, [json.dumps(numbers)], None)
 
 
-def _indexed(connection: sqlite3.Connection, wanted: list[Asked], damaged: Callable[[], None]) -> list[_Block]:
-    """The blocks of the index. Where it is damaged, or not there yet, there are none."""
-    try:
-        blocks = [
-            _Block(first, last, (1 << (last - first + 1)) - 1, earliest, latest, guide.split("\n"))
-            for first, last, earliest, latest, guide in connection.execute(_BLOCKS)
-        ]
-        # What is longest is likely to be rarest, and what has none of it is not asked any more.
+class _Index:
+    """The blocks of the index, of which each is looked into when it is come to, and then once."""
+
+    def __init__(self, connection: sqlite3.Connection, wanted: list[Asked], damaged: Callable[[], None]) -> None:
+        self._connection = connection
+        self._damaged = damaged
+        self._lost = False
+        self._exact = all(one.exact for one in wanted)
+        # What is longest is likely to be rarest, and what has none of it is not asked any more. Soon it is known.
         terms = {term: None for one in wanted for term in one.terms}
-        for term, begins in sorted(terms, key=lambda term: (term[1], -len(term[0]))):
-            _narrow(connection, [block for block in blocks if block.rows], term, begins)
-    except (sqlite3.DatabaseError, ValueError, TypeError, IndexError) as error:
+        self._terms = sorted(terms, key=lambda term: (term[1], -len(term[0])))
+        self._common = dict.fromkeys(terms, (0, 0))
+        """Rows that had a term, and of how many blocks."""
+
+    def blocks(self) -> list[_Block]:
+        """All of them, by their rows; none where the index is damaged, or not there yet."""
+        try:
+            return [
+                _Block(first, last, (1 << (last - first + 1)) - 1, earliest, latest, seen=False)
+                for first, last, earliest, latest in self._connection.execute(_BLOCKS)
+            ]
+        except (sqlite3.DatabaseError, TypeError, ValueError, OverflowError) as error:
+            self._lose(error)
+            return []
+
+    def look(self, blocks: Iterable[_Block]) -> Iterator[_Block]:
+        """Those of `blocks` that have rows, in their order."""
+        waiting = iter(blocks)
+        size, most = AT_ONCE
+        while some := list(islice(waiting, size)):
+            self.narrow([one for one in some if not one.seen])
+            yield from (one for one in some if one.rows)
+            size = min(2 * size, most)
+
+    def narrow(self, blocks: list[_Block]) -> None:
+        """Leave of the rows of `blocks`, which were not looked into, those that have the terms. Where the index is
+        damaged, some that have not are left as well.
+        """
+        try:
+            if not self._lost:
+                self._narrow(blocks)
+        except (sqlite3.DatabaseError, ValueError, TypeError, LookupError) as error:
+            self._lose(error)
+        for one in blocks:
+            one.seen, one.sure = True, self._exact and not self._lost
+
+    def _narrow(self, blocks: list[_Block]) -> None:
+        asked_for = [one.first << BITS for one in blocks]
+        within: dict[int, list[range]] = {}
+        for page, words in self._connection.execute(_GUIDES, (json.dumps(asked_for),)):
+            heads = words.split("\n")
+            within[page >> BITS] = [pages(heads, *term) for term in self._terms]
+        left = blocks
+        for turn, term in enumerate(self._terms):
+            found: dict[int, int] = {}
+            asked_for = [(one.first << BITS) + place for one in left for place in within[one.first][turn]]
+            for page, words, rows in self._connection.execute(_PAGES, (json.dumps(asked_for),)):
+                first = page >> BITS
+                found[first] = found.get(first, 0) | held(words, rows, *term)
+            having, of = self._common[term]
+            self._common[term] = having + sum(map(int.bit_count, found.values())), of + len(left)
+            for one in left:
+                one.rows &= found.get(one.first, 0)
+            left = [one for one in left if one.rows]
+        self._terms.sort(key=lambda term: self._common[term][0] / max(1, self._common[term][1]))
+
+    def _lose(self, error: Exception) -> None:
         if isinstance(error, sqlite3.Error) and code(error) not in (*DAMAGE, sqlite3.SQLITE_ERROR):
-            raise
+            raise error
         logger.warning("the search index of the trace log cannot be read, so the rows are: %s", error)
-        damaged()
-        return []
-    exact = all(one.exact for one in wanted)
-    for block in blocks:
-        block.sure = exact
-    return blocks
-
-
-def _narrow(connection: sqlite3.Connection, blocks: list[_Block], term: str, begins: bool) -> None:
-    """Leave of the rows of `blocks` those that have a term."""
-    asked_for = [(block.first << BITS) + place for block in blocks for place in pages(block.heads, term, begins)]
-    found: dict[int, int] = {}
-    for page, words, rows in connection.execute(_PAGES, (json.dumps(asked_for),)):
-        first = page >> BITS
-        found[first] = found.get(first, 0) | held(words, rows, term, begins)
-    for block in blocks:
-        block.rows &= found.get(block.first, 0)
+        self._lost = True
+        self._damaged()
 
 
 def _unread(connection: sqlite3.Connection, blocks: list[_Block]) -> list[Gathered] | None:
@@ -148,26 +201,37 @@ def _searched(gathered: Gathered, wanted: list[Asked]) -> _Block:
     return _Block(gathered.first, gathered.last, rows, gathered.earliest, gathered.latest)
 
 
-def _spans(blocks: list[_Block]) -> list[Span]:
-    """The times of blocks, those that overlap made one."""
-    spans: list[Span] = []
-    times = [(one.latest, one.earliest) for one in blocks if one.latest is not None and one.earliest is not None]
-    for latest, earliest in sorted(times, reverse=True):
-        if spans and latest >= spans[-1][0]:
-            spans[-1] = (min(earliest, spans[-1][0]), spans[-1][1])
-        else:
-            spans.append((earliest, latest))
-    return spans
+def _spans(index: _Index, blocks: list[_Block], upto: str | None) -> Iterator[Span]:
+    """The times of those `blocks`, the latest first, that have rows, those that overlap made one. Blocks whose rows all
+    began later than `upto` are left out.
+    """
+    span: Span | None = None
+    for one in index.look(one for one in blocks if upto is None or (one.earliest or "") <= upto):
+        if one.earliest is None or one.latest is None:
+            continue
+        if span is not None and one.latest < span[0]:
+            yield span
+            span = None
+        span = (one.earliest, one.latest) if span is None else (min(one.earliest, span[0]), span[1])
+    if span is not None:
+        yield span
 
 
 class _Walk:
     """Rows one by one, as SQLite comes to them."""
 
     def __init__(
-        self, connection: sqlite3.Connection, wanted: list[Asked], blocks: list[_Block], *, reads: bool = False
+        self,
+        connection: sqlite3.Connection,
+        wanted: list[Asked],
+        blocks: list[_Block],
+        index: _Index,
+        *,
+        reads: bool = False,
     ) -> None:
         self._connection = connection
         self._wanted = wanted
+        self._index = index
         self._blocks = sorted(blocks, key=lambda block: block.first)
         self._firsts = [block.first for block in self._blocks]
         self._block = _Block(0, -1, 0, None, None)
@@ -182,6 +246,8 @@ class _Walk:
             if place < 0 or number > self._blocks[place].last:
                 return self._reads and self._read(number)
             block = self._block = self._blocks[place]
+            if not block.seen:
+                self._index.narrow([block])
         return bool(block.rows >> (number - block.first) & 1) and (block.sure or self._read(number))
 
     def _read(self, number: int) -> bool:

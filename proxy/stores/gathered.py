@@ -1,12 +1,13 @@
 """Rows that follow each other, read for their texts: what the index is made of, and what is searched without it.
 
-A message that many of them were asked with is read once, so a loop of N turns is N messages here as well.
+A message that many of them were asked with is read once, so a loop of N turns is N messages here as well. What several
+of them say alike, such as answers from the cache, is one text of all of them.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from proxy.stores.words import said, told
@@ -22,8 +23,9 @@ AT_ONCE = 32
 
 _ROWS = """SELECT rowid, start_timestamp, inputs, configuration, output, extra, conversation FROM traces
 WHERE rowid BETWEEN ? AND ? ORDER BY rowid LIMIT ?"""
-_BODY = "SELECT c.previous, c.body FROM conversations AS c WHERE c.id = ?"
-_TEXT = "SELECT body FROM bodies WHERE id = ?"
+_BODY = (
+    "SELECT c.previous, c.body, b.body FROM conversations AS c LEFT JOIN bodies AS b ON b.id = c.body WHERE c.id = ?"
+)
 
 
 @dataclass(slots=True)
@@ -40,7 +42,8 @@ class Gathered:
     earliest: str | None = None
     latest: str | None = None
     texts: list[tuple[int, list[str]]] = field(default_factory=list)
-    """Texts that belong together, and the rows that have them."""
+    """Each text once, together with the others of the same rows. Those of one row come first, in their
+    order, then those of few."""
 
 
 def gather(
@@ -51,6 +54,7 @@ def gather(
     """
     found: Gathered | None = None
     talks = _Talks(connection)
+    having: dict[str, int] = {}
     upto = first
     while True:
         end = last if found is None else min(last, found.first + SPAN - 1)
@@ -63,8 +67,9 @@ def gather(
                 break
             bit = 1 << (number - found.first)
             texts = said(inputs, configuration, output, extra)
-            found.texts.append((bit, texts))
             found.size += sum(map(len, texts))
+            for text in texts:
+                having[text] = having.get(text, 0) | bit
             if conversation is not None:
                 talks.add(conversation, bit)
             found.last, found.count = number, found.count + 1
@@ -78,8 +83,26 @@ def gather(
         upto = rows[-1][0] + 1
     if found is not None:
         found.size += talks.size
-        found.texts.extend(talks.texts())
+        found.texts = _together(found, having, talks, breathe)
     return found
+
+
+def _together(
+    found: Gathered, having: dict[str, int], talks: _Talks, breathe: Callable[[], None]
+) -> list[tuple[int, list[str]]]:
+    for bits, texts in talks.texts():
+        for text in texts:
+            having[text] = having.get(text, 0) | bits
+        breathe()
+    single = found.last - found.first + 1
+    together: dict[int, list[str]] = {1 << place: [] for place in range(single)}
+    for text, bits in having.items():
+        together.setdefault(bits, []).append(text)
+        breathe()
+    kinds = list(together.items())
+    kinds[single:] = sorted(kinds[single:], key=lambda kind: kind[0].bit_count())
+    breathe()
+    return [(bits, texts) for bits, texts in kinds if texts]
 
 
 class _Talks:
@@ -99,14 +122,15 @@ class _Talks:
             link = self._connection.execute(_BODY, (last,)).fetchone()
             if link is None:
                 break  # removed meanwhile, with its row
-            self._above[last] = link
-            last, body = link
+            above, body, text = link
+            self._above[last] = above, body
+            last = above
             if body not in self._bodies:
-                text = self._connection.execute(_TEXT, (body,)).fetchone()
-                self._bodies[body] = told(text[0]) if text else []
+                self._bodies[body] = told(text) if text else []
                 self.size += sum(map(len, self._bodies[body]))
 
-    def texts(self) -> list[tuple[int, list[str]]]:
+    def texts(self) -> Iterator[tuple[int, list[str]]]:
+        """Each message's, with the rows that were asked with it."""
         rows: dict[int, int] = {}
         # What goes on from a conversation was stored after it.
         for conversation in sorted(self._above, reverse=True):
@@ -115,4 +139,5 @@ class _Talks:
             rows[body] = rows.get(body, 0) | bits
             if above is not None:
                 self._rows[above] = self._rows.get(above, 0) | bits
-        return [(bits, self._bodies[body]) for body, bits in rows.items()]
+        for body, bits in rows.items():
+            yield bits, self._bodies[body]

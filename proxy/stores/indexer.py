@@ -12,19 +12,17 @@ import logging
 import sqlite3
 import threading
 import time
-from collections import defaultdict, deque
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
-from itertools import repeat
 from pathlib import Path
 from urllib.parse import quote
 
-from proxy.stores.blocks import BITS, packed
+from proxy.stores.blocks import BITS, Postings, packed
 from proxy.stores.database import DAMAGE, WAL_LIMIT, code
 from proxy.stores.files import Identity, identity
 from proxy.stores.gathered import ENOUGH, SPAN, Gathered, gather
 from proxy.stores.mending import mend
-from proxy.stores.words import fold, terms
+from proxy.stores.words import terms
 
 logger = logging.getLogger(__name__)
 
@@ -183,12 +181,9 @@ def _next(connection: sqlite3.Connection, all: bool) -> int | None:
 
 
 def _pages(gathered: Gathered, breathe: Callable[[], None]) -> list[tuple[int, str, bytes]]:
-    postings: defaultdict[str, list[int]] = defaultdict(list)
+    postings = Postings()
     for place, (_, texts) in enumerate(gathered.texts):
-        made: set[str] = set()
-        for text in texts:
-            made |= terms(fold(text))
-        deque(map(list.append, map(postings.__getitem__, made), repeat(place)), 0)
+        postings.add(terms(texts, breathe), place)
         breathe()
     return packed([bits for bits, _ in gathered.texts], postings, breathe)
 

@@ -20,7 +20,7 @@ from proxy.record import Record
 from proxy.selection import Selection, Slice
 from proxy.stores import search
 from proxy.stores.conversations import whole
-from proxy.stores.finding import Span, find
+from proxy.stores.finding import Spans, find
 from proxy.stores.guarded import check_condition
 from proxy.stores.rows import SELECTED, decode, without_nul
 
@@ -28,13 +28,13 @@ _CONFIGURATION = re.compile(r"\bconfiguration\b", re.IGNORECASE)
 
 
 class Condition(NamedTuple):
-    """What is asked of a row `t` of `traces`, and the times within which such rows began, the latest first; None where
-    that is not known.
+    """What is asked of a row `t` of `traces`, and when such rows began, but for those without a time; None where that
+    is not known.
     """
 
     sql: str
     values: list[Any]
-    spans: list[Span] | None = None
+    spans: Spans | None = None
 
 
 def condition(
@@ -84,16 +84,15 @@ def page(connection: sqlite3.Connection, chosen: Condition, after: str | None, l
     return Slice(records, _token(records[-1].start_timestamp, found[limit - 1][-1]))
 
 
-def _parts(spans: list[Span] | None, after: str | None) -> Iterator[tuple[str, list[Any]]]:
+def _parts(spans: Spans | None, after: str | None) -> Iterator[tuple[str, list[Any]]]:
     """The rows in their order: conditions of which each has those that come after the ones of the condition before."""
     start, number = _place(after)
     if start is not None or after is None:
         bound, bounds = ("t.start_timestamp IS NOT NULL", []) if start is None else (_EARLIER, [start, number])
         if spans is None:
             yield bound, bounds
-        for earliest, latest in spans or ():
-            if start is None or earliest <= start:
-                yield f"{bound} AND t.start_timestamp BETWEEN ? AND ?", [*bounds, earliest, latest]
+        for earliest, latest in spans(start) if spans is not None else ():
+            yield f"{bound} AND t.start_timestamp BETWEEN ? AND ?", [*bounds, earliest, latest]
         yield "t.start_timestamp IS NULL", []
     else:
         yield _TIMELESS, [number]

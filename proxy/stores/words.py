@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -25,6 +25,9 @@ LONGEST = 64
 MOST = 20
 """Words and phrases of one search."""
 
+PIECE = 4096
+"""Characters that are looked at in one go: a book at once would keep the interpreter from others."""
+
 _ALONE = (
     "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af"
     "\uf900-\ufaff\U00020000-\U0003ffff"
@@ -35,6 +38,10 @@ _MARKS = "\u0300-\u036f\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u0670\u0900-\u096
 _PLAIN = re.compile(r"[a-z0-9]+")
 _UNIT = re.compile(rf"[{_ALONE}]|(?:[^\W_{_ALONE}]+|[{_MARKS}]+)+")
 _SINGLE = re.compile(rf"[{_ALONE}]")
+_SPACED = bytes(ord(chr(byte).lower()) if byte < 128 and chr(byte).isalnum() else 0x20 for byte in range(256))
+"""Letters and digits of ASCII without case, all else a space."""
+
+_GAP = re.compile("[\\s\u3001\u3002\uff0c]")
 _ACCENTS = re.compile("[\u0300-\u036f]+")
 _CODED = re.compile(r"data:[^\s]*|[A-Za-z0-9+/=_-]{1000,}")
 """Pictures and sounds, which say nothing."""
@@ -125,18 +132,62 @@ def single(unit: str) -> bool:
     return not unit.isascii() and _SINGLE.match(unit) is not None
 
 
-def terms(text: str) -> set[str]:
-    """What the index has of a folded text: words, and the pairs of single characters that follow each other."""
-    found = units(text)
-    if text.isascii() or _SINGLE.search(text) is None:
-        return set(found)
-    kinds = [single(unit) for unit in found]
-    made = set()
-    for place, unit in enumerate(found):
-        if kinds[place] and place + 1 < len(found) and kinds[place + 1]:
-            unit += found[place + 1]
-        made.add(unit)
-    return made
+def terms(texts: Iterable[str], breathe: Callable[[], None] = lambda: None) -> set[str]:
+    """What the index has of texts: their words, and the pairs of single characters that follow each other. `breathe` is
+    called between two pieces of them.
+    """
+    made: set[str] = set()
+    plain: list[str] = []
+    size = 0
+    for text in texts:
+        pieces = [text] if len(text) <= PIECE else list(_pieces(text))
+        for piece in pieces:
+            if piece.isascii():
+                plain.append(piece)
+            else:
+                # In most languages little is not ASCII: a dash, a quote.
+                parts = piece.split()
+                odd = fold(" ".join([part for part in parts if not part.isascii()]))
+                if _SINGLE.search(odd) is not None:
+                    made.update(_paired(pieces, breathe))
+                    break
+                made.update(units(odd))
+                plain.extend(filter(str.isascii, parts))
+            size += len(piece)
+            if size > PIECE:
+                made.update(_plain(plain))
+                plain, size = [], 0
+                breathe()
+    made.update(_plain(plain))
+    return {unit[:LONGEST] for unit in made} if max(map(len, made), default=0) > LONGEST else made
+
+
+def _plain(texts: list[str]) -> list[str]:
+    """The words of texts of ASCII."""
+    return " ".join(texts).encode().translate(_SPACED).decode().split()
+
+
+def _paired(pieces: list[str], breathe: Callable[[], None]) -> Iterator[str]:
+    """The terms of a text that has single characters."""
+    before, alone = "", False
+    for piece in pieces:
+        for unit in units(fold(piece)):
+            following = single(unit)
+            if before:
+                yield before + unit if alone and following else before
+            before, alone = unit, following
+        breathe()
+    if before:
+        yield before
+
+
+def _pieces(text: str) -> Iterator[str]:
+    """A text in pieces, of which each is folded by itself as it is within the whole."""
+    at = 0
+    while len(text) - at > PIECE and (gap := _GAP.search(text, at + PIECE)):
+        yield text[at : gap.end()]
+        at = gap.end()
+    yield text[at:]
 
 
 def said(inputs: str | None, configuration: str | None, output: str | None, extra: str | None) -> list[str]:

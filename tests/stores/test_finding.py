@@ -25,7 +25,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from proxy.errors import BadRequest
 from proxy.record import Record
 from proxy.selection import Selection
-from proxy.stores import database, finding, gathered, indexer, rows
+from proxy.stores import database, finding, gathered, indexer, rows, words
 from proxy.stores.checkpoints import Checkpoints
 from proxy.stores.database import open_writer, written_back
 from proxy.stores.files import Files
@@ -35,6 +35,7 @@ from proxy.stores.reader import Reader
 from proxy.stores.rows import encode
 from proxy.stores.shortcut import Shortcut
 from proxy.stores.sqlite import SQLiteLog
+from proxy.stores.words import fold, single, units
 from tests.stores.test_conversations import record, turn
 
 
@@ -189,6 +190,7 @@ def test_a_loop_is_found_at_each_turn_that_was_asked_with_it(path: Path) -> None
 
 def test_the_newest_come_first_whatever_the_order_they_came_in(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gathered, "SPAN", 64)
+    monkeypatch.setattr(finding, "AT_ONCE", (1, 2))
     draw = random.Random(1)
     times = [*range(1, 400), *[None] * 9]
     draw.shuffle(times)
@@ -452,6 +454,53 @@ def test_a_text_is_found_by_itself_and_alike_with_the_index(text: str) -> None:
             indexed(path)
 
 
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(
+        st.text(
+            st.one_of(st.sampled_from("aZ09 -_'\u2014\u2019éß\u0301\u3099\u00a0\u3000が東京。ﬁＫ"), st.characters())
+        ),
+        max_size=4,
+    ),
+    st.integers(1, 9),
+)
+def test_a_text_in_pieces_has_the_terms_of_the_whole(texts: list[str], size: int) -> None:
+    expected = set()
+    for text in texts:
+        found = units(fold(text))
+        for unit, following in zip(found, [*found, ""][1:], strict=True):
+            expected.add(unit + following if single(unit) and single(following) else unit)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(words, "PIECE", size)
+        assert words.terms(texts) == expected
+
+
+@pytest.mark.parametrize("part", ["word ", "Wörter und ", "東京、", "w" * 70 + " "])
+def test_a_book_is_read_in_pieces(part: str) -> None:
+    pieces = 0
+
+    def breathe() -> None:
+        nonlocal pieces
+        pieces += 1
+
+    assert words.terms([part * (400_000 // len(part))], breathe)
+    assert pieces > 80
+
+
+def test_what_many_rows_say_alike_is_read_once_for_all_of_them(path: Path) -> None:
+    """Answers from the cache; also where a message is only theirs."""
+    talk = record("talk", [*LONG, {"role": "assistant", "content": "hit lake"}])
+    logged(path, talk, *[Record(f"{n}", f"{n}", output="hit lake", inputs={"a": f"n{n % 3}"}) for n in range(90)])
+    with closing(open_writer(path)) as connection:
+        having = gathered.gather(connection, 1, 100)
+    assert having is not None
+    assert [text for _, texts in having.texts for text in texts].count("hit lake") == 1
+    for _ in range(2):
+        assert len(found(path, "hit lake")) == 91
+        assert len(found(path, "n1")) == 30
+        indexed(path)
+
+
 async def test_a_log_is_indexed_beside_its_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(indexer, "REST", 0.02)
     monkeypatch.setattr(indexer, "SPAN", 50)
@@ -536,3 +585,30 @@ def test_a_page_that_does_not_hold_what_it_says_costs_no_row(path: Path, rows: b
     reader = Reader(path)
     for search, count in (("said", 300), ("word7", 1), ("word1*", 111)):
         assert len(reader.page(Selection(search=search, rows="all"), None, 500).records) == count
+
+
+@pytest.mark.parametrize("where", [None, "name = 'odd'"])
+def test_damage_that_is_come_to_late_costs_no_row(
+    path: Path, monkeypatch: pytest.MonkeyPatch, where: str | None
+) -> None:
+    """Common words are found in the newest blocks; the pages of the oldest are read for a later row."""
+    monkeypatch.setattr(finding, "FEW", 10)
+    monkeypatch.setattr(finding, "AT_ONCE", (1, 1))
+    for part in range(4):
+        named = [(f"{n:03}", "odd" if n % 2 else None) for n in range(part * 40, part * 40 + 40)]
+        logged(path, *[Record(n, n, start_timestamp=n, output=f"said word{n}", name=name) for n, name in named])
+        indexed(path)
+    with closing(open_writer(path)) as connection:
+        statement = (
+            "UPDATE words SET rows = x'ffff' WHERE id & 65535 > 0 AND id >> 16 = (SELECT min(first) FROM blocks)"
+        )
+        assert connection.execute(statement).rowcount
+    told_of: list[None] = []
+    reader = Reader(path, damaged=lambda: told_of.append(None))
+    expected = [f"{n:03}" for n in range(159, -1, -1) if where is None or n % 2]
+    assert len(reader.page(Selection(search="said", where=where), None, 5).records) == 5
+    assert not told_of
+    assert [one.calls for one in reader.figures(Selection(search="word1*", where=where))] == [30 if where else 60]
+    assert told(reader, Selection(search="said", where=where), 7) == expected
+    assert told_of
+    reader.close()
