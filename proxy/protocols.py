@@ -257,8 +257,8 @@ class TraceLog(Protocol):
         """Hand a row to the writer, from the event loop, without waiting.
 
         The future tells whether the row is committed; False means that it was dropped and counted. It never raises.
-        Appending a trace id again replaces what the new record says and keeps the rest; a record with a key changes
-        none that does not bear it, and is dropped.
+        Appending a trace id again replaces what the new record says and keeps the rest; a `signed` record changes
+        none that does not bear its key, and is dropped.
         """
         ...
 

@@ -20,7 +20,8 @@ class Record:
     the gateway remarks about the call: `dropped` parameters, `unfilled` template names, `cache`, `dialect`. `extra`
     keeps what a client logged that has no column. `policy` says what of it may be written down; it is no column
     itself. A record with `counted_only` has lost the draw of its trace: ids and counters, no content. One that is a
-    `stand_in` says only what nobody has said: where its row exists already, it changes nothing. `key` is the name of
+    `stand_in` says only what nobody has said: where its row exists already, it changes nothing. One that is `signed`
+    changes no row that does not bear its `key`. `key` is the name of
     the key that the call came with, and `spent` what it cost that key, in nanodollars: each record is counted once,
     also where a later one has the same trace id.
     """
@@ -66,9 +67,10 @@ class Record:
     counted_only: bool = False
     stand_in: bool = False
     spent: int = 0
+    signed: bool = False
 
 
-FLAGS = frozenset({"policy", "counted_only", "stand_in", "spent"})
+FLAGS = frozenset({"policy", "counted_only", "stand_in", "spent", "signed"})
 """The fields of a `Record` that are no columns."""
 
 

@@ -145,6 +145,7 @@ def _record(
         policy=request.policy,
         key=call.caller.name if call.caller else None,
         spent=nanodollars(cost) if call.caller and not hit else 0,
+        signed=call.caller is not None and not call.caller.log,
     )
 
 

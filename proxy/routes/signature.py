@@ -55,7 +55,7 @@ class Signature:
         there = await self.log.get(record.trace_id)
         if there is not None and there.key != caller.name:
             raise Forbidden(f"the key {caller.name!r} may not change this log: it is not its own", param="trace_id")
-        record.key = caller.name
+        record.key, record.signed = caller.name, True
         if caller.project is not None:
             self._place(record, caller.project)
         return record

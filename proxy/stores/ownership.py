@@ -9,9 +9,12 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 
-from proxy.stores.rows import Row
+from proxy.stores.rows import COLUMNS, Row
 
 _KEY = "SELECT key FROM traces WHERE trace_id = ?"
+
+_BORNE = COLUMNS.index("key")
+"""Where a row says whose it is; its own `key` is whose it alone may change."""
 
 
 def refuse(connection: sqlite3.Connection, rows: Sequence[Row]) -> list[Row]:
@@ -25,5 +28,6 @@ def refuse(connection: sqlite3.Connection, rows: Sequence[Row]) -> list[Row]:
         changes = row.edit if there is None else there[0] != row.key and not row.stand_in
         row.refused = row.key is not None and changes
         if not (row.refused or row.edit):
-            come[row.trace_id] = row.key if there is None else there[0] or row.key
+            borne = row.cells[_BORNE]
+            come[row.trace_id] = borne if there is None or not (borne is None or row.stand_in) else there[0]
     return [row for row in rows if not row.refused]

@@ -99,7 +99,7 @@ def encode(record: Record) -> Row:
         stand_in=record.stand_in,
         charge=charge_of(record),
         said=said,
-        key=record.key,
+        key=record.key if record.signed else None,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import sqlite3
 from pathlib import Path
 
@@ -16,7 +17,7 @@ START = "2026-01-01T00:00:00.000000+00:00"
 
 
 def said(key: str | None, output: str, **more: object) -> Record:
-    return Record("a", "a", key=key, output=output, start_timestamp=START, **more)  # type: ignore[arg-type]
+    return Record("a", "a", key=key, signed=key is not None, output=output, start_timestamp=START, **more)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("synchronous", ["normal", "full"])
@@ -50,6 +51,9 @@ async def test_a_row_of_another_stays_as_it_is(tmp_path: Path, synchronous: str,
 @pytest.mark.parametrize("synchronous", ["normal", "full"])
 async def test_ones_own_is_changed_and_the_master_changes_all(tmp_path: Path, synchronous: str) -> None:
     log = SQLiteLog(tmp_path / "traces.db", synchronous=synchronous)
+    call = Record("c", "c", key="key", start_timestamp=START)
+    edit = log.append(call), log.update("c", {"name": "n"}, "key"), log.append(dataclasses.replace(call, signed=True))
+    assert all(await asyncio.gather(*edit))
     assert await log.append(said("key", "first")) is True
     assert await log.append(said("key", "again")) is True
     assert await log.update("a", {"target": "t"}, "key") is True
@@ -58,4 +62,6 @@ async def test_ones_own_is_changed_and_the_master_changes_all(tmp_path: Path, sy
     kept = await log.get("a")
     assert kept is not None
     assert (kept.key, kept.output, kept.target, kept.name) == ("key", "the master's", "t", "n")
+    # what is imported bears whatever key it did
+    assert await log.append(Record("a", "a", key="imported", start_timestamp=START)) is True
     await log.close()
