@@ -38,6 +38,9 @@ SELDOM = 3600.0
 PATIENCE = 60.0
 """Seconds after which a block that somebody announced is somebody else's."""
 
+BLOCK = 150
+"""Rows that take as much of the WAL as the words of a block, some 700 KB."""
+
 _BLOCKS = "SELECT first, last FROM blocks ORDER BY first"
 _NEXT = "SELECT rowid FROM traces WHERE rowid BETWEEN ? AND ? ORDER BY rowid LIMIT 1"
 _END = "SELECT coalesce(max(rowid), 0) FROM traces"
@@ -55,10 +58,14 @@ _STORE = "INSERT INTO words (id, words, rows) VALUES (?, ?, ?)"
 
 
 class Indexer:
-    """Keeps the index of the log `path`, which exists, as long as it is not closed."""
+    """Keeps the index of the log `path`, which exists, as long as it is not closed.
 
-    def __init__(self, path: Path) -> None:
+    `count` is told what it has written, in rows that are as much: so the WAL is written back, and not by its commits.
+    """
+
+    def __init__(self, path: Path, count: Callable[[int], None] = lambda _: None) -> None:
         self._path = path.absolute()
+        self._count = count
         self._stop = threading.Event()
         self._damaged = False
         self._mended = -SELDOM
@@ -91,6 +98,7 @@ class Indexer:
             try:
                 with closing(sqlite3.connect(address, uri=True, timeout=0.1, isolation_level=None)) as connection:
                     prepare(connection)
+                    connection.execute("PRAGMA wal_autocheckpoint = 0")
                     self._mend(connection)
                     if self._seen is None:
                         check(connection)
@@ -116,7 +124,8 @@ class Indexer:
             (newest,) = connection.execute(_END).fetchone()
             self._busy, self._newest = newest != self._newest, newest
             self._since = time.monotonic()
-            again = index(connection, self._breathe)
+            if again := index(connection, self._breathe):
+                self._count(BLOCK)
 
     def _breathe(self) -> None:
         if self._stop.is_set():
