@@ -1,4 +1,5 @@
-"""The index of full-text search is made beside the log, by a thread of its own, block by block, and never in haste.
+"""The index of full-text search is made beside the log, by a thread of its own, block by block, and never in haste; it
+adds the rows up as well (`adding.py`).
 
 What must stay true: answers do not wait for it. It holds the interpreter for a fraction of a millisecond at a time, as
 long as rows come for a tenth of the time, and the database's lock for a few milliseconds, of some seconds that a block
@@ -19,6 +20,7 @@ from itertools import repeat
 from pathlib import Path
 from urllib.parse import quote
 
+from proxy.stores import adding
 from proxy.stores.blocks import BITS, packed
 from proxy.stores.database import DAMAGE, WAL_LIMIT, code
 from proxy.stores.files import Identity, identity
@@ -68,6 +70,7 @@ class Indexer:
         self._newest = -1
         self._busy = True
         self._since = 0.0
+        self._settled = 0
         self._thread = threading.Thread(target=self._run, name="trace-log-index", daemon=True)
         self._thread.start()
 
@@ -107,18 +110,28 @@ class Indexer:
 
     def _mend(self, connection: sqlite3.Connection) -> None:
         if self._damaged and time.monotonic() - self._mended > SELDOM:
-            logger.warning("the search index of the trace log is damaged: it is made anew")
+            logger.warning("the search index or the sums of the trace log are damaged: they are made anew")
             mend(connection)
             self._mended = time.monotonic()
         self._damaged = False
 
     def _look(self, connection: sqlite3.Connection) -> None:
+        self._add(connection)
         again = True
         while again and not self._stop.is_set():
             (newest,) = connection.execute(_END).fetchone()
             self._busy, self._newest = newest != self._newest, newest
             self._since = time.monotonic()
             again = index(connection, self._breathe)
+            self._add(connection)
+
+    def _add(self, connection: sqlite3.Connection) -> None:
+        """Bring the sums up to date, and look at some of the rows that are apart from them."""
+        self._since = time.monotonic()
+        while adding.add(connection):
+            self._breathe()
+        self._settled = adding.settle(connection, self._settled) or 0
+        self._breathe()
 
     def _breathe(self) -> None:
         if self._stop.is_set():
@@ -136,8 +149,13 @@ def prepare(connection: sqlite3.Connection) -> None:
 
 
 def check(connection: sqlite3.Connection) -> None:
-    """Let go of blocks whose rows have other numbers than these say: the log was dumped, and read in again."""
+    """Let go of blocks whose rows have other numbers than these say: the log was dumped, and read in again. So are sums
+    that are of more rows than there are, or of fewer.
+    """
     connection.execute(_STRANGE)
+    if not adding.right(connection):
+        with _transaction(connection):
+            adding.begin_anew(connection)
 
 
 def index(connection: sqlite3.Connection, breathe: Callable[[], None] = lambda: None, *, all: bool = False) -> bool:

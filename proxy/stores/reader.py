@@ -5,6 +5,7 @@ Every method is synchronous; the command line calls it as it is, `SQLiteLog` fro
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -16,13 +17,15 @@ from proxy.errors import ConfigError, NotReady
 from proxy.protocols import ProjectUse, TracePage, TraceQuery, VersionUse
 from proxy.record import Record
 from proxy.selection import PATIENCE, Figures, Selection, Slice
-from proxy.stores import listing, search
-from proxy.stores.database import code, open_reader, open_writer
+from proxy.stores import counting, listing, search
+from proxy.stores.database import DAMAGE, code, open_reader, open_writer
 from proxy.stores.figures import figures
 from proxy.stores.guarded import ask, guarded, unchanged
 from proxy.stores.migrations import behind
 from proxy.stores.rows import SELECTED, decode, without_nul
 from proxy.stores.versions import versions
+
+logger = logging.getLogger(__name__)
 
 AT_ONCE = 200
 """Rows that `stream` holds at a time."""
@@ -30,7 +33,7 @@ AT_ONCE = 200
 
 class Reader:
     """A trace log to read. `now` is asked for the end of a query's time range; `at_rest` says that nobody writes;
-    `damaged` is told of a search index that cannot be read, without which it is searched all the same.
+    `damaged` is told of a search index or sums that cannot be read, without which the answers are the same.
     """
 
     def __init__(
@@ -91,7 +94,8 @@ class Reader:
 
     def search(self, query: TraceQuery) -> TracePage:
         """Raises `BadRequest` for an operator, field or value that cannot be searched."""
-        condition, values = search.where(query, self._now())
+        now = self._now()
+        condition, values = search.where(query, now)
         limit, offset = search.page(query)
         with self._connection() as connection, unchanged(connection):
             rows = connection.execute(
@@ -101,8 +105,8 @@ class Reader:
             ).fetchall()
             total = offset + len(rows)
             if len(rows) == limit or (offset and not rows):
-                # There are more, or none so far: only then all are counted, which takes much longer than a page.
-                (total,) = connection.execute(f"SELECT count(*) FROM traces AS t WHERE {condition}", values).fetchone()
+                # There are more, or none so far.
+                total = self._total(connection, query, now)
         return TracePage(total, [decode(row) for row in rows])
 
     def page(
@@ -201,6 +205,16 @@ class Reader:
         """Let go of every connection that is not in use; `Reader` may be used again."""
         while self._idle:
             self._idle.pop().close()
+
+    def _total(self, connection: sqlite3.Connection, query: TraceQuery, now: datetime) -> int:
+        try:
+            return counting.total(connection, query, now)
+        except sqlite3.DatabaseError as error:
+            if code(error) not in (*DAMAGE, sqlite3.SQLITE_ERROR):
+                raise
+            logger.warning("the sums of the trace log cannot be read, so its rows are counted: %s", error)
+            self._damaged()
+        return counting.counted(connection, query, now)
 
     def _condition(self, connection: sqlite3.Connection, selection: Selection) -> listing.Condition:
         return listing.condition(connection, selection, self._now(), self._damaged)
