@@ -18,7 +18,14 @@ AT_ONCE = 512
 LATEST = 1024
 """Rows that wait: by then most of those that come in parts are whole, and a question reads them quickly."""
 
-_END = "SELECT coalesce(max(rowid), 0) FROM traces"
+_PLACES = "SELECT (SELECT max(rowid) FROM traces), (SELECT max(upto) FROM summed)"
+_CLEAR = (
+    "DELETE FROM apart WHERE row IN (SELECT row FROM apart LIMIT ?)",
+    "DELETE FROM hourly WHERE (label, hour) IN (SELECT label, hour FROM hourly LIMIT ?)",
+    "DELETE FROM daily WHERE (label, day) IN (SELECT label, day FROM daily LIMIT ?)",
+    "DELETE FROM hourly_labels WHERE id IN (SELECT id FROM hourly_labels LIMIT ?)",
+    "DELETE FROM daily_labels WHERE id IN (SELECT id FROM daily_labels LIMIT ?)",
+)
 _REACHED = f"SELECT {SUMMED}, (SELECT count(*) FROM summed)"
 _LAST = """SELECT max(rowid), count(*) FROM (SELECT rowid FROM traces WHERE rowid > ? AND rowid <= ?
     ORDER BY rowid LIMIT ?)"""
@@ -103,26 +110,27 @@ def right(connection: sqlite3.Connection) -> bool:
 
 
 def begin_anew(connection: sqlite3.Connection) -> None:
-    """Let go of all sums, in the transaction that is open."""
-    for table in ("summed", "apart", "hourly", "hourly_labels", "daily", "daily_labels"):
-        connection.execute(f"DELETE FROM {table}")
+    """Believe no sum; what is left of them is cleared away before the first row is added again."""
+    connection.execute("DELETE FROM summed")
 
 
 def _due(connection: sqlite3.Connection, all: bool) -> bool:
-    reached, said = connection.execute(_REACHED).fetchone()
-    (end,) = connection.execute(_END).fetchone()
-    if reached is None:
-        return bool(said) or end > (0 if all else LATEST + AT_ONCE)
-    return bool(end > reached + (0 if all else LATEST + AT_ONCE))
+    end, reached = connection.execute(_PLACES).fetchone()
+    if end is None or reached is None:
+        return end is not None and (all or end > LATEST + AT_ONCE)
+    return bool(reached > end or reached + (0 if all else LATEST + AT_ONCE) < end)
 
 
 def _add(connection: sqlite3.Connection, all: bool) -> bool:
-    reached, said = connection.execute(_REACHED).fetchone()
-    if reached is None and said:
-        # Rows have other numbers than the sums say: the log was dumped, and read in again.
+    (reached,) = connection.execute(f"SELECT {SUMMED}").fetchone()
+    if reached is None:
+        # There are none, or rows have other numbers than they say: the log was dumped, and read in again.
         begin_anew(connection)
-        return True
-    (end,) = connection.execute(_END).fetchone()
+        if sum(connection.execute(statement, (AT_ONCE,)).rowcount for statement in _CLEAR):
+            return True
+    (end, _) = connection.execute(_PLACES).fetchone()
+    if end is None:
+        return False
     upto = -(2**63) if reached is None else reached
     last, count = connection.execute(_LAST, (upto, end if all else end - LATEST, AT_ONCE)).fetchone()
     if not count:

@@ -5,13 +5,18 @@ What must stay true: a total is what `count(*)` would be, whatever the sums have
 
 from __future__ import annotations
 
+import logging
 import sqlite3
+from collections.abc import Callable
 from datetime import datetime
 
 from proxy import timestamps
 from proxy.protocols import TraceQuery
+from proxy.stores.database import DAMAGE, code
 from proxy.stores.search import PROJECT, TIME_RANGES, Test, where
 from proxy.stores.sums import SUMMED
+
+logger = logging.getLogger(__name__)
 
 _COUNT = "SELECT count(*) FROM traces AS t WHERE "
 _SUMMED = "SELECT coalesce(sum(h.calls), 0) FROM hourly_labels AS t CROSS JOIN hourly AS h ON h.label = t.id WHERE "
@@ -28,13 +33,27 @@ def counted(connection: sqlite3.Connection, query: TraceQuery, now: datetime) ->
     return _number(connection, _COUNT + condition, values)
 
 
-def total(connection: sqlite3.Connection, query: TraceQuery, now: datetime) -> int:
-    """The same by the sums, which know projects, status and hours; of the hour in which a time range begins the rows
-    are counted, and so are those that are in no sum.
+def total(
+    connection: sqlite3.Connection, query: TraceQuery, now: datetime, damaged: Callable[[], None] = lambda: None
+) -> int | None:
+    """The same by the sums; None where they cannot tell. `damaged` is told of sums that cannot be read."""
+    try:
+        return _total(connection, query, now)
+    except sqlite3.DatabaseError as error:
+        if code(error) not in (*DAMAGE, sqlite3.SQLITE_ERROR):
+            raise
+        logger.warning("the sums of the trace log cannot be read, so its rows are counted: %s", error)
+        damaged()
+        return None
+
+
+def _total(connection: sqlite3.Connection, query: TraceQuery, now: datetime) -> int | None:
+    """Sums know projects, status and hours; of the hour in which a time range begins the rows are counted, and so are
+    those that are in no sum.
     """
     (reached,) = connection.execute(f"SELECT {SUMMED}").fetchone()
     if reached is None or query.filter_field or query.filters:
-        return counted(connection, query, now)
+        return None
     condition, values = where(query, now)
     tops = query.rows == "tops"
     found = _number(connection, _LATER + condition, [reached, *values])

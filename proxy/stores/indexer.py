@@ -116,14 +116,13 @@ class Indexer:
         self._damaged = False
 
     def _look(self, connection: sqlite3.Connection) -> None:
-        self._add(connection)
         again = True
         while again and not self._stop.is_set():
+            self._add(connection)
             (newest,) = connection.execute(_END).fetchone()
             self._busy, self._newest = newest != self._newest, newest
             self._since = time.monotonic()
             again = index(connection, self._breathe)
-            self._add(connection)
 
     def _add(self, connection: sqlite3.Connection) -> None:
         """Bring the sums up to date, and look at some of the rows that are apart from them."""
@@ -154,8 +153,7 @@ def check(connection: sqlite3.Connection) -> None:
     """
     connection.execute(_STRANGE)
     if not adding.right(connection):
-        with _transaction(connection):
-            adding.begin_anew(connection)
+        adding.begin_anew(connection)
 
 
 def index(connection: sqlite3.Connection, breathe: Callable[[], None] = lambda: None, *, all: bool = False) -> bool:

@@ -5,7 +5,6 @@ Every method is synchronous; the command line calls it as it is, `SQLiteLog` fro
 
 from __future__ import annotations
 
-import logging
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -18,14 +17,12 @@ from proxy.protocols import ProjectUse, TracePage, TraceQuery, VersionUse
 from proxy.record import Record
 from proxy.selection import PATIENCE, Figures, Selection, Slice
 from proxy.stores import counting, listing, search
-from proxy.stores.database import DAMAGE, code, open_reader, open_writer
+from proxy.stores.database import code, open_reader, open_writer
 from proxy.stores.figures import figures
 from proxy.stores.guarded import ask, guarded, unchanged
 from proxy.stores.migrations import behind
 from proxy.stores.rows import SELECTED, decode, without_nul
 from proxy.stores.versions import versions
-
-logger = logging.getLogger(__name__)
 
 AT_ONCE = 200
 """Rows that `stream` holds at a time."""
@@ -98,15 +95,19 @@ class Reader:
         condition, values = search.where(query, now)
         limit, offset = search.page(query)
         with self._connection() as connection, unchanged(connection):
+            total = counting.total(connection, query, now, self._damaged)
+            if total is not None and offset >= total:
+                return TracePage(total, [])
             rows = connection.execute(
                 f"SELECT {SELECTED} FROM traces AS t WHERE {condition}"
                 " ORDER BY t.start_timestamp DESC, t.rowid DESC LIMIT ? OFFSET ?",
                 [*values, limit, offset],
             ).fetchall()
-            total = offset + len(rows)
-            if len(rows) == limit or (offset and not rows):
-                # There are more, or none so far.
-                total = self._total(connection, query, now)
+            if total is None:
+                total = offset + len(rows)
+                if len(rows) == limit or (offset and not rows):
+                    # There are more, or none so far: only then all are counted, which takes much longer than a page.
+                    total = counting.counted(connection, query, now)
         return TracePage(total, [decode(row) for row in rows])
 
     def page(
@@ -205,16 +206,6 @@ class Reader:
         """Let go of every connection that is not in use; `Reader` may be used again."""
         while self._idle:
             self._idle.pop().close()
-
-    def _total(self, connection: sqlite3.Connection, query: TraceQuery, now: datetime) -> int:
-        try:
-            return counting.total(connection, query, now)
-        except sqlite3.DatabaseError as error:
-            if code(error) not in (*DAMAGE, sqlite3.SQLITE_ERROR):
-                raise
-            logger.warning("the sums of the trace log cannot be read, so its rows are counted: %s", error)
-            self._damaged()
-        return counting.counted(connection, query, now)
 
     def _condition(self, connection: sqlite3.Connection, selection: Selection) -> listing.Condition:
         return listing.condition(connection, selection, self._now(), self._damaged)

@@ -114,8 +114,8 @@ _LEFT = f"""{_BELOW}
         AND t.trace_id <> t.root_trace_id AND OLD.trace_id = OLD.root_trace_id;
     {_BELOW}
         AND t.trace_id <> t.root_trace_id AND OLD.trace_id <> OLD.root_trace_id
-        AND t.parent_trace_id IS NOT NULL AND t.parent_trace_id = OLD.trace_id"""
-"""Rows that were below it, and are below nothing now, are tops of trees."""
+        AND t.parent_trace_id IS NOT NULL AND t.parent_trace_id = OLD.trace_id;"""
+"""Rows that were below it, and are below nothing now, are tops of trees; be it itself in the sums or not yet."""
 
 _BEFORE = "SELECT max(rowid) FROM traces WHERE rowid < OLD.rowid"
 _LAST = f"""DELETE FROM summed WHERE upto = OLD.rowid AND until = OLD.trace_id AND ({_BEFORE}) IS NULL;
@@ -129,22 +129,26 @@ _CHANGING = (
 )  # fmt: skip
 _CHANGED = " OR ".join(f"OLD.{name} IS NOT NEW.{name}" for name in _CHANGING)
 _REACHED = "OLD.rowid <= (SELECT upto FROM summed)"
-_MOVED = "(OLD.trace_id <> NEW.trace_id OR OLD.root_trace_id <> NEW.root_trace_id)"
+_MOVED = "OLD.trace_id <> NEW.trace_id OR OLD.root_trace_id <> NEW.root_trace_id"
 
 TRIGGERS = (
     _emptied("hourly", "hour"),
     _emptied("daily", "day"),
     f"""CREATE TRIGGER sums_deleted AFTER DELETE ON traces WHEN {_REACHED} BEGIN
     {_OUT}
-    {_LEFT};
     {_LAST}
+END""",
+    f"""CREATE TRIGGER sums_left AFTER DELETE ON traces BEGIN
+    {_LEFT}
 END""",
     f"""CREATE TRIGGER sums_changed AFTER UPDATE OF {", ".join(_CHANGING)} ON traces
 WHEN {_REACHED} AND ({_CHANGED}) BEGIN
     {_OUT}
     INSERT INTO apart VALUES (OLD.rowid, 0);
-    {_LEFT.replace(";", f" AND {_MOVED};")} AND {_MOVED};
     UPDATE summed SET until = NEW.trace_id WHERE upto = OLD.rowid AND until = OLD.trace_id;
+END""",
+    f"""CREATE TRIGGER sums_moved AFTER UPDATE OF trace_id, root_trace_id ON traces WHEN {_MOVED} BEGIN
+    {_LEFT}
 END""",
 )
 
