@@ -12,7 +12,7 @@ import sqlite3
 
 from proxy.stores.sums import DAILY, DAY, FIGURES, HOUR, HOURLY, PLAIN, SUMMED, TOP
 
-AT_ONCE = 512
+AT_ONCE = 256
 """Rows of a transaction."""
 
 LATEST = 1024
