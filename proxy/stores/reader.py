@@ -16,7 +16,7 @@ from proxy.errors import ConfigError, NotReady
 from proxy.protocols import ProjectUse, TracePage, TraceQuery, VersionUse
 from proxy.record import Record
 from proxy.selection import PATIENCE, Figures, Selection, Slice
-from proxy.stores import listing, search
+from proxy.stores import counting, listing, search
 from proxy.stores.database import code, open_reader, open_writer
 from proxy.stores.figures import figures
 from proxy.stores.guarded import Overdue, ask, guarded, unchanged
@@ -30,8 +30,8 @@ AT_ONCE = 200
 
 class Reader:
     """A trace log to read. `now` is asked for the end of a query's time range; `at_rest` says that nobody writes;
-    `damaged` is told of a search index that cannot be read, without which it is searched all the same; `overdue` of a
-    question that cannot be stopped.
+    `damaged` is told of a search index or sums that cannot be read, without which the answers are the same; `overdue`
+    of a question that cannot be stopped.
     """
 
     def __init__(
@@ -94,18 +94,23 @@ class Reader:
 
     def search(self, query: TraceQuery) -> TracePage:
         """Raises `BadRequest` for an operator, field or value that cannot be searched."""
-        condition, values = search.where(query, self._now())
+        now = self._now()
+        condition, values = search.where(query, now)
         limit, offset = search.page(query)
         with self._connection() as connection, unchanged(connection):
+            total = counting.total(connection, query, now, self._damaged)
+            if total is not None and offset >= total:
+                return TracePage(total, [])
             rows = connection.execute(
                 f"SELECT {SELECTED} FROM traces AS t WHERE {condition}"
                 " ORDER BY t.start_timestamp DESC, t.rowid DESC LIMIT ? OFFSET ?",
                 [*values, limit, offset],
             ).fetchall()
-            total = offset + len(rows)
-            if len(rows) == limit or (offset and not rows):
-                # There are more, or none so far: only then all are counted, which takes much longer than a page.
-                (total,) = connection.execute(f"SELECT count(*) FROM traces AS t WHERE {condition}", values).fetchone()
+            if total is None:
+                total = offset + len(rows)
+                if len(rows) == limit or (offset and not rows):
+                    # There are more, or none so far: only then all are counted, which takes much longer than a page.
+                    total = counting.counted(connection, query, now)
         return TracePage(total, [decode(row) for row in rows])
 
     def page(
