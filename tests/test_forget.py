@@ -6,8 +6,11 @@ import asyncio
 import gzip
 import json
 import os
+import pty
 import sqlite3
-from contextlib import closing
+import subprocess
+import sys
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -160,7 +163,7 @@ def test_an_id_that_others_say_is_told(log: Path) -> None:
     logged(log, [row("a", "a", 1, end_user=ZOE), row("b", "b", 1, output=f"what is said of {ZOE} by others")])
     found = forget("--end-user", ZOE, "--yes")
     assert (found.exit_code, found.stderr) == (0, "")
-    assert "the id stands in 1 row that stay: b" in found.stdout
+    assert "the id stands in 1 row that stays: b" in found.stdout
     assert "not looked for: the id in unused parts of traces.db" in found.stdout
 
 
@@ -170,7 +173,7 @@ def test_an_id_within_somebody_elses_is_looked_for_all_the_same(log: Path) -> No
     (log.parent / "other.json").write_text('{"end_user":"customer10"}')
     found = forget("--end-user", "customer1", "--yes")
     assert found.exit_code == 1
-    assert "that stay" not in found.stdout.replace("rows that stay have it in them", "")
+    assert "the id stands in" not in found.stdout
     assert [line.split(":")[0] for line in found.stderr.splitlines()] == ["still in note.json"]
 
 
@@ -185,7 +188,7 @@ def test_a_short_id_is_no_chance_of_two_bytes(log: Path) -> None:
     found = forget("--end-user", "u1", "--yes")
     assert (found.exit_code, found.stderr) == (0, "")
     assert "the id, too short with 2 bytes, in files that are no text (cache.key, number, traces.db" in found.stdout
-    assert "the id stands in 1 row that stay: 6" in found.stdout
+    assert "the id stands in 1 row that stays: 6" in found.stdout
     proof = json.loads(forget("--end-user", YAN, "--yes", "--json").stdout)["proof"]
     assert (proof["holds"], proof["id_not_looked_for"]) == (True, [])
 
@@ -205,8 +208,9 @@ def test_a_copy_in_another_spelling_is_found(log: Path, written: str) -> None:
 def test_what_nobody_can_look_into_is_told(log: Path) -> None:
     logged(log, [row("a", "a", 1, end_user=ZOE, output=SECRET), row("b", "b", 1, end_user=ZOE, output="short")])
     (log.parent / "old.gz").write_bytes(gzip.compress(SECRET.encode()))
+    (log.parent / "link").symlink_to("/etc/hostname")
     proof = forgotten("--end-user", ZOE)["proof"]
-    assert proof["not_looked_into"] == {"old.gz": "is compressed"}
+    assert proof["not_looked_into"] == {"old.gz": "is compressed", "link": "is a link to elsewhere"}
     assert (proof["texts"], proof["texts_too_short"], proof["texts_beyond_limit"]) == (1, 1, 0)
 
 
@@ -247,6 +251,29 @@ def test_a_reader_that_keeps_the_wal_is_told_with_what_to_do(log: Path) -> None:
         assert (vacuum.exit_code, "traces.db-wal still has" in vacuum.stderr) == (1, True)
     assert CliRunner().invoke(main, ["log", "vacuum"], prog_name="parea-proxy").exit_code == 0
     assert SECRET.encode() not in bytes_of(log)
+
+
+def test_long_work_is_shown_on_a_terminal(log: Path) -> None:
+    logged(log, [row(f"{n}", f"{n}", 1, end_user=ZOE, output=f"{n} {SECRET}") for n in range(300)])
+    for arguments, shown in ((["forget", "--end-user", ZOE, "--yes"], b"removing"), (["vacuum"], b"making the file")):
+        code, written = on_a_terminal(["log", *arguments])
+        assert code == 0
+        assert shown in written
+        assert b"searching" in written or arguments == ["vacuum"]
+
+
+def on_a_terminal(arguments: list[str]) -> tuple[int, bytes]:
+    """A command's exit code and what it writes on a terminal; there all work is long."""
+    code = "from proxy.commands.log import progress; progress.LONG = 0.0; from proxy.cli import main; main()"
+    leader, follower = pty.openpty()
+    with subprocess.Popen([sys.executable, "-c", code, *arguments], stdout=follower, stderr=follower) as command:
+        os.close(follower)
+        written = b""
+        with suppress(OSError):  # the end of a terminal
+            while piece := os.read(leader, 4096):
+                written += piece
+    os.close(leader)
+    return command.returncode, written
 
 
 def test_a_damaged_file_is_told_in_a_line(log: Path) -> None:

@@ -73,7 +73,7 @@ def _look(found: Living, rows: list[tuple[str, bytes]], needles: Needles) -> Non
     for told, row in rows:
         if needles.name.part(row) and any(needles.name.said(cell) for cell in row.split(b"\0")):
             found.rows += 1
-            if len(found.some) < TOLD:
+            if len(found.some) < TOLD and told not in found.some:
                 found.some.append(told)
 
 

@@ -105,6 +105,10 @@ class Needles:
         """How many texts these are of."""
         return len({self._places[place] for place in places if place in self._places})
 
+    def count_without(self, gone: set[bytes]) -> int:
+        """How many texts have a place that is not among these."""
+        return self.count(self._places.keys() - gone)
+
     def drop(self, places: Iterable[bytes]) -> None:
         """Do not look for these any more."""
         gone = set(places)
@@ -206,3 +210,8 @@ def _word(place: bytes, offset: int) -> int:
 def files(folder: Path) -> Iterator[Path]:
     """Every regular file in a folder and below, in its order."""
     yield from sorted(file for file in folder.rglob("*") if file.is_file() and not file.is_symlink())
+
+
+def links(folder: Path) -> Iterator[Path]:
+    """Every link there, which is not followed."""
+    yield from sorted(file for file in folder.rglob("*") if file.is_symlink())

@@ -23,8 +23,8 @@ Uncache = Callable[[Callable[[bytes, bytes], bool]], Awaitable[int]]
 """Drops entries of the cache."""
 
 LOG = ("traces.db", "traces.db-wal", "traces.db-shm")
-OWN = ("plans.json",)
-"""Text of the gateway's own, in which a short id is a number or a word like any other."""
+OWN = ("plans.json", "board", "cache.key")
+"""The gateway's own besides, in which a short id is a number or a word like any other."""
 
 NAMED = 3
 """Files of a kind that are named."""
@@ -44,8 +44,8 @@ class Left:
 
 @dataclass(slots=True)
 class Proof:
-    """What the search came to: what is `left`, by files. Texts were `short` or `beyond` the limit; `shared` ones are in
-    rows that stay as well, `rows` of which have the id, `some` by their ids. The id is `hidden` where rows that stay
+    """What the search came to: what is `left`, by files. Texts were `short` or `beyond` the limit; `shared` ones are
+    all in rows that stay, `rows` of which have the id, `some` by their ids. The id is `hidden` where rows that stay
     have it in them; `unsaid` are files in which it is too short to be told, `closed` those that nobody could look into.
     """
 
@@ -63,27 +63,27 @@ class Proof:
     unsaid: list[str] = field(default_factory=list)
     closed: dict[str, str] = field(default_factory=dict)
     left: dict[str, Left] = field(default_factory=dict)
+    unread: bool = False
+    """Whether one of those could not be read, though it should."""
     trouble: str | None = None
 
     @property
     def holds(self) -> bool:
-        return not (self.left or self.trouble or any(why != PACKED for why in self.closed.values()))
-
-
-PACKED = "is compressed"
+        return not (self.left or self.trouble or self.unread)
 
 
 async def prove(folder: Path, log: Forgetting, needles: Needles, uncache: Uncache) -> Proof:
     """Search all files; what lies in unused parts of the databases is removed by making them anew, once."""
     from proxy.commands.log.progress import Progress
 
-    proof = Proof(name=needles.name is not None, texts=needles.texts, short=needles.short, beyond=needles.beyond)
+    proof = Proof(name=needles.name is not None, short=needles.short, beyond=needles.beyond)
     proof.name_size = needles.name.size if needles.name else 0
     found = _search(folder, needles, proof)
     anew = False
     with Progress("comparing with the rows that stay") as progress:
         living = log.living(needles, progress.tell)
-    proof.shared, proof.rows, proof.some = needles.count(living.places), living.rows, living.some
+    proof.texts = needles.count_without(living.places)
+    proof.shared, proof.rows, proof.some = needles.texts - proof.texts, living.rows, living.some
     needles.drop(living.places)
     left = [file for file, find in found.items() if _left(file, find, living, needles)]
     if left:
@@ -98,6 +98,8 @@ async def prove(folder: Path, log: Forgetting, needles: Needles, uncache: Uncach
 
 async def _clean(log: Forgetting | None, uncache: Uncache | None, residue: Needles) -> str | None:
     """Remove what the log's file and the cache have besides their rows; what kept that from being done."""
+    from proxy.commands.log.progress import Progress
+
     name = residue.name
 
     def meant(_: bytes, value: bytes) -> bool:
@@ -107,7 +109,9 @@ async def _clean(log: Forgetting | None, uncache: Uncache | None, residue: Needl
         if uncache is not None:
             await uncache(meant)
         if log is not None:
-            log.rewrite()
+            with Progress("making the file anew") as progress:
+                progress.begin()
+                log.rewrite()
     except (sqlite3.Error, OSError) as error:
         return f"what lies unused in the databases could not be removed: {error}"
     return None
@@ -129,25 +133,28 @@ def _left(file: str, find: Find, living: Living, needles: Needles) -> Left:
 def _search(folder: Path, needles: Needles, proof: Proof) -> dict[str, Find]:
     """What the files have, by their names in the folder."""
     from proxy.commands.log.progress import Progress
-    from proxy.stores.residue import files
+    from proxy.stores.residue import files, links
 
     found: dict[str, Find] = {}
     every = list(files(folder))
     total = sum(file.stat().st_size for file in every) or 1
-    proof.files, proof.size, proof.unsaid, proof.closed = 0, 0, [], {}
-    with Progress("searching", "files") as progress:
+    proof.files, proof.size, proof.unsaid = 0, 0, []
+    proof.closed = {str(link.relative_to(folder)): "is a link to elsewhere" for link in links(folder)}
+    with Progress("searching", "MB") as progress:
         for file in every:
             told = str(file.relative_to(folder))
             try:
-                find = needles.search(file, lambda size: progress.tell((proof.size + size) / total, proof.files))
+                find = needles.search(
+                    file, lambda size: progress.tell((proof.size + size) / total, (proof.size + size) >> 20)
+                )
             except FileNotFoundError:  # another process's, for a moment
                 continue
             except OSError as error:
-                proof.closed[told] = f"cannot be read: {error.strerror}"
+                proof.closed[told], proof.unread = f"cannot be read: {error.strerror}", True
                 continue
             proof.files, proof.size = proof.files + 1, proof.size + find.size
             if find.packed:
-                proof.closed[told] = PACKED
+                proof.closed[told] = "is compressed"
             if find.unsaid and find.size:
                 proof.unsaid.append(told)
             if find.places or find.name or find.part:
@@ -164,10 +171,11 @@ def show(proof: Proof) -> None:
     for line in _limits(proof):
         click.echo(line)
     if proof.shared:
-        click.echo(f"{counted(proof.shared, 'of the texts is', 'of the texts are')} in rows that stay as well")
+        click.echo(f"{counted(proof.shared, 'other text is', 'other texts are')} in rows that stay as well")
     if proof.rows:
         more = ", ..." if proof.rows > len(proof.some) else ""
-        click.echo(f"the id stands in {counted(proof.rows, 'row', 'rows')} that stay: {', '.join(proof.some)}{more}")
+        rows = counted(proof.rows, "row that stays", "rows that stay")
+        click.echo(f"the id stands in {rows}: {', '.join(proof.some)}{more}")
 
 
 def _limits(proof: Proof) -> list[str]:
@@ -238,6 +246,8 @@ def _advice(file: str) -> str:
         return "What came meanwhile may say the same: run parea-proxy log vacuum, and look for it with log --search"
     if _cached(file):
         return "Run parea-proxy cache clear"
+    if file in OWN or file.startswith("tally."):
+        return "It has names of models, projects and keys: where it is the person's, stop the gateway and remove it"
     return "It is none of the gateway's files: remove it yourself"
 
 

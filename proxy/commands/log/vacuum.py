@@ -21,13 +21,16 @@ def vacuum(choice: Choice) -> None:
     A file that was made without `log.keep` needs this once. It takes some ten seconds for each gigabyte, and as much
     room on the disk again for that time; whoever asks a gateway meanwhile waits, so choose a quiet moment.
     """
+    from proxy.commands.log.progress import Progress
     from proxy.errors import ConfigError
     from proxy.stores.forgetting import Forgetting
 
     before = choice.path.stat().st_size if choice.path.exists() else 0
     log = Forgetting(choice.path)
     try:
-        emptied = log.rewrite()
+        with Progress("making the file anew") as progress:
+            progress.begin()
+            emptied = log.rewrite()
     except (sqlite3.Error, OSError) as error:
         reason = getattr(error, "strerror", None) or error
         raise ConfigError(f"the trace log {choice.path} cannot be made anew: {reason}") from error
