@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -25,9 +24,6 @@ if TYPE_CHECKING:
 
     Form = Callable[[Record], str | None]
     """The line, or lines, that a row becomes; None where it has no place in this form."""
-
-ENDINGS = {signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)}
-"""What ends a program that does not ask for it; not every system has the second."""
 
 FORMATS = ("jsonl", "openai", "parea", "humanloop", "csv")
 
@@ -139,22 +135,15 @@ def target(output: Path | None, option: str = "--output") -> Iterator[TextIO]:
 @contextlib.contextmanager
 def _replacing(path: Path) -> Iterator[TextIO]:
     """A file beside `path`, in its place once it is whole; else it is gone, unless nobody could do it (`kill -9`)."""
-    before = {one: signal.signal(one, _leave) for one in ENDINGS}
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with watchdog.unfinished(name), open(descriptor, "w", encoding="utf-8", newline="") as file:
-            yield file
-        os.replace(name, path)
-    except BaseException:
-        os.unlink(name)
-        raise
-    finally:
-        for one, handler in before.items():
-            signal.signal(one, handler)
-
-
-def _leave(number: int, _: object) -> None:
-    raise SystemExit(128 + number)
+    with watchdog.leaving():
+        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        try:
+            with watchdog.unfinished(name), open(descriptor, "w", encoding="utf-8", newline="") as file:
+                yield file
+            os.replace(name, path)
+        except BaseException:
+            os.unlink(name)
+            raise
 
 
 def _share(at: str, newest: str, oldest: str) -> float:
