@@ -6,8 +6,8 @@ import dataclasses
 import gzip
 import json
 import os
-import random
 import threading
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -65,15 +65,31 @@ def logs(draw: st.DrawFn) -> list[Record]:
 
 
 @given(logs(), st.sampled_from(["jsonl", "parea", "humanloop"]))
-@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_an_export_of_any_form_changes_nothing_of_the_log_that_it_is_of(kept: list[Record], form: str) -> None:
-    folder = f"log-{random.getrandbits(64):x}"
+    folder = f"log-{uuid.uuid4()}"
     store(*kept, folder=folder)
     before = on_disk(Path(folder))
     run("export", "--format", form, "--data", folder, "--output", "out")
     first, *_ = lines("import", "out", "--data", folder)
     assert first.startswith("0 rows imported from out")
     assert on_disk(Path(folder)) == before
+
+
+@given(logs(), st.sampled_from(["jsonl", "parea", "humanloop"]))
+@settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_an_export_makes_the_same_rows_elsewhere(kept: list[Record], form: str) -> None:
+    """Of a conversation, as much as the form has a place for; and of what ran without a model, no datapoint."""
+    folder = f"log-{uuid.uuid4()}"
+    store(*kept, folder=folder)
+    run("export", "--format", form, "--data", folder, "--output", "out")
+    lines("import", "out", "--data", f"{folder}-new")
+    made = {row["trace_id"]: row for row in on_disk(Path(f"{folder}-new"))}
+    assert len(made) == len(Path("out").read_text().splitlines())
+    for row in on_disk(Path(folder)):
+        if row["trace_id"] in made:
+            left = {} if form == "jsonl" else {"configuration": None, "key": None, "conversation": None}
+            assert {**made[row["trace_id"]], **left} == {**row, **left}
 
 
 def test_a_row_that_is_there_stays_unless_it_is_to_be_replaced() -> None:

@@ -39,7 +39,7 @@ def export(choice: Choice, form: str, output: Path | None) -> None:
     jsonl      every column, one row a line; `log import` reads it
     openai     examples for fine-tuning: chats that were answered whole, with their tools
     parea      trace logs as Parea's API has them, one a line; `log import` reads them
-    humanloop  datapoints as Humanloop's API has them, one a line
+    humanloop  datapoints as Humanloop's API has them, one a line; `log import` reads them
     csv        every column; a text that a spreadsheet would take for a formula gets an apostrophe
 
     \b
@@ -104,10 +104,11 @@ def _example(record: Record) -> str | None:
 
 
 def _log(record: Record) -> str:
+    from proxy.dialects.archive import completed, records
     from proxy.dialects.trace_log import to_log
     from proxy.terminal import line
 
-    return line(to_log(record)) + "\n"
+    return line(completed(to_log(record), record, records)) + "\n"
 
 
 @contextlib.contextmanager
