@@ -131,6 +131,14 @@ def test_of_an_id_that_comes_several_times_the_first_holds_or_the_last() -> None
     assert on_disk(Path("data"), "trace_id = 'a'")[0]["output"] == "two"
 
 
+def test_a_column_that_is_none_is_named_and_an_odd_status_told() -> None:
+    written({**ROW, "lattency": 1})
+    assert "  line 1: lattency: is no column of the log" in run("import", "in").stderr
+    written({**ROW, "status": "fine"})
+    told = "1 row with a status other than success, error and cancelled, which --status does not list"
+    assert lines("import", "in") == ["1 row imported from in", told]
+
+
 async def test_a_stand_in_that_says_much_is_stored_with_all_its_messages(tmp_path: Path) -> None:
     said = [{"role": "user", "content": "a long message " * 20}]
     log = SQLiteLog(tmp_path / "traces.db")

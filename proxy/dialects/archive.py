@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from proxy import timestamps
 from proxy.body import OBJECT, validated
+from proxy.config.hint import nearest
 from proxy.dialects.trace_log import TraceLog, to_record
 from proxy.errors import RequestError, Unprocessable
 from proxy.models import Json
@@ -24,6 +25,9 @@ PAREA = frozenset({"trace_name", "children_logs", "children", "end_user_identifi
 
 BESIDE = "parea_proxy"
 """Where a line of an export has what its form has no place for."""
+
+NAME = 64
+"""Characters of a name that is told."""
 
 PLACED = frozenset({"trace_id", "configuration", "key"})
 """Columns that a line has no more of than its form does: a conversation would stand there twice."""
@@ -103,6 +107,11 @@ def _logged(item: dict[str, Json], place: tuple[str | int, ...], parent: str | N
 
 
 def _row(item: Json, place: tuple[str | int, ...]) -> Record:
+    if isinstance(item, dict) and (unknown := [name for name in item if name not in COLUMNS]):
+        # A column's name is nobody's secret, and who misspelt it has to find it.
+        near = nearest(unknown[0], COLUMNS)
+        told = {"loc": ["body", *place, unknown[0][:NAME]], "msg": f"is no column of the log{near}", "type": "extra"}
+        raise Unprocessable([told])
     row = validated(Row, item, *place)
     said = {name: value for name, value in row if value is not None}
     for name in ("start_timestamp", "end_timestamp"):

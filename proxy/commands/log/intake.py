@@ -118,6 +118,8 @@ def _told(tally: Tally, wish: _Wish, form: str) -> Iterator[str]:
     failed = f", {tally.failed:,} of them failed" if tally.failed else ""
     done = "can be read" if wish.only_check else "imported"
     yield f"{_rows(tally.taken)} {done} from {wish.name}{whose}{failed}"
+    if tally.odd:
+        yield f"{_rows(tally.odd)} with a status other than success, error and cancelled, which --status does not list"
     was = f"{_rows(tally.there)} {'was' if tally.there == 1 else 'were'} there already"
     if tally.there and wish.only_check:
         yield was

@@ -27,18 +27,22 @@ if TYPE_CHECKING:
 AT_ONCE = 500
 """Rows that are on their way to the disk at a time."""
 
+STATUSES = ("success", "error", "cancelled", None)
+"""How a row of the gateway's own ends. Clients may say otherwise, and their rows are to come back, too."""
+
 TOLD = 10
 """Items at fault that are told before the rest is only counted."""
 
 
 @dataclass(slots=True)
 class Tally:
-    """Rows, each id once: those `taken`, of which some `failed`, and those that were `there` before; and those whose id
-    came `again`.
+    """Rows, each id once: those `taken`, of which some `failed` and some have an `odd` status, and those that were
+    `there` before; and those whose id came `again`.
     """
 
     taken: int = 0
     failed: int = 0
+    odd: int = 0
     there: int = 0
     again: int = 0
 
@@ -142,6 +146,7 @@ def _sifted(records: list[Record], ids: Ids, reader: Reader | None, replace: boo
             tally.there += stays
             tally.taken += replace or not stays
             tally.failed += (replace or not stays) and record.status == "error"
+            tally.odd += (replace or not stays) and record.status not in STATUSES
         else:
             tally.again += 1
             stays = True
