@@ -6,7 +6,7 @@ Every method is synchronous; the command line calls it as it is, `SQLiteLog` fro
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +21,7 @@ from proxy.stores.database import code, open_reader, open_writer
 from proxy.stores.figures import figures
 from proxy.stores.guarded import Overdue, ask, guarded, unchanged
 from proxy.stores.migrations import behind
+from proxy.stores.presence import there
 from proxy.stores.rows import SELECTED, decode, without_nul
 from proxy.stores.versions import versions
 
@@ -56,6 +57,11 @@ class Reader:
             query = f"SELECT {SELECTED} FROM traces AS t WHERE trace_id = ?"
             row = connection.execute(query, (without_nul(trace_id),)).fetchone()
         return decode(row) if row else None
+
+    def there(self, trace_ids: Collection[str]) -> dict[str, bool]:
+        """Those of `trace_ids` that have a row, and whether it says more than its place."""
+        with self._connection() as connection:
+            return there(connection, trace_ids)
 
     def descendants(self, trace_id: str) -> list[Record]:
         """The rows below one row, at any depth, oldest first; what has no parent there hangs under its root."""
