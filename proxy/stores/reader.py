@@ -144,6 +144,11 @@ class Reader:
         with self._connection() as connection:
             return listing.named(connection, prefix, limit)
 
+    def told_apart(self, ids: Sequence[str]) -> list[int]:
+        """How many letters of each id no other one begins with."""
+        with self._connection() as connection:
+            return [listing.told_apart(connection, one) for one in ids]
+
     def oldest(self) -> str | None:
         """When the first row that is kept began."""
         with self._connection() as connection:
