@@ -14,7 +14,7 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -149,6 +149,44 @@ def test_every_row_is_listed_newest_first() -> None:
 def test_what_cannot_be_done_is_told_in_one_line(arguments: list[str], told: str) -> None:
     store(*AGENT)
     assert refused(*arguments).startswith(told)
+
+
+@pytest.fixture
+def zone(utc: None) -> Iterator[Callable[[str], None]]:
+    """Moves this machine into a zone."""
+    with pytest.MonkeyPatch.context() as patch:
+
+        def move(name: str) -> None:
+            patch.setenv("TZ", name)
+            time.tzset()
+
+        yield move
+
+
+def test_a_time_that_is_read_off_the_table_finds_its_row(
+    monkeypatch: pytest.MonkeyPatch, zone: Callable[[str], None]
+) -> None:
+    store(*AGENT)
+    zone("Asia/Tokyo")
+    head, first, second, _ = lines()
+    assert head.startswith("trace    started (JST)")
+    assert "2026-11-20 21:00:01" in second
+    for since in ("2026-11-20T21:00:01", "2026-11-20 21:00:01", "2026-11-20T12:00:01Z", "2026-11-20T13:00:01+01:00"):
+        assert ids("--since", since) == "tool-1 call-1"
+    assert ids("--since", "2026-11-21") == "\n".join(lines("export", "--since", "2026-11-20T21:00:04")) == ""
+    assert lines("stats", "--by", "hour")[0].startswith("hour (UTC)")
+    assert lines("stats", "--by", "hour")[1].startswith("2026-11-20T12:00")
+    monkeypatch.setattr(stats_of, "MANY", 2)
+    assert run("stats").stderr.startswith("since 2026-11-13 21:00 JST, of 3 rows")
+
+
+@pytest.mark.parametrize(
+    ("name", "told"), [("Europe/Berlin", "CET/CEST"), ("America/Sao_Paulo", "-03"), ("UTC", "UTC")]
+)
+def test_the_zone_is_told_with_its_summer_time(zone: Callable[[str], None], name: str, told: str) -> None:
+    store(*AGENT)
+    zone(name)
+    assert f"started ({told}) " in lines()[0]
 
 
 def test_options_go_behind_the_verb() -> None:

@@ -85,9 +85,10 @@ def _selection(choice: Choice, log: Reader) -> Selection:
     (newest,) = log.page(Selection(), None, 1).records
     if not newest.start_timestamp:
         return chosen
-    since = timestamps.text(datetime.fromisoformat(newest.start_timestamp) - LAST)
-    click.echo(f"since {since[:16].replace('T', ' ')} UTC, of {rows:,} rows; --since all adds up all of them", err=True)
-    return replace(chosen, since=since)
+    since = datetime.fromisoformat(newest.start_timestamp) - LAST
+    told = f"since {since.astimezone():%Y-%m-%d %H:%M %Z}, of {rows:,} rows; --since all adds up all of them"
+    click.echo(told, err=True)
+    return replace(chosen, since=timestamps.text(since))
 
 
 def summary(one: Figures, by: str | None) -> dict[str, Any]:
