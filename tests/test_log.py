@@ -636,3 +636,41 @@ def test_an_export_without_a_row_is_imported_and_a_pipe_is_not() -> None:
     assert lines("import", "none") == ["0 rows imported from none"]
     os.mkfifo("pipe")
     assert refused("import", "pipe").startswith("pipe: is read twice")
+
+
+def test_ctrl_c_is_no_lack_of_time() -> None:
+    store(record("a"))
+    endless = "WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i FROM n) SELECT count(*) FROM n"
+    for asked in (["sql", endless, "--timeout", "300"], ["--where", f"({endless})"]):
+        with subprocess.Popen(command(*asked), env=environ(), stdout=-1, stderr=-1, text=True) as question:
+            try:
+                while cpu(question.pid) < 1.5:
+                    time.sleep(0.01)
+                question.send_signal(signal.SIGINT)
+                assert question.communicate(timeout=10) == ("", "\nAborted!\n")
+                assert question.returncode == 1
+            finally:
+                question.kill()
+
+
+def test_an_empty_file_is_told() -> None:
+    Path("data").mkdir()
+    Path("data/traces.db").touch()
+    assert refused().startswith("the trace log data/traces.db cannot be read: it is empty: ")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a folder in which nothing can be made")
+def test_what_needs_to_write_beside_the_log_says_so() -> None:
+    store(*AGENT)
+    Path("data/traces.db-shm").unlink(missing_ok=True)
+    Path("data/traces.db-wal").unlink(missing_ok=True)
+    Path("still").mkdir()
+    if subprocess.run(["mount", "--bind", "data", "still"], capture_output=True).returncode:
+        pytest.skip("there are no mounts here")
+    try:
+        subprocess.run(["mount", "-o", "remount,ro,bind", "still"], check=True)
+        assert ids("--data", "still") == "tool-1 call-1 agent-1"
+        assert "cannot be followed where nothing can be made beside it" in refused("tail", "--data", "still")
+        assert "cannot be made anew: " in refused("vacuum", "--data", "still")
+    finally:
+        subprocess.run(["umount", "still"], check=True)

@@ -34,11 +34,16 @@ def tail(choice: Choice, last: int, as_json: bool) -> None:
     A row is shown once, when it is first written. The log may be vacuumed, moved aside or made anew meanwhile.
     """
     from proxy.commands.log import watchdog
-    from proxy.errors import RequestError
+    from proxy.errors import ConfigError, RequestError
     from proxy.stores.following import Following
 
     log = choice.reader()  # tells in one message why a log cannot be read
     log.close()
+    if log.at_rest:
+        raise ConfigError(
+            f"the trace log {choice.path} cannot be followed where nothing can be made beside it: parea-proxy log lists"
+            " what it holds"
+        )
     show = _as_json if as_json else _as_lines(log)
     following = Following(choice.path, choice.selection(), last, watchdog.end)
     asked_to_end = threading.Event()

@@ -24,9 +24,8 @@ def vacuum(choice: Choice) -> None:
     from proxy.stores.forgetting import Forgetting
 
     before = choice.path.stat().st_size if choice.path.exists() else 0
-    log = Forgetting(choice.path)
     try:
-        log.rewrite()
+        Forgetting(choice.path).rewrite()
     except sqlite3.Error as error:
         raise ConfigError(f"the trace log {choice.path} cannot be made anew: {error}") from error
     click.echo(f"{before:,} bytes before, {choice.path.stat().st_size:,} now")
