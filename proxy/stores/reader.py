@@ -47,7 +47,7 @@ class Reader:
         self._damaged = damaged
         self._overdue = overdue
         self._path = path
-        self._at_rest = at_rest
+        self.at_rest = at_rest
         self._now = now
         self._idle: list[sqlite3.Connection] = []
         self._generation = 0
@@ -155,6 +155,11 @@ class Reader:
         with self._connection() as connection:
             return listing.named(connection, prefix, limit)
 
+    def told_apart(self, ids: Sequence[str]) -> list[int]:
+        """How many letters of each id no other one begins with."""
+        with self._connection() as connection:
+            return [listing.told_apart(connection, one) for one in ids]
+
     def oldest(self) -> str | None:
         """When the first row that is kept began."""
         with self._connection() as connection:
@@ -227,7 +232,7 @@ class Reader:
             try:
                 connection = self._idle.pop()
             except IndexError:
-                connection = open_reader(self._path, at_rest=self._at_rest)
+                connection = open_reader(self._path, at_rest=self.at_rest)
             yield connection
         except (sqlite3.Error, OSError) as error:
             if connection is not None:
@@ -267,7 +272,8 @@ def open_readonly(path: Path, overdue: Overdue | None = None) -> Reader:
                     raise _outdated(path, older) from None
             return Reader(path, at_rest=True, overdue=overdue)
     except sqlite3.Error as error:
-        raise ConfigError(f"the trace log {path} cannot be read: {error}") from error
+        told = "it is empty: `parea-proxy serve` on its folder makes it anew" if not path.stat().st_size else str(error)
+        raise ConfigError(f"the trace log {path} cannot be read: {told}") from error
     except OSError as error:
         raise ConfigError(f"the trace log {path} cannot be read: {error.strerror}") from error
 

@@ -42,7 +42,7 @@ class Choice:
 
         said = dict(self.said)
         if said["since"]:
-            said["since"] = moment(said["since"])
+            said["since"] = moment(said["since"], local=True)
         return Selection(**said, rows=rows)
 
 
@@ -68,7 +68,7 @@ def choosing(command: Callable[..., Any], model: str = "--model") -> Callable[..
         click.option(
             "--status", type=click.Choice(["success", "error", "cancelled"]), help="Only those that ended so."
         ),
-        click.option("--since", help="Only what began since then: 30m, 2h, 7d ago, or a day or time (UTC)."),
+        click.option("--since", help="Only what began since then: 30m, 2h, 7d ago, or a local day or time."),
         click.option("--search", metavar="TEXT", help='Only those with all these words, "phrases", begin*.'),
         click.option("--where", metavar="SQL", help="Only those of which this holds, a condition on the columns."),
     )

@@ -23,7 +23,19 @@ LAST = timedelta(days=7)
 """What is added up of more, before the newest row, where nobody says since when."""
 
 BARS = " \u2581\u2582\u2583\u2584\u2585\u2586\u2587\u2588"
-FIGURES = ("calls", "errors", "cached", "cost", "saved", "tokens in", "out", "p50", "p95", "p99")
+FIGURES = {
+    "calls": 0,
+    "errors": 9,
+    "cached": 6,
+    "cost": 10,
+    "saved": 1,
+    "tokens in": 3,
+    "out": 2,
+    "p50": 8,
+    "p95": 7,
+    "p99": 4,
+}
+"""The columns, and which is left out first where there is no room for all."""
 
 
 @click.command()
@@ -50,12 +62,14 @@ def stats(choice: Choice, by: str | None, limit: int, as_json: bool) -> None:
     if as_json:
         print_json([summary(one, by) for one in found])
         return
-    from proxy.commands.log.table import show
-    from proxy.terminal import text
+    from proxy.commands.log.table import Column, show
+    from proxy.terminal import clean, text
 
-    course = [] if by in ("day", "hour") else ["course"]
+    course = [] if by in ("day", "hour") else [Column("course", leaves=5, brief=halved)]
     rows = [[_name(one, by), *_figures(one), *([sparkline(one.course)] if course else [])] for one in found]
-    show([by or "", *FIGURES, *course], ([text(cell) for cell in row] for row in rows), FIGURES)
+    figures = [Column(name, leaves=leaves, right=True) for name, leaves in FIGURES.items()]
+    group = Column(clean(by or "") if course else f"{by} (UTC)", least=12)
+    show([group, *figures, *course], ([text(cell) for cell in row] for row in rows))
 
 
 def _selection(choice: Choice, log: Reader) -> Selection:
@@ -71,9 +85,10 @@ def _selection(choice: Choice, log: Reader) -> Selection:
     (newest,) = log.page(Selection(), None, 1).records
     if not newest.start_timestamp:
         return chosen
-    since = timestamps.text(datetime.fromisoformat(newest.start_timestamp) - LAST)
-    click.echo(f"since {since[:16].replace('T', ' ')} UTC, of {rows:,} rows; --since all adds up all of them", err=True)
-    return replace(chosen, since=since)
+    since = datetime.fromisoformat(newest.start_timestamp) - LAST
+    told = f"since {since.astimezone():%Y-%m-%d %H:%M %Z}, of {rows:,} rows; --since all adds up all of them"
+    click.echo(told, err=True)
+    return replace(chosen, since=timestamps.text(since))
 
 
 def summary(one: Figures, by: str | None) -> dict[str, Any]:
@@ -91,6 +106,11 @@ def summary(one: Figures, by: str | None) -> dict[str, Any]:
         "latency": {"p50": one.p50, "p95": one.p95, "p99": one.p99},
         "course": one.course,
     }
+
+
+def halved(lines: list[str]) -> list[str]:
+    """Lines of bars half as long, of which each is the higher one of two."""
+    return ["".join(max(line[place : place + 2]) for place in range(0, len(line), 2)) for line in lines]
 
 
 def sparkline(counts: list[int]) -> str:

@@ -26,11 +26,10 @@ def vacuum(choice: Choice) -> None:
     from proxy.stores.forgetting import Forgetting
 
     before = choice.path.stat().st_size if choice.path.exists() else 0
-    log = Forgetting(choice.path)
     try:
         with Progress("making the file anew") as progress:
             progress.begin()
-            emptied = log.rewrite()
+            emptied = Forgetting(choice.path).rewrite()
     except (sqlite3.Error, OSError) as error:
         reason = getattr(error, "strerror", None) or error
         raise ConfigError(f"the trace log {choice.path} cannot be made anew: {reason}") from error

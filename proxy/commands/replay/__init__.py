@@ -218,7 +218,7 @@ def _counted(count: int, what: str) -> str:
 
 
 def _show_plan(plan: Plan, run: Run, *, as_json: bool) -> None:
-    from proxy.commands.log.table import show
+    from proxy.commands.log.table import Column, show
     from proxy.terminal import text
 
     skipped = dict(plan.skipped)
@@ -226,7 +226,7 @@ def _show_plan(plan: Plan, run: Run, *, as_json: bool) -> None:
         print_json({"calls": run.planned, "rows": plan.rows, "skipped": skipped, "cost": plan.cost})
         return
     told = [(one, "would be called") for one in plan.rows] + [(one, f"skipped: {why}") for one, why in plan.skipped]
-    show(("trace", ""), ([text(one), text(what)] for one, what in told))
+    show([Column("trace"), Column("", least=24)], ([text(one), text(what)] for one, what in told))
 
 
 async def _call(gateway: Gateway, run: Run, plan: Plan, wanted: Wanted, options: dict[str, Any]) -> None:
