@@ -134,6 +134,12 @@ class Provider(Protocol):
         """
         ...
 
+    async def warm(self, call: Call, target: Target) -> None:
+        """Load and find out all that a call like this to `target` would wait for here, without calling. Raises for what
+        the call itself would fail with.
+        """
+        ...
+
     def start(self) -> object:
         """Begin to get ready for calls; returns at once, and calls that come before it is done wait."""
         ...

@@ -485,6 +485,16 @@ def test_calls_beyond_a_limit_wait_and_take_no_longer_for_it(lab: Lab, monkeypat
     assert max(one["after"]["latency"] for one in told["calls"]) < 1
 
 
+def test_nothing_is_loaded_in_the_time_of_a_call(lab: Lab) -> None:
+    """Of the first row the gateway has kept how it is written; what the second needs is loaded, but not by its call."""
+    with lab.gateway() as gateway:
+        ids = [lab.ask(gateway), lab.ask(gateway, tools=[TOOL])]
+    with lab.process(*ids, "--concurrency", "1", "--json") as replay:
+        printed, said = replay.communicate(timeout=50)
+    assert replay.returncode == 0, said
+    assert max(one["after"]["latency"] for one in json.loads(printed)["calls"]) < 1
+
+
 def test_calls_wait_for_what_rests_and_comes_back(lab: Lab) -> None:
     lab.config["router_settings"]["cooldown_time"] = 4
     trace_id = lab.logged()

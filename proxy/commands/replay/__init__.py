@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -230,31 +231,45 @@ def _show_plan(plan: Plan, run: Run, *, as_json: bool) -> None:
 
 
 async def _call(gateway: Gateway, run: Run, plan: Plan, wanted: Wanted, options: dict[str, Any]) -> None:
-    from proxy.commands.log.progress import EACH, Progress
+    from proxy.commands.log.progress import Progress
     from proxy.commands.replay import run as runs
     from proxy.patience import Patience
 
     jobs = [runs.Job(row, number) for row in plan.rows for number in range(1, options["times"] + 1)]
-    await runs.warmed(gateway, plan)
     patience, known, made = Patience(options["patience"]), gateway.explainer.config.versions, 0
 
     def done(count: int) -> None:
         nonlocal made
         made = count
 
-    async def watch(progress: Progress) -> None:
+    def told(progress: Progress) -> None:
+        waiting, seconds = patience.waiting()
+        more = f", {waiting} waiting for their model: {seconds:.0f} s" if waiting else ""
+        progress.tell(made / len(jobs), made, more)
+
+    with Progress("loading", "calls") as progress:
+        async with _watched(lambda: progress.tell(0.0, len(jobs))):
+            await runs.warmed(gateway, plan, wanted, known)
+    with Progress("calling", "calls") as progress:
+        async with _watched(lambda: told(progress)):
+            await runs.carried_out(gateway, run, jobs, wanted, known, options["concurrency"], patience, done)
+
+
+@asynccontextmanager
+async def _watched(tell: Callable[[], None]) -> AsyncIterator[None]:
+    """Have it told, as long as this lasts, how far it has come."""
+    from proxy.commands.log.progress import EACH
+
+    async def watch() -> None:
         while True:
-            waiting, seconds = patience.waiting()
-            told = f", {waiting} waiting for their model: {seconds:.0f} s" if waiting else ""
-            progress.tell(made / len(jobs), made, told)
+            tell()
             await asyncio.sleep(EACH)
 
-    with Progress("calling", "calls") as progress:
-        watching = asyncio.create_task(watch(progress))
-        try:
-            await runs.carried_out(gateway, run, jobs, wanted, known, options["concurrency"], patience, done)
-        finally:
-            watching.cancel()
+    watching = asyncio.create_task(watch())
+    try:
+        yield
+    finally:
+        watching.cancel()
 
 
 def _tell(run: Run, log: Reader, html: Path | None, *, as_json: bool) -> None:

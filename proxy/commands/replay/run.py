@@ -51,7 +51,7 @@ class Plan:
 
     rows: list[str]
     skipped: list[tuple[str, str]]
-    targets: dict[str, tuple[Target, Call]]
+    targets: list[str]
     cost: float | None
 
 
@@ -64,12 +64,10 @@ def kept(config: Config) -> Config:
 
 def planned(gateway: Gateway, records: Iterable[Record], wanted: Wanted, known: Mapping[str, Versions]) -> Plan:
     """Take each row through the steps of a call, as far as nobody is asked."""
-    plan = Plan([], [], {}, 0.0)
+    plan = Plan([], [], [], 0.0)
     for record in records:
         try:
-            call = call_of(record, wanted, known, "", 1)
-            for step in gateway.explainer.steps:
-                step(call)
+            call = _stepped(gateway, record, wanted, known)
         except Unfit as unfit:
             plan.skipped.append((record.trace_id, unfit.reason))
             continue
@@ -78,7 +76,8 @@ def planned(gateway: Gateway, records: Iterable[Record], wanted: Wanted, known: 
             continue
         plan.rows.append(record.trace_id)
         target = call.targets[0]
-        plan.targets.setdefault(target.label, (target, call))
+        if target.label not in plan.targets:
+            plan.targets.append(target.label)
         cost = _expected(record, target)
         plan.cost = None if cost is None or plan.cost is None else plan.cost + cost
     return plan
@@ -92,12 +91,28 @@ def _expected(record: Record, target: Target) -> float | None:
     return record.input_tokens * paid[0] + (record.output_tokens or 0) * paid[1]
 
 
-async def warmed(gateway: Gateway, plan: Plan) -> None:
-    """Load what the calls need, or the first of them would be as slow as that is."""
-    for target, call in plan.targets.values():
-        provider = gateway.providers.get(target.provider) or gateway.providers[""]
-        with contextlib.suppress(GatewayError):  # the calls themselves will tell
-            await provider.explain(replace(call, dropped={}, remarks=dict(call.remarks)), target)
+def _stepped(gateway: Gateway, record: Record, wanted: Wanted, known: Mapping[str, Versions]) -> Call:
+    """The call that would repeat a row, as whoever asks a model gets it. Raises `Unfit` and `GatewayError`."""
+    call = call_of(record, wanted, known, "", 1)
+    for step in gateway.explainer.steps:
+        step(call)
+    return call
+
+
+async def warmed(gateway: Gateway, plan: Plan, wanted: Wanted, known: Mapping[str, Versions]) -> None:
+    """Load what the calls need, and find out how those of each kind are written: the first one of a kind would tell the
+    time of that as its model's.
+    """
+    for row in plan.rows:
+        record = await gateway.log.get(row)
+        if record is None:
+            continue
+        # the calls themselves will tell what is wrong with them
+        with contextlib.suppress(Exception):
+            call = _stepped(gateway, record, wanted, known)
+            for target in call.targets:
+                provider = gateway.providers.get(target.provider) or gateway.providers[""]
+                await provider.warm(replace(call, dropped={}, remarks=dict(call.remarks)), target)
 
 
 async def carried_out(
