@@ -45,8 +45,8 @@ class Dialect(Protocol):
     name: str
 
     def decode(self, body: bytes, headers: Mapping[bytes, bytes]) -> Call:
-        """The call that a request asks for; `headers` are ASGI's, their names in lower case. Raises `Unprocessable` when
-        the body does not fit the schema and `BadRequest` when it is no JSON.
+        """The call that a request asks for; `headers` are ASGI's, their names in lower case. Raises `Unprocessable`
+        when the body does not fit the schema and `BadRequest` when it is no JSON.
         """
         ...
 
@@ -76,8 +76,8 @@ def detailed(error: GatewayError) -> Answer:
 @dataclass(slots=True, frozen=True)
 class Operation:
     """One completion route: `POST path`, translated by `dialect`. `stream` makes every answer a stream; `paced` is for
-    clients that lose what they read together (see `pace.py`). `summary` and `schema` (a pydantic model of the body) are for
-    the OpenAPI document.
+    clients that lose what they read together (see `pace.py`). `summary` and `schema` (a pydantic model of the body) are
+    for the OpenAPI document.
     """
 
     path: str
