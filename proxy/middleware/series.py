@@ -30,6 +30,13 @@ MOMENT = 0.02
 """Seconds that any wait takes, and any attempt needs, at least."""
 
 
+OFTEN, SELDOM = 1.0, 10.0
+"""Seconds after which a call with a patience of its own asks again at the latest, unless it was told a longer wait: the
+first where it was told when to come back, and a little more each time. Waits that double would outlast the patience
+while the model answers whoever asks.
+"""
+
+
 class Series:
     """The attempts at one group's targets. `failure` is the last one's, None while none has failed.
 
@@ -129,7 +136,10 @@ class Series:
         elif again:
             wait, patient = failure.retry_after, self._call.patience is not None and failure.code == "rate_limited"
             if wait is None or patient:
-                wait = max(wait or 0.0, self._backoff * 2**self._repeated * random.uniform(0.5, 1))
+                pause = self._backoff * 2 ** min(self._repeated, 64) * random.uniform(0.5, 1)
+                if patient:
+                    pause = min(pause, SELDOM if wait is None else max(OFTEN, OFTEN * self._repeated / 20))
+                wait = max(wait or 0.0, pause)
             self._left += patient
             self._again.append((now + max(wait, self._pause), target))
 

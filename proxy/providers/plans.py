@@ -69,7 +69,7 @@ class Plans:
         if self._path is None:
             return
         self._used = True
-        if plan.wire is not None and plan.wire.hex() in self._records:
+        if self.holds(plan):
             return
         record = self._record(call, plan, key(names(target, model)))
         if record is None or plan.wire is None:
@@ -80,6 +80,10 @@ class Plans:
             self.missed()
         self._records[plan.wire.hex()] = record
         self._change()
+
+    def holds(self, plan: Plan) -> bool:
+        """Whether there is a record for the kind of a plan whose wire is known: it needs LiteLLM for nothing."""
+        return plan.wire is not None and plan.wire.hex() in self._records
 
     def missed(self) -> None:
         """A call was made that no record can serve."""
