@@ -187,6 +187,22 @@ def test_a_name_is_replayed_where_its_keys_are_missing(tmp_path: Path) -> None:
     assert dict(events(answer.text))["message_start"]["message"]["model"] == "echo"
 
 
+@pytest.mark.parametrize("model", ["up/echo", "deployment/greeting"])
+def test_another_vendor_behind_a_name_of_some_form_finds_the_same_recordings(tmp_path: Path, model: str) -> None:
+    body = {"model": model, "messages": [{"role": "user", "content": "Hello"}]}
+    modes: list[tuple[Mode, str]] = [("record", "echo/*"), ("replay", "mistral/*")]
+    for mode, behind in modes:
+        config = {
+            "model_list": [{"model_name": "up/*", "litellm_params": {"model": behind}}],
+            "deployments": {"greeting": {"model": "up/echo"}},
+        }
+        with local(tmp_path, mode, config) as gateway:
+            answer = httpx.post(gateway.url + CHAT.path, json=body, timeout=20)
+            assert text_of(CHAT, answer, stream=False) == "You said: Hello"
+    (file,) = (tmp_path / "cassette").iterdir()
+    assert json.loads(file.read_text())["request"]["model"] == "up/echo"
+
+
 def test_embeddings_are_replayed(tmp_path: Path) -> None:
     body = {"model": "echo/echo", "input": ["one", "two"]}
     answers = []
