@@ -239,6 +239,36 @@ def test_a_vendor_s_refusal_is_replayed(replaying: Local, spoken: Spoken, status
     assert row["notes"]["failure"] == {400: "invalid_request", 429: "rate_limited"}[status]
 
 
+@pytest.mark.parametrize("mode", ["record", "auto"])
+def test_what_the_gateway_itself_refuses_is_not_recorded(fleet: Fleet, tmp_path: Path, mode: Mode) -> None:
+    """One target fails, again and again, one is at its limit, and one has no key."""
+    vendor = fleet["openai"]
+    api_base = fleet.providers["openai"]["api_base"]
+    target = {"model": f"openai/{MODEL}", "api_key": vendor.key, "api_base": api_base}
+    config = {
+        "model_list": [
+            {"model_name": "failing", "litellm_params": target},
+            {"model_name": "limited", "litellm_params": {**target, "rpm": 1}},
+        ],
+        "router_settings": {"allowed_fails": 0, "cooldown_time": 600},
+    }
+    vendor.script = Scenario(status=500)
+    with local(tmp_path, mode, config) as gateway:
+        gateway.wait_until_ready()
+
+        def post(model: str, text: str) -> tuple[int, str]:
+            body = {"model": model, "messages": [{"role": "user", "content": text}]}
+            answer = httpx.post(gateway.url + CHAT.path, json=body, timeout=20)
+            return answer.status_code, answer.headers["x-cache-reason"].partition(": ")[2]
+
+        assert [post("failing", text) for text in ("one", "two")] == [(502, "recorded")] * 2
+        assert [post("limited", text) for text in ("three", "four")] == [(502, "recorded"), (429, "refused")]
+        assert post("groq/llama", "five") == (401, "refused")
+        noted = [row["notes"]["cassette"] for row in rows(gateway.data)]
+        assert sorted(noted) == ["recorded"] * 3 + ["refused"] * 2
+    assert sorted(path.name.partition("-")[0] for path in (tmp_path / "cassette").iterdir()) == ["one", "three", "two"]
+
+
 def test_a_stream_that_broke_off_breaks_off_again(recorded: Path, replaying: Local) -> None:
     arrived = ask_broken(replaying, CHAT, recorded)
     assert '"content":"one"' in arrived

@@ -17,7 +17,7 @@ from pydantic import SecretStr
 from proxy.caller import Caller
 from proxy.config import Config, load
 from proxy.config.router import Wildcard
-from proxy.errors import BadRequest, ConfigError, GatewayError, NotRecorded, UpstreamError
+from proxy.errors import BadRequest, ConfigError, GatewayError, NotRecorded, Unasked, UpstreamError
 from proxy.middleware.blot import HIDDEN, Blot, blot
 from proxy.middleware.canonical import Canon, difference
 from proxy.middleware.cassette import Player
@@ -133,6 +133,19 @@ async def test_a_failure_is_recorded_and_fails_again(
         assert arrived == before
 
 
+async def test_what_fails_for_a_reason_of_the_gateway_s_is_not_recorded(tmp_path: Path) -> None:
+    recording, call = player(tmp_path, "record"), asking()
+    with pytest.raises(Unasked):
+        await told(recording, call, Upstream(Unasked("resting", code="unavailable", provider="openai")))
+    assert files(tmp_path) == []
+    assert call.remarks == {"cassette": "refused"}
+    assert call.cache_reason.endswith(": refused")
+    # and does not count as the first call of its request
+    await told(recording, asking(), Upstream())
+    (file,) = files(tmp_path)
+    assert "." not in file.stem
+
+
 async def test_a_bug_and_a_call_that_was_left_are_not_recorded(tmp_path: Path) -> None:
     recording = player(tmp_path, "record")
     with pytest.raises(ZeroDivisionError):
@@ -157,6 +170,7 @@ async def test_a_full_disk_costs_the_recording_and_not_the_answer(tmp_path: Path
     (tmp_path / "gone").rmdir()
     assert said(await told(recording, call, Upstream())) == "a b c"
     assert call.remarks["cassette"] == "lost"
+    assert call.cache_reason.endswith(": lost")
 
 
 @pytest.mark.parametrize(("paced", "seconds"), [(True, 0.06), (False, 3600)])
