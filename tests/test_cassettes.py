@@ -304,6 +304,11 @@ def test_the_port_is_ready_and_litellm_is_never_imported(recorded: Path, tmp_pat
     assert not imported & {"litellm", "openai", "proxy.providers.litellm"}
 
 
+def test_a_cassette_that_is_not_used_is_told(tmp_path: Path) -> None:
+    with Process(tmp_path, GONE, PAREA_PROXY_MODE="live", PAREA_PROXY_CASSETTE="tapes") as gateway:
+        assert "--cassette is not used with --mode live\n" in gateway.output.read_text()
+
+
 # keys
 
 

@@ -115,8 +115,13 @@ def difference(request: Mapping[str, Json], recordings: Sequence[Recording]) -> 
     """How `request` differs from the recorded one that is nearest to it, of which there is at least one."""
     mine = dict(_leaves(request))
     theirs = [(one, dict(_leaves(one.request))) for one in recordings]
-    theirs.sort(key=lambda one: _common(mine, one[1]), reverse=True)
-    nearest, recorded = max(theirs[:ALIKE], key=lambda one: (_common(mine, one[1]), _likeness(mine, one[1])))
+
+    def near(one: tuple[Recording, dict[str, str]]) -> tuple[bool, int]:
+        # the same words come first, however much stands beside them: a list of tools is more than a sentence
+        return one[0].request.get("messages") == request.get("messages"), _common(mine, one[1])
+
+    theirs.sort(key=near, reverse=True)
+    nearest, recorded = max(theirs[:ALIKE], key=lambda one: (*near(one), _likeness(mine, one[1])))
     told = [f"--- {nearest.name}", "+++ this request"]
     apart = [path for path in {**recorded, **mine} if recorded.get(path, ...) != mine.get(path, ...)]
     for path in apart[:SHOWN]:

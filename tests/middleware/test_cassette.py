@@ -330,6 +330,18 @@ def test_a_long_difference_is_cut_where_it_begins() -> None:
     assert lines[-1] == "... and 9 more"
 
 
+def test_the_same_words_are_nearest_whatever_stands_beside_them() -> None:
+    tools = [{"type": "function", "function": {"name": f"f{i}", "parameters": {"type": "object"}}} for i in range(9)]
+    asked = {"model": "m", "messages": [{"role": "user", "content": "use it"}]}
+    recordings = [
+        Recording({**asked, "messages": [{"role": "user", "content": "used"}]}, name="other.json"),
+        Recording({**asked, "tools": tools}, name="same.json"),
+    ]
+    lines = difference(asked, recordings).splitlines()
+    assert lines[0] == "--- same.json"
+    assert lines[2].startswith("-tools[0]")
+
+
 def test_the_nearest_of_hundreds_is_found() -> None:
     said = [f"Tell number {number:03}, which is {hex(number**7)}" for number in range(400)]
     recordings = [Recording({"model": "m", "messages": [{"content": one}]}, name=one) for one in said]
