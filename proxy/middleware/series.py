@@ -12,7 +12,7 @@ import asyncio
 import random
 from collections.abc import Sequence
 
-from proxy.errors import UpstreamError
+from proxy.errors import Unasked, UpstreamError
 from proxy.estimate import expected, longest
 from proxy.middleware.balance import Balance
 from proxy.models import Call
@@ -150,7 +150,7 @@ class Series:
         limited = all(reason == "limited" for reason in reasons)
         told = "at the limit of its rate" if limited else "resting after failures, or at the limit of its rate"
         wait = self._balance.wait(targets, self.tokens)
-        return UpstreamError(
+        return Unasked(
             f"model {self.group.name!r}: each of its targets ({len(targets)}) is {told}; try again in {wait:.1f} s",
             code="rate_limited" if limited else "unavailable",
             provider=targets[0].provider,

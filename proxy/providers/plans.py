@@ -18,6 +18,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import orjson
@@ -107,9 +108,12 @@ class Plans:
         needed = self._unserved or (self.needed and not self._used)
         document = {**_versions(), "needed": needed, "records": kept}
         try:
-            fresh = self._path.with_suffix(".new")
-            fresh.write_bytes(orjson.dumps({**document, "checksum": _checksum(document)}))
-            fresh.replace(self._path)
+            # for its owner alone, as all of the data folder, and gone where the disk is full
+            with TemporaryDirectory(dir=self._path.parent, prefix=".plans") as folder:
+                fresh = Path(folder) / self._path.name
+                fresh.touch(0o600)
+                fresh.write_bytes(orjson.dumps({**document, "checksum": _checksum(document)}))
+                fresh.replace(self._path)
         except OSError as error:
             logger.warning("plans are not kept: %s", error)
 
