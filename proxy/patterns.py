@@ -14,11 +14,22 @@ LEAD = r"(?:\b|_|\\[bfnrt]|\\u[0-9A-Fa-f]{4})"
 
 # Marks: accents that are characters of their own, and the vowels of many scripts.
 EMAIL = r"[\p{L}\p{N}_%+][\p{L}\p{M}\p{N}._%+'-]*(?:@|%40)(?:[\p{L}\p{M}\p{N}-]+\.)+\p{L}[\p{L}\p{M}\p{N}-]+"
-CARD = (
-    r"[2-6][0-9]{12,18}"
-    r"|[2-6][0-9]{3}[ -][0-9]{4}[ -][0-9]{4}[ -][0-9]{4}(?:[ -][0-9]{3})?"
-    r"|3[0-9]{3}[ -][0-9]{6}[ -][0-9]{4,5}"
+BETWEEN = (r"[\x{a0}\x{2007}\x{2009}\x{202f}]", r"\.", "  ")
+"""What stands between a card's groups besides a space or a hyphen, as on pages of the web: one kind within a card."""
+
+# A year is in none of the latter: tables have years in a row, with two spaces between them.
+CARD = "|".join(
+    (
+        r"[2-6][0-9]{12,18}",
+        r"[2-6][0-9]{3}[ -][0-9]{4}[ -][0-9]{4}[ -][0-9]{4}(?:[ -][0-9]{3})?",
+        r"3[0-9]{3}[ -][0-9]{6}[ -][0-9]{4,5}",
+        *(rf"(?:[3-6][0-9]|2[2-7])[0-9]{{2}}(?:{one}[0-9]{{4}}){{3}}(?:{one}[0-9]{{3}})?" for one in BETWEEN),
+        *(rf"3[0-9]{{3}}{one}[0-9]{{6}}{one}[0-9]{{4,5}}" for one in BETWEEN),
+    )
 )
+SURE = ("sk-svcacct-", "r8_")
+"""Beginnings that no word has, so what follows may be letters of one kind."""
+
 AMAZON = ("AKIA", "ASIA", "AROA", "AIDA")
 KEY = "|".join(
     (
@@ -62,7 +73,8 @@ class Rule:
 
 def _card(found: str, behind: str) -> int:
     """A card has a check digit, and does not go on. What follows one may look as if it were of it."""
-    for length in (len(found), 19):
+    places = [place for place, one in enumerate(found, 1) if one.isdigit()]
+    for length in (len(found), *places[15:16]):
         whole, next_one = found[:length], found[length : length + 1] or behind
         digits = [int(one) for one in whole if one.isdigit()]
         doubled = [sum(divmod(2 * digit, 10)) for digit in digits[-2::-2]]
@@ -77,6 +89,8 @@ def _key(found: str, behind: str) -> int:
         return len(found) if not _goes_on(behind) or any(map(str.isdigit, found)) else 0
     if found[:6].lower() in ("bearer", "basic ", "basic+", "basic%"):
         return len(found) if any(map(str.isdigit, found[6:])) or found.endswith("=") else 0
+    if found.startswith(SURE):
+        return len(found)
     secret = found[3:]
     return len(found) if any(map(str.isdigit, secret)) or not (secret.islower() or secret.isupper()) else 0
 

@@ -590,21 +590,25 @@ def test_prompts_become_versions_of_deployments(prompts: Path) -> None:
     assert config.deployments["team/weather"].params == {"temperature": 0.5}
 
 
-def test_no_prompt_is_copied_where_one_is_wrong(prompts: Path) -> None:
+def test_a_prompt_that_is_wrong_is_told_and_the_others_are_copied(prompts: Path) -> None:
     Path("from/wrong.prompt").write_text(PROMPT.replace("temperature", "temprature"))
-    found = run("import", "from")
-    assert found.exit_code == 2
-    assert "deployments/wrong/v1.prompt: 1 problem\n  line 4: temprature: unknown key" in found.stderr
-    assert not Path("deployments").exists()
+    Path("from/bytes.prompt").write_bytes(b"\xff")
+    for arguments, told in ((["--check"], "2 prompts can be copied"), ([], "2 prompts copied")):
+        assert not Path("deployments").exists()
+        found = run("import", "from", *arguments)
+        assert (found.exit_code, found.stdout.startswith(told)) == (1, True)
+        assert found.stderr.startswith("2 not copied:\nfrom/bytes.prompt: ")
+        assert "deployments/wrong/v1.prompt: 1 problem\n  line 4: temprature: unknown key" in found.stderr
+    assert sorted(path.name for path in Path("deployments").iterdir()) == ["plain", "team"]
 
 
 def test_a_deployment_that_is_one_file_is_left_alone(prompts: Path) -> None:
     Path("deployments").mkdir()
     Path("deployments/plain.prompt").write_text(PROMPT.replace("0.5", "0.7"))
     found = run("import", "from")
-    assert found.exit_code == 2
+    assert found.exit_code == 1
     assert "move it to deployments/plain/v1.prompt, and import again" in found.stderr
-    assert [path.name for path in Path("deployments").iterdir()] == ["plain.prompt"]
+    assert sorted(path.name for path in Path("deployments").iterdir()) == ["plain.prompt", "team"]
 
 
 def test_a_prompt_that_is_a_link_to_elsewhere_is_not_copied(prompts: Path) -> None:
@@ -613,9 +617,9 @@ def test_a_prompt_that_is_a_link_to_elsewhere_is_not_copied(prompts: Path) -> No
     assert lines("import", "from", "--check")[0] == "3 prompts can be copied to deployments"
     Path("from/team/link.prompt").symlink_to("../../elsewhere")
     found = run("import", "from")
-    assert found.exit_code == 2
+    assert found.exit_code == 1
     assert "from/team/link.prompt: leads out of from" in found.stderr
-    assert not Path("deployments").exists()
+    assert not Path("deployments/team/link").exists()
 
 
 def test_a_file_that_is_no_prompt_is_not_copied(prompts: Path) -> None:
@@ -627,5 +631,6 @@ def test_a_file_that_is_no_prompt_is_not_copied(prompts: Path) -> None:
 def test_prompts_need_a_config(prompts: Path) -> None:
     Path("config.yaml").unlink()
     assert "parea-proxy init" in run("import", "from").stderr
+    assert lines("import", "from", "--check")[0] == "2 prompts can be copied to deployments"
     Path("empty").mkdir()
     assert "is a folder" in run("import", "empty").stderr

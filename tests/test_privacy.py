@@ -124,13 +124,17 @@ def _span() -> dict[str, Any]:
 
 def test_a_pattern_that_cannot_be_is_an_error_of_the_config(tmp_path: Path) -> None:
     path = tmp_path / "config.yaml"
-    path.write_text("log:\n  redact:\n    - emails\n    - {name: mine, pattern: 'my-secret(?=word)'}\n    - mails\n")
+    path.write_text(
+        "log:\n  redact:\n    - emails\n    - {name: mine, pattern: 'my-secret(?=word)'}\n    - mails\n"
+        "    - {name: cards, pattern: x}\n"
+    )
     with pytest.raises(ConfigError) as error:
         load(path, {})
     said = error.value.message
     assert "line 4: log.redact[1].pattern: is no pattern of RE2's: invalid perl operator at character 10" in said
-    assert "line 5: log.redact[2]" in said
-    assert "emails" in said
+    assert "line 5: log.redact[2]: should be 'emails'" in said
+    assert "line 6: log.redact[3].name: is a built-in pattern's name" in said
+    assert len(said.splitlines()) == 4, "one line for each problem, and the head"
     assert "my-secret" not in said
 
 

@@ -26,6 +26,8 @@ FOUND = {
         "sk-abcdefghij0123456789",
         "sk-proj-AbCdEfGhIjKlMnOpQrStUvWx",
         "sk-ant-api03-0123456789abcdefghij",
+        "sk-svcacct-abcdefghijklmnopqrstuvwx",
+        "r8_abcdefghijklmnopqrstuvwxyzabcdefghijk",
         "AKIAIOSFODNN7EXAMPLE",
         "AKIAIOSFODNNTEXAMPLE",
         "ghp_0123456789abcdefghijABCDEFGHIJ",
@@ -41,6 +43,8 @@ FOUND = {
     "cards": (
         *("4111111111111111", "4111 1111 1111 1111", "5555-5555-5555-4444", "378282246310005", "3782 822463 10005"),
         *("6011111111111117", "30569309025904", "4222222222222"),
+        *("4111\u00a01111\u00a01111\u00a01111", "4111.1111.1111.1111", "4111  1111  1111  1111"),
+        *("3782\u202f822463\u202f10005", "5555\u20095555\u20095555\u20094444", "2223.0031.2200.3222"),
     ),
     "phones": ("+49 30 901820", "+1 (415) 555-2671", "(415) 555-2671", "415-555-2671"),
     "ips": ("192.168.0.12", "2001:db8::ff00:42:8329", "fe80:0:0:0:1:2:3:4", "fe80::1", "2001:db8::"),
@@ -56,6 +60,9 @@ LEFT = (
     *(
         "4111111111111112",
         "1732230000000000000",
+        # with a check digit that is right by chance: years in a table, and groups set apart in several ways
+        "2010  2011  2012  2013",
+        "4111  1111.1111  1111",
         "2026-11-21T22:57:26.123456+00:00",
         "00-4bf92f3577b34da6a3ce929d0e0e4736",
     ),
@@ -99,6 +106,8 @@ def test_json_is_still_json_afterwards() -> None:
 def test_cards_in_a_row_are_found_each() -> None:
     assert ALL.clean("1234 5555 4111 1111 1111 1111 123") == "1234 5555 [card] 123"
     assert ALL.clean("4111-1111-1111-1111-5555-5555-5555-4444") == "[card]-[card]"
+    spaced = "4111\u00a01111\u00a01111\u00a01111"
+    assert ALL.clean(f"{spaced}\u00a0123 and {spaced}\u00a0x") == "[card]\u00a0123 and [card]\u00a0x"
 
 
 @pytest.mark.parametrize("text", LEFT)

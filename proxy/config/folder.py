@@ -73,7 +73,7 @@ def gather(main: Document, file: File, path: Path | None, text: Text, more: Path
         for name, entry in file.deployments.items()
     ]
     folder = _folder(main, file.deployments_folder, path)
-    if folder is not None and folder.is_dir():
+    if folder is not None and (folder.is_dir() or any(folder in one.parents for one in more)):
         found = read_folder(folder, more, text, environ)
     else:
         found = Folder(files=[folder] if folder is not None else [])  # it may come to be there
@@ -153,6 +153,8 @@ class _Reading:
 
         found: list[Path] = []
         seen: set[str] = set()
+        if not self._folder.is_dir():
+            return found  # what is to be in it may be asked for before it is made
         for folder, folders, files in os.walk(self._folder, onerror=fail, followlinks=True):
             if (real := os.path.realpath(folder)) in seen:
                 folders.clear()  # a link to where we have been

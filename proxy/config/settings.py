@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag
 
 from proxy.config.block import Block, Foreign
 from proxy.config.deployment import Entry
@@ -39,6 +39,12 @@ def _sound(pattern: str) -> str:
     if (problem := fault(pattern)) is not None:
         raise ValueError(problem)
     return pattern
+
+
+def _free(name: str) -> str:
+    if name in NAMED:
+        raise ValueError("is a built-in pattern's name, and would read as if that one held: choose another")
+    return name
 
 
 class Access(BaseModel):
@@ -183,9 +189,17 @@ class Keep(Block):
 class RedactRule(Block):
     """A pattern of one's own in `log.redact`; `replace` stands as it is where a match was, by default `[name]`."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 _.-]{0,39}$")]
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 _.-]{0,39}$"), AfterValidator(_free)]
     pattern: Annotated[Name, AfterValidator(_sound)]
     replace: str | None = None
+
+
+Redacted = Annotated[
+    Annotated[Literal["emails", "keys", "cards", "phones", "ips"], Tag("str")]
+    | Annotated[RedactRule, Tag("RedactRule")],
+    Discriminator(lambda value: "RedactRule" if isinstance(value, dict | RedactRule) else "str"),
+]
+"""What is told of a wrong pattern is what is wrong with it, and not that it is no name."""
 
 
 class LogSettings(Block):
@@ -196,7 +210,7 @@ class LogSettings(Block):
     omit: Literal["none", "inputs", "outputs", "all"] = "none"
     synchronous: Literal["normal", "full"] = "normal"
     keep: Keep = Keep()
-    redact: list[Literal["emails", "keys", "cards", "phones", "ips"] | RedactRule] = []
+    redact: list[Redacted] = []
 
     @property
     def redacted(self) -> list[str]:

@@ -1,14 +1,15 @@
 """Humanloop's prompts, a folder of `.prompt` files, as versions of deployments: what `log import` makes of one.
 
-What must stay true: nothing is copied unless the whole config is valid with it; no file that is there is changed; a
+What must stay true: nothing is copied that the whole config is not valid with, and one that is wrong keeps none of the
+others back; no file that is there is changed; a
 prompt that is there already, in any version, is not copied again.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import click
@@ -18,11 +19,14 @@ SUFFIX = ".prompt"
 
 @dataclass(slots=True, frozen=True)
 class _Copy:
-    """A prompt: the deployment that it is, its text, and the file that it goes to; None where it is there."""
+    """A prompt: the deployment that it is, its text, and the file that it goes to; None where it is there. Or what is
+    wrong with it.
+    """
 
     name: str
     text: str
     target: Path | None
+    problem: str | None = None
 
 
 def are(path: Path) -> bool:
@@ -31,37 +35,61 @@ def are(path: Path) -> bool:
 
 
 def copy(source: Path, config: Path | None, only_check: bool) -> None:
-    """Copy prompts to the folder of deployments, and tell where they are. Raises `ConfigError`."""
-    from proxy.config import load
+    """Copy prompts to the folder of deployments, and tell where they are, and which are wrong (exit code 1). Raises
+    `ConfigError`.
+    """
     from proxy.errors import ConfigError
 
-    if config is None:
+    texts = {}
+    if config is None and only_check:
+        # As in the folder of a config that says nothing.
+        config = Path("config.yaml")
+        texts[config] = "{}"
+    elif config is None:
         raise ConfigError(
             "prompts go to the folder `deployments` beside a config.yaml, and there is none here: `parea-proxy init`"
             " makes one, --config names another"
         )
-    load(config, os.environ)
-    folder = _folder(config)
-    copies = list(_copies(source, folder))
-    new = {one.target: one.text for one in copies if one.target is not None}
-    made = not only_check and not folder.exists()
-    if made:
-        folder.mkdir(parents=True)
-    try:
-        if folder.exists():
-            load(config, os.environ, new)
-        if not only_check:
-            for target, text in new.items():
-                target.parent.mkdir(parents=True, exist_ok=True)
-                with target.open("x", encoding="utf-8", newline="") as file:
-                    file.write(text)
-    except ConfigError as error:
-        if made:
-            folder.rmdir()
-        raise ConfigError(f"nothing was copied, the config would not be valid:\n{error.message}") from None
-    except OSError as error:
-        raise ConfigError(f"{error.filename}: cannot be written: {error.strerror}") from None
-    _tell(copies, folder, config, only_check)
+    folder = _folder(config, texts)
+    copies = _judged(list(_copies(source, folder)), config, texts)
+    if not only_check:
+        try:
+            for one in copies:
+                if one.target is not None:
+                    one.target.parent.mkdir(parents=True, exist_ok=True)
+                    with one.target.open("x", encoding="utf-8", newline="") as file:
+                        file.write(one.text)
+        except OSError as error:
+            raise ConfigError(f"{error.filename}: cannot be written: {error.strerror}") from None
+    _tell([one for one in copies if one.problem is None], folder, config, only_check)
+    wrong = [one.problem for one in copies if one.problem is not None]
+    if wrong:
+        click.echo("\n".join([f"{len(wrong)} not copied:", *wrong]), err=True)
+        click.get_current_context().exit(1)
+
+
+def _judged(copies: list[_Copy], config: Path, texts: dict[Path, str]) -> list[_Copy]:
+    """`copies` with what is wrong with each that the config would not be valid with. Raises `ConfigError` where it is
+    none of them alone, or the config is not valid now.
+    """
+    from proxy.config import load
+    from proxy.errors import ConfigError
+
+    def problem(*several: _Copy) -> str | None:
+        try:
+            load(config, os.environ, {**texts, **{one.target: one.text for one in several if one.target is not None}})
+        except ConfigError as error:
+            return error.message
+        return None
+
+    if (found := problem()) is not None:
+        raise ConfigError(found)
+    if problem(*copies) is not None:
+        copies = [one if one.target is None else replace(one, problem=problem(one)) for one in copies]
+        copies = [one if one.problem is None else replace(one, target=None) for one in copies]
+        if (found := problem(*copies)) is not None:
+            raise ConfigError(f"nothing was copied, the config would not be valid:\n{found}")
+    return copies
 
 
 def _prompts(source: Path) -> Iterator[Path]:
@@ -74,14 +102,14 @@ def _prompts(source: Path) -> Iterator[Path]:
             yield path
 
 
-def _folder(config: Path) -> Path:
+def _folder(config: Path, texts: Mapping[Path, str]) -> Path:
     """The folder of deployments that a config reads, or would if it were there."""
     from proxy.config.folder import DEFAULT
     from proxy.config.include import read_file, text_of
     from proxy.config.validation import validated
     from proxy.errors import ConfigError
 
-    document, _ = read_file(config, os.environ, text_of)
+    document, _ = read_file(config, os.environ, lambda path: texts[path] if path in texts else text_of(path))
     given = validated(document)[0].deployments_folder
     if given == "":
         raise ConfigError(f"{config}: deployments_folder is empty, so no folder is read: leave it out, or name one")
@@ -89,27 +117,35 @@ def _folder(config: Path) -> Path:
 
 
 def _copies(source: Path, folder: Path) -> Iterator[_Copy]:
-    from proxy.config.folder import SUFFIXES
     from proxy.errors import ConfigError
 
     found = list(_prompts(source))
     if not found or (source.is_file() and source.suffix != SUFFIX):
         raise ConfigError(f"{source}: {'has no' if source.is_dir() else 'is none of the'} {SUFFIX} files")
+    base = source if source.is_dir() else source.parent
     for path in found:
-        if source.is_dir() and not path.resolve().is_relative_to(source.resolve()):
-            raise ConfigError(f"{path}: leads out of {source}: put the prompt itself there, or delete the link")
-        base = source if source.is_dir() else path.parent
         name = path.relative_to(base).with_suffix("").as_posix()
-        text = _text(path)
-        alone = [one for suffix in SUFFIXES if (one := folder / f"{name}{suffix}").exists()]
-        if alone and _text(alone[0]) != text:
-            below = folder / name / f"v1{alone[0].suffix}"
-            raise ConfigError(f"{alone[0]} is the deployment {name!r} already: move it to {below}, and import again")
-        versions = [*folder.glob(f"{_literal(name)}/v[1-9]*")]
-        numbers = [int(one.stem[1:]) for one in versions if one.stem[1:].isdecimal() and one.suffix in SUFFIXES]
-        there = bool(alone) or any(_text(one) == text for one in versions if one.suffix in SUFFIXES)
-        target = None if there else folder / name / f"v{max(numbers, default=0) + 1}{SUFFIX}"
-        yield _Copy(name, text, target)
+        try:
+            if source.is_dir() and not path.resolve().is_relative_to(source.resolve()):
+                raise ConfigError(f"{path}: leads out of {source}: put the prompt itself there, or delete the link")
+            yield _copy(name, _text(path), folder)
+        except ConfigError as error:
+            yield _Copy(name, "", None, error.message)
+
+
+def _copy(name: str, text: str, folder: Path) -> _Copy:
+    """A prompt as the next version of its deployment. Raises `ConfigError` where it can have none."""
+    from proxy.config.folder import SUFFIXES
+    from proxy.errors import ConfigError
+
+    alone = [one for suffix in SUFFIXES if (one := folder / f"{name}{suffix}").exists()]
+    if alone and _text(alone[0]) != text:
+        below = folder / name / f"v1{alone[0].suffix}"
+        raise ConfigError(f"{alone[0]} is the deployment {name!r} already: move it to {below}, and import again")
+    versions = [*folder.glob(f"{_literal(name)}/v[1-9]*")]
+    numbers = [int(one.stem[1:]) for one in versions if one.stem[1:].isdecimal() and one.suffix in SUFFIXES]
+    there = bool(alone) or any(_text(one) == text for one in versions if one.suffix in SUFFIXES)
+    return _Copy(name, text, None if there else folder / name / f"v{max(numbers, default=0) + 1}{SUFFIX}")
 
 
 def _literal(name: str) -> str:
