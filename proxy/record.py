@@ -10,6 +10,9 @@ from dataclasses import dataclass, field
 
 from proxy.models import Json, LogPolicy
 
+REPLAY = "replay"
+"""The tag of a row that is a replay of its parent, and the note with its run and its number."""
+
 
 @dataclass(slots=True)
 class Record:

@@ -163,7 +163,7 @@ def test_the_commands_of_replay_do_what_the_page_says(tmp_path: Path, monkeypatc
         said = "".join(_ran(command) for command in commands.splitlines())
         assert _timeless(said) == _timeless(output)
         ran += len(commands.splitlines())
-    assert ran == 3 == page.count("\nparea-proxy ")
+    assert ran == 4 == page.count("\nparea-proxy ")
     assert (tmp_path / "report.html").read_text().startswith("<!doctype html>")
 
 

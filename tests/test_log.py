@@ -214,6 +214,19 @@ def test_one_is_shown_with_its_tree_and_all_that_was_said() -> None:
     assert [one["trace_id"] for one in json.loads(run("show", "call", "--json").stdout)] == ["call-1", "tool-1"]
 
 
+def test_a_replay_of_days_later_leaves_the_bars_as_they_were() -> None:
+    """It is told how much later it ran; shown by itself it has a bar like any other row."""
+    late: dict[str, Any] = {"parent_trace_id": "call-1", "root_trace_id": "agent-1", "notes": {"replay": {"number": 1}}}
+    store(*AGENT)
+    before = lines("show", "agent-1")
+    store(record("again-1", 2 * 86400 + 3600, **late), record("again-2", 100 * 60, **late))
+    after = lines("show", "agent-1")
+    bars = ["".join(one for one in line if one in " \u2501").strip() for line in (*before, *after)]
+    assert [one for one in bars[len(before) :] if one] == [one for one in bars[: len(before)] if one]
+    assert [line.partition("replay, ")[2][:4].rstrip() for line in after if "replay, " in line] == ["+2 h", "+2 d"]
+    assert lines("show", "again-1")[1].count("\u2501") == WIDTH
+
+
 def test_the_beginning_of_several_ids_is_told() -> None:
     store(*AGENT, record("agent-2"))
     assert refused("show", "agent") == "several ids begin with 'agent': agent-1, agent-2 ..."

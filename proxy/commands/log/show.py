@@ -16,6 +16,7 @@ import click
 
 from proxy.commands import json_option, print_json
 from proxy.commands.log.choice import Choice, reading
+from proxy.record import REPLAY
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -32,6 +33,10 @@ BEGINNING = 10
 
 AT_ONCE = 1_000
 """Rows of a tree that stand under each other whatever comes further down."""
+
+
+UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
+"""In which is told how much later something ran."""
 
 
 @click.command()
@@ -116,16 +121,21 @@ def _cells(branches: list[Branch], name: str | None) -> Iterator[list[Text | str
     from proxy.report import figures_of, status_of
     from proxy.terminal import text
 
-    spans = {one.record.trace_id: _span(one.record) for one in branches}
-    began = min((span[0] for span in spans.values() if span), default=0.0)
-    lasted = max((span[1] for span in spans.values() if span), default=0.0) - began
+    rows = [one.record for one in branches]
+    spans = {record.trace_id: _span(record) for record in rows}
+    # what was called again days later would leave nothing of the others' bars, nor of its own
+    later = {record.trace_id for record in rows[name is None :] if REPLAY in record.notes}
+    scale = [span for trace_id, span in spans.items() if span and trace_id not in later]
+    began = min((first for first, _ in scale), default=0.0)
+    lasted = max((last for _, last in scale), default=0.0) - began
     if name is not None:
         yield [text(f"{name}  no row of its own"), *[""] * 7]
     for one in branches:
         record = one.record
+        span = spans[record.trace_id]
         yield [
             Text(one.stem).append_text(text(record.name or record.trace_id)),
-            bar(spans[record.trace_id], began, lasted),
+            bar(span, began, lasted) if record.trace_id not in later else _after(span, began if scale else None),
             text(record.model or "-"),
             *figures_of(record),
             status_of(record),
@@ -142,6 +152,15 @@ def bar(span: tuple[float, float] | None, began: float, lasted: float) -> str:
     first = min(int((span[0] - began) / lasted * WIDTH), WIDTH - 1)
     last = min(max(round((span[1] - began) / lasted * WIDTH), first + 1), WIDTH)
     return " " * first + "\u2501" * (last - first) + " " * (WIDTH - last)
+
+
+def _after(span: tuple[float, float] | None, began: float | None) -> str:
+    """How long after the rest a replay began, in the largest unit that it fills."""
+    if span is None or began is None:
+        return "replay"
+    seconds = max(span[0] - began, 0.0)
+    size, unit = next((one for one in UNITS if seconds >= one[0]), UNITS[-1])
+    return f"replay, +{seconds / size:.0f} {unit}"
 
 
 def _span(record: Record) -> tuple[float, float] | None:

@@ -17,10 +17,7 @@ from proxy.middleware.render import fill_messages
 from proxy.middleware.trace import MODEL_PARAMS
 from proxy.middleware.veil import ADDED, HIDDEN
 from proxy.models import Call, CompletionRequest, Json, Kind, LogPolicy, Message, TraceContext
-from proxy.record import Record
-
-MARK = "replay"
-"""The tag of a replay's row, and the note with its run and its number."""
+from proxy.record import REPLAY, Record
 
 PARAMS = {logged: name for name, logged in MODEL_PARAMS.items()}
 
@@ -54,14 +51,14 @@ class Wanted:
 def call_of(record: Record, wanted: Wanted, known: Mapping[str, Versions], run: str, number: int) -> Call:
     """The call that repeats `record`, as its child; `known` are the deployments of the config. Raises `Unfit`."""
     request = _request(record, wanted, known)
-    return Call(request=request, remarks={MARK: {"run": run, "number": number}})
+    return Call(request=request, remarks={REPLAY: {"run": run, "number": number}})
 
 
 def _request(record: Record, wanted: Wanted, known: Mapping[str, Versions]) -> CompletionRequest:
     configuration, messages = _payload(record)
     kind: Kind = "text" if record.notes.get("kind") == "text" else "chat"
     made = CompletionRequest(
-        dialect=MARK,
+        dialect=REPLAY,
         trace=_place(record),
         kind=kind,
         model=wanted.model,
@@ -123,7 +120,7 @@ def _place(record: Record) -> TraceContext:
         project_name=record.project_name,
         project_uuid=record.project_uuid,
         end_user=record.end_user,
-        tags=list(dict.fromkeys([*record.tags, MARK])),
+        tags=list(dict.fromkeys([*record.tags, REPLAY])),
         metadata=record.metadata,
         target=record.target,
     )

@@ -6,8 +6,7 @@ from collections.abc import Iterator
 
 from proxy.commands.log.choice import PATIENCE, Choice
 from proxy.commands.log.show import found
-from proxy.commands.replay.request import MARK
-from proxy.record import Record
+from proxy.record import REPLAY, Record
 from proxy.stores.reader import Reader
 
 AGAIN = "a replay itself (name it by its id to call it again)"
@@ -29,7 +28,7 @@ class Rows:
             return
         left = self._limit
         for record in self._log.stream(self._choice.selection(), seconds=PATIENCE):
-            if MARK in record.notes:
+            if REPLAY in record.notes:
                 self.passed.append((record.trace_id, AGAIN))
                 continue
             if left == 0:
