@@ -311,11 +311,11 @@ def test_a_damaged_file_is_told_in_a_line(log: Path) -> None:
         assert found.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize("arguments", [[], ["--end-user", "a", "--id", "b"], ["--end-user", ""]])
+@pytest.mark.parametrize("arguments", [[], ["--end-user", "a", "--id", "b"], ["--end-user", ""], ["--id", "\udcff"]])
 def test_it_must_be_said_whose_rows(arguments: list[str]) -> None:
     found = forget(*arguments)
     assert found.exit_code == 2
-    assert "say whose rows" in found.output or "empty id" in found.output
+    assert any(told in found.output for told in ("say whose rows", "empty id", "text in UTF-8"))
 
 
 def test_vacuum_has_the_file_of_an_older_version_shortened_from_then_on(tmp_path: Path) -> None:

@@ -83,6 +83,8 @@ def _check(meant: dict[str, Any]) -> None:
         raise click.UsageError("say whose rows: one of --end-user, --id, --session and --where")
     if not next(value for name, value in meant.items() if name != "trees" and value is not None):
         raise click.UsageError("nobody has an empty id")
+    if any("\ud800" <= one <= "\udfff" for value in meant.values() if isinstance(value, str) for one in value):
+        raise click.UsageError("an id is text in UTF-8")
 
 
 def _report(config: Config, told: dict[str, int], proof: Proof, back: int, as_json: bool) -> None:
