@@ -177,6 +177,18 @@ def test_an_id_within_somebody_elses_is_looked_for_all_the_same(log: Path) -> No
     assert [line.split(":")[0] for line in found.stderr.splitlines()] == ["still in note.json"]
 
 
+def test_entries_of_the_cache_that_say_a_longer_id_are_nobody_elses_residue(tmp_path: Path) -> None:
+    with Local(tmp_path, CONFIG) as gateway:
+        ask(gateway.parea, "customer1 is who says this to you", "customer1")
+        ask(gateway.parea, "customer10 is who says that to you", "customer10")
+        nobody = forget("--end-user", "customer", "--yes")
+        assert "may be in" not in nobody.stderr
+        found = forget("--end-user", "customer1", "--yes")
+        assert (found.exit_code, found.stderr) == (0, "")
+        assert "the id in unused parts of traces.db" in found.stdout
+        assert ask(gateway.parea, "customer10 is who says that to you", "customer10") == "hit"
+
+
 def test_a_short_id_is_no_chance_of_two_bytes(log: Path) -> None:
     rows = [row(f"{n}", "root", 1, end_user="u1" if n == 5 else YAN, output="u1" * (n == 6)) for n in range(9)]
     logged(log, rows)
@@ -276,6 +288,17 @@ def on_a_terminal(arguments: list[str]) -> tuple[int, bytes]:
     return command.returncode, written
 
 
+def test_what_the_disk_does_not_let_be_done_is_told_in_a_line(log: Path) -> None:
+    logged(log, [row("a", "a", 1, end_user=ZOE)])
+    (log.parent / "traces.keeping").unlink(missing_ok=True)
+    (log.parent / "traces.keeping").mkdir()
+    found = forget("--end-user", ZOE, "--yes")
+    assert (found.exit_code, found.stderr) == (2, "the trace log in data: Is a directory; no row was removed\n")
+    assert forget("--end-user", ZOE, "--check").exit_code == 0
+    assert rows(log.parent) != []
+    assert CliRunner().invoke(main, ["log", "vacuum"], prog_name="parea-proxy").exit_code == 2
+
+
 def test_a_damaged_file_is_told_in_a_line(log: Path) -> None:
     logged(log, [row(f"{n}", f"{n}", 1, end_user=ZOE, output=f"{n}" * 3000) for n in range(100)])
     with log.open("r+b") as file:
@@ -288,11 +311,11 @@ def test_a_damaged_file_is_told_in_a_line(log: Path) -> None:
         assert found.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize("arguments", [[], ["--end-user", "a", "--id", "b"], ["--end-user", ""]])
+@pytest.mark.parametrize("arguments", [[], ["--end-user", "a", "--id", "b"], ["--end-user", ""], ["--id", "\udcff"]])
 def test_it_must_be_said_whose_rows(arguments: list[str]) -> None:
     found = forget(*arguments)
     assert found.exit_code == 2
-    assert "say whose rows" in found.output or "empty id" in found.output
+    assert any(told in found.output for told in ("say whose rows", "empty id", "text in UTF-8"))
 
 
 def test_vacuum_has_the_file_of_an_older_version_shortened_from_then_on(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ import click
 
 from proxy.commands import config_option, data_option, json_option, load, print_json
 from proxy.commands.log import proof as proofs
-from proxy.commands.log.proof import counted, prove
+from proxy.commands.log.proof import Proof, counted, prove
 from proxy.errors import ConfigError
 from proxy.places import config_path, data_folder
 
@@ -54,10 +54,7 @@ def forget(only_check: bool, yes: bool, path: Path | None, data: Path | None, as
 
     from proxy.stores.forgetting import Asked, Forgetting
 
-    if sum(meant[name] is not None for name in ("end_user", "trace_id", "session", "where")) != 1:
-        raise click.UsageError("say whose rows: one of --end-user, --id, --session and --where")
-    if not next(value for name, value in meant.items() if name != "trees" and value is not None):
-        raise click.UsageError("nobody has an empty id")
+    _check(meant)
     path = config_path(path)
     config, folder = load(path), data_folder(data, path)
     asked = Asked(**meant)
@@ -66,7 +63,7 @@ def forget(only_check: bool, yes: bool, path: Path | None, data: Path | None, as
         chosen = log.choose(asked)
     told = {"rows": len(chosen.ids), "edits": len(chosen.edits), "rows_beside": chosen.beside}
     if not chosen:
-        _nobody(log, folder, asked, chosen, as_json, only_check)
+        _nobody(config, folder, log, asked, chosen, as_json, only_check)
     if only_check:
         _print(told, as_json, "would be removed")
         return
@@ -75,8 +72,23 @@ def forget(only_check: bool, yes: bool, path: Path | None, data: Path | None, as
             f"{counted(len(chosen.ids), *WORDS['rows'])} will be removed for good. Go on?", abort=True, err=True
         )
     told |= _remove(config, folder, log, chosen, asked)
-    proof = asyncio.run(prove(folder, log, chosen.needles, partial(_uncache, config, folder)))
-    back = log.named(asked)
+    with _explained(folder, lambda: told["rows"]):
+        proof = asyncio.run(prove(folder, log, chosen.needles, partial(_uncache, config, folder)))
+        back = log.named(asked)
+    _report(config, told, proof, back, as_json)
+
+
+def _check(meant: dict[str, Any]) -> None:
+    if sum(meant[name] is not None for name in ("end_user", "trace_id", "session", "where")) != 1:
+        raise click.UsageError("say whose rows: one of --end-user, --id, --session and --where")
+    if not next(value for name, value in meant.items() if name != "trees" and value is not None):
+        raise click.UsageError("nobody has an empty id")
+    if any("\ud800" <= one <= "\udfff" for value in meant.values() if isinstance(value, str) for one in value):
+        raise click.UsageError("an id is text in UTF-8")
+
+
+def _report(config: Config, told: dict[str, int], proof: Proof, back: int, as_json: bool) -> None:
+    """Print what came of it; exits with 1 if that is no proof."""
     if as_json:
         print_json(told | {"came_meanwhile": back, "proof": proofs.told(proof)})
     else:
@@ -124,7 +136,9 @@ def _explained(folder: Path, removed: Callable[[], int]) -> Iterator[None]:
         raise ConfigError(f"the trace log in {folder}: {reason}; {gone}{advice}") from error
 
 
-def _nobody(log: Forgetting, folder: Path, asked: Asked, chosen: Chosen, as_json: bool, only_check: bool) -> NoReturn:
+def _nobody(
+    config: Config, folder: Path, log: Forgetting, asked: Asked, chosen: Chosen, as_json: bool, only_check: bool
+) -> NoReturn:
     """Tell that no row is meant, which proves nothing; files are searched for the id of a person all the same."""
     import asyncio
 
@@ -140,8 +154,8 @@ def _nobody(log: Forgetting, folder: Path, asked: Asked, chosen: Chosen, as_json
     proof = None
     if asked.end_user is not None and not only_check:
 
-        async def uncache(_: Callable[[bytes, bytes], bool]) -> int:
-            return 0
+        async def uncache(meant: Callable[[bytes, bytes], bool]) -> int:
+            return await _uncache(config, folder, lambda key, value: meant(key, value) and False)
 
         proof = asyncio.run(prove(folder, log, chosen.needles, uncache))
     if as_json:

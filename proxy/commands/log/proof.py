@@ -16,7 +16,6 @@ import click
 
 if TYPE_CHECKING:
     from proxy.stores.forgetting import Forgetting
-    from proxy.stores.living import Living
     from proxy.stores.residue import Find, Needles
 
 Uncache = Callable[[Callable[[bytes, bytes], bool]], Awaitable[int]]
@@ -45,8 +44,9 @@ class Left:
 @dataclass(slots=True)
 class Proof:
     """What the search came to: what is `left`, by files. Texts were `short` or `beyond` the limit; `shared` ones are
-    all in rows that stay, `rows` of which have the id, `some` by their ids. The id is `hidden` where rows that stay
-    have it in them; `unsaid` are files in which it is too short to be told, `closed` those that nobody could look into.
+    all in rows that stay, `rows` of which have the id, `some` by their ids. The id is `hidden` in unused parts of files
+    where what stays has it in it, and a command removes them. `unsaid` are files in which it is too short to be told,
+    `closed` those that nobody could look into.
     """
 
     files: int = 0
@@ -58,7 +58,7 @@ class Proof:
     shared: int = 0
     rows: int = 0
     some: list[str] = field(default_factory=list)
-    hidden: bool = False
+    hidden: dict[str, str] = field(default_factory=dict)
     name_size: int = 0
     unsaid: list[str] = field(default_factory=list)
     closed: dict[str, str] = field(default_factory=dict)
@@ -79,53 +79,72 @@ async def prove(folder: Path, log: Forgetting, needles: Needles, uncache: Uncach
     proof = Proof(name=needles.name is not None, short=needles.short, beyond=needles.beyond)
     proof.name_size = needles.name.size if needles.name else 0
     found = _search(folder, needles, proof)
-    anew = False
     with Progress("comparing with the rows that stay") as progress:
         living = log.living(needles, progress.tell)
     proof.texts = needles.count_without(living.places)
     proof.shared, proof.rows, proof.some = needles.texts - proof.texts, living.rows, living.some
     needles.drop(living.places)
-    left = [file for file, find in found.items() if _left(file, find, living, needles)]
+    known = Known(living.places, living.part)
+    left = [file for file, find in found.items() if _left(file, find, known, needles)]
+    anew = False
     if left:
         residue = needles.among({place for find in found.values() for place in find.places} - living.places)
-        anew = any(file in LOG for file in left)
-        proof.trouble = await _clean(log if anew else None, uncache if any(map(_cached, left)) else None, residue)
+        try:
+            if any(map(_cached, left)):
+                known.cached = await _uncached(uncache, residue)
+            if any(file in LOG for file in left):
+                with Progress("making the file anew") as progress:
+                    progress.begin()
+                    anew = log.rewrite()
+        except (sqlite3.Error, OSError) as error:
+            proof.trouble = f"what lies unused in the databases could not be removed: {error}"
         found = _search(folder, needles, proof)
-    proof.left = {file: rest for file, find in found.items() if (rest := _left(file, find, living, needles))}
-    proof.hidden = living.part and not anew and any(find.part for file, find in found.items() if file in LOG)
+    proof.left = {file: rest for file, find in found.items() if (rest := _left(file, find, known, needles))}
+    with_it = [file for file, find in found.items() if find.part]
+    if known.logged and not anew and any(file in LOG for file in with_it):
+        proof.hidden["traces.db"] = "log vacuum"
+    if known.cached and any(map(_cached, with_it)):
+        proof.hidden["the cache"] = "cache clear"
     return proof
 
 
-async def _clean(log: Forgetting | None, uncache: Uncache | None, residue: Needles) -> str | None:
-    """Remove what the log's file and the cache have besides their rows; what kept that from being done."""
-    from proxy.commands.log.progress import Progress
+@dataclass(slots=True)
+class Known:
+    """What need not be the person's: `places` in rows that stay, and whether rows, or entries of the cache, have the
+    id's bytes in them. Nobody can tell then whose they are elsewhere in the same file.
+    """
 
-    name = residue.name
+    places: set[bytes]
+    logged: bool
+    cached: bool = False
+
+
+async def _uncached(uncache: Uncache, residue: Needles) -> bool:
+    """Drop the entries that have the texts, or the id as a word; whether others have the id in a longer one."""
+    name, longer = residue.name, False
 
     def meant(_: bytes, value: bytes) -> bool:
-        return bool(residue.within(value)) or (name is not None and not name.short and name.whole(value))
+        nonlocal longer
+        if residue.within(value) or (name is not None and not name.short and name.whole(value)):
+            return True
+        longer = longer or (name is not None and name.part(value))
+        return False
 
-    try:
-        if uncache is not None:
-            await uncache(meant)
-        if log is not None:
-            with Progress("making the file anew") as progress:
-                progress.begin()
-                log.rewrite()
-    except (sqlite3.Error, OSError) as error:
-        return f"what lies unused in the databases could not be removed: {error}"
-    return None
+    await uncache(meant)
+    return longer
 
 
 def _cached(file: str) -> bool:
     return file.startswith("cache/")
 
 
-def _left(file: str, find: Find, living: Living, needles: Needles) -> Left:
-    texts = needles.count(find.places - living.places)
+def _left(file: str, find: Find, known: Known, needles: Needles) -> Left:
+    texts = needles.count(find.places - known.places)
     if file in LOG:
         # Its records have no blanks between texts. Rows were compared by their values, and tell whose the bytes are.
-        return Left(texts, (find.name or find.part) and not living.part)
+        return Left(texts, (find.name or find.part) and not known.logged)
+    if _cached(file) and known.cached:
+        return Left(texts)
     perhaps = find.part and not find.name and not (file in OWN and needles.name is not None and needles.name.short)
     return Left(texts, find.name, perhaps)
 
@@ -193,11 +212,11 @@ def _limits(proof: Proof) -> list[str]:
             f" ({_named(proof.unsaid)}): the values of the log's rows were compared, and parea-proxy log vacuum removes"
             " what lies unused beside them"
         )
-    if proof.hidden:
-        lines.append(
-            "not looked for: the id in unused parts of traces.db, since rows that stay have it in them:"
-            " parea-proxy log vacuum removes what lies there"
-        )
+    lines += [
+        f"not looked for: the id in unused parts of {file}, since what stays there has it in it: parea-proxy {command}"
+        " removes what lies there"
+        for file, command in proof.hidden.items()
+    ]
     lines += [f"not looked into: {file}, which {why}" for file, why in proof.closed.items()]
     return lines
 
@@ -216,7 +235,7 @@ def told(proof: Proof) -> dict[str, Any]:
         "texts": proof.texts,
         "texts_too_short": proof.short,
         "texts_beyond_limit": proof.beyond,
-        "id_not_looked_for": proof.unsaid + ["unused parts of traces.db"] * proof.hidden,
+        "id_not_looked_for": proof.unsaid + [f"unused parts of {file}" for file in proof.hidden],
         "not_looked_into": proof.closed,
         "shared": proof.shared,
         "rows_with_id": proof.rows,
