@@ -322,8 +322,9 @@ def test_what_is_exported_is_imported_as_it_was_and_twice_is_once(form: str) -> 
     store(*AGENT, record("full", 9, end_timestamp=timestamps.at(NOON), deployment_version="v2", **said))
     assert lines("export", "--format", form, "--output", "out") == []
     assert stat.S_IMODE(Path("out").stat().st_mode) == 0o600
-    for _ in range(2):
-        assert lines("import", "out", "--data", "other") == ["4 rows imported from out, 1 of them failed"]
+    was = "4 rows were there already, and nothing of them is changed: --replace does that"
+    for told in (["4 rows imported from out, 1 of them failed"], ["0 rows imported from out", was]):
+        assert lines("import", "out", "--data", "other") == told
         assert lines("export", "--format", form, "--data", "other") == Path("out").read_text().split("\n")[:-1]
     if form == "jsonl":
         assert sorted(map(str, on_disk(Path("other")))) == sorted(map(str, on_disk(Path("data"))))
@@ -638,12 +639,10 @@ def test_an_export_that_is_ended_leaves_nothing(many: Path, ending: signal.Signa
     assert [path.name for path in Path().iterdir() if "out" in path.name] == []
 
 
-def test_an_export_without_a_row_is_imported_and_a_pipe_is_not() -> None:
+def test_an_export_without_a_row_is_imported() -> None:
     store(record("a"))
     assert run("export", "--where", "false", "--output", "none").exit_code == 0
     assert lines("import", "none") == ["0 rows imported from none"]
-    os.mkfifo("pipe")
-    assert refused("import", "pipe").startswith("pipe: is read twice")
 
 
 def test_ctrl_c_is_no_lack_of_time() -> None:

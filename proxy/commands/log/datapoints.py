@@ -8,6 +8,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, cast
 
 from proxy.config import load
+from proxy.dialects.archive import completed
+from proxy.routes.humanloop.archive import Archive
 from proxy.routes.humanloop.directory import Directory
 from proxy.routes.humanloop.log_response import to_log
 from proxy.terminal import line
@@ -46,4 +48,5 @@ class Datapoints:
     def line(self, record: Record) -> str:
         """A datapoint in one line."""
         shown = self._runner.run(to_log(record, self._config, self._directory))
-        return line(shown) + "\n"
+        # An archive remembers what it has read.
+        return line(completed(shown, record, Archive(self._config).records)) + "\n"
