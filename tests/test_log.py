@@ -13,6 +13,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -100,6 +101,7 @@ AGENT = (
         latency=2.0,
         cost=0.25,
         total_tokens=7,
+        metadata={"team": "red"},
         status="success",
         configuration={
             "messages": [{"role": "system", "content": "Be\x1b[2J terse"}, {"role": "user", "content": "Hi"}]
@@ -137,6 +139,11 @@ def test_every_row_is_listed_newest_first() -> None:
         (["--where", "1) or (1"], "where: is no condition on a row: "),
         (["--since", "soon"], "since: should be a time ago, such as 2h"),
         (["stats", "--by", "nothing"], "by: nothing to group by; one of day, hour"),
+        (["stats", "--by", "metadata.taem"], 'by: no row has metadata.taem; did you mean "metadata.team"?'),
+        (["stats", "--by", "notes.far-off"], "by: no row has notes.far-off"),
+        (["--where", "costs > 1"], 'where: is no condition on a row: no such column: costs; did you mean "cost"?'),
+        (["sql", "select t.modle from traces t"], 'no such column: t.modle; did you mean "model"?'),
+        (["sql", "select 1 from trace"], 'no such table: trace; did you mean "traces"?'),
         (["sql", "delete from traces"], "the log can only be read"),
         (["sql", "selec 1"], 'near "selec": syntax error'),
         (["show", "nothing"], "there is no trace 'nothing': parea-proxy log lists them"),
@@ -292,6 +299,7 @@ def test_figures() -> None:
     (found,) = json.loads(run("stats", "--json", "--model", "gpt-4o").stdout)
     assert (found["calls"], found["cost"], found["latency"]["p99"], found["hit_rate"]) == (1, 0.25, 2.0, 0.0)
     assert "course" not in lines("stats", "--by", "day")[0]
+    assert lines("stats", "--by", "metadata.team", "--status", "error")[1].split()[:2] == ["-", "1"]
 
 
 def test_of_many_rows_the_last_days_are_added_up(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -671,18 +679,34 @@ def test_an_empty_file_is_told() -> None:
     assert refused().startswith("the trace log data/traces.db cannot be read: it is empty: ")
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a folder in which nothing can be made")
-def test_what_needs_to_write_beside_the_log_says_so() -> None:
-    store(*AGENT)
-    Path("data/traces.db-shm").unlink(missing_ok=True)
-    Path("data/traces.db-wal").unlink(missing_ok=True)
-    Path("still").mkdir()
-    if subprocess.run(["mount", "--bind", "data", "still"], capture_output=True).returncode:
-        pytest.skip("there are no mounts here")
-    try:
-        subprocess.run(["mount", "-o", "remount,ro,bind", "still"], check=True)
-        assert ids("--data", "still") == "tool-1 call-1 agent-1"
-        assert "cannot be followed where nothing can be made beside it" in refused("tail", "--data", "still")
-        assert "cannot be made anew: " in refused("vacuum", "--data", "still")
-    finally:
-        subprocess.run(["umount", "still"], check=True)
+AS_NOBODY = """
+import os, sys
+import proxy.commands.log.rows, proxy.commands.log.tail, proxy.commands.log.vacuum, proxy.commands.log.watchdog
+import proxy.report, proxy.stores.following, proxy.stores.forgetting, proxy.stores.reader
+from proxy.cli import main
+if os.geteuid() == 0:
+    os.setegid(65534)
+    os.seteuid(65534)
+main(["log", *sys.argv[1:]])
+"""
+
+
+def test_what_cannot_be_done_where_nothing_can_be_made_is_told() -> None:
+    """As anybody but root, whom no mode stops; in a folder that others may enter, which pytest's own are not."""
+    with tempfile.TemporaryDirectory() as folder:
+        store(*AGENT, folder=folder)
+        for file in Path(folder).iterdir():
+            file.chmod(0o444)
+        Path(folder).chmod(0o555)
+
+        def told(*verb: str) -> tuple[int, str]:
+            asked = [sys.executable, "-c", AS_NOBODY, *verb, "--data", folder]
+            done = subprocess.run(asked, cwd=folder, env=environ(), capture_output=True, text=True, timeout=20)
+            return done.returncode, done.stderr
+
+        path = f"the trace log {folder}/traces.db"
+        why = "cannot be followed where nothing can be made beside it: parea-proxy log lists what it holds"
+        assert told("tail") == (2, f"{path} {why}\n")
+        code, said = told("vacuum")
+        assert (code, said.count("\n")) == (2, 1)
+        assert said.startswith(f"{path} cannot be made anew: ")

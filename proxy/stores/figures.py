@@ -10,6 +10,7 @@ import sqlite3
 
 from proxy.errors import BadRequest
 from proxy.selection import SLOTS, Figures
+from proxy.stores.guarded import hint
 from proxy.stores.listing import Condition
 from proxy.stores.rows import COLUMNS, JSON_COLUMNS
 from proxy.stores.search import PROJECT
@@ -26,6 +27,9 @@ WORDS = {
     "dialect": "t.notes ->> 'dialect'",
 }
 """What rows can be grouped by besides their columns."""
+
+MANY = 1000
+"""Keys among which the nearest is looked for."""
 
 _FIGURES = f"""WITH picked AS MATERIALIZED (
     SELECT {{group}} AS g, julianday(t.start_timestamp) AS at, coalesce(t.status, '') = 'error' AS failed,
@@ -66,6 +70,8 @@ def figures(connection: sqlite3.Connection, chosen: Condition, by: str | None, l
         else:
             slot, calls = numbers[:2]
             groups[name].course[SLOTS - 1 if slot is None else slot] += calls
+    if keys and list(groups) == [None]:
+        _check_key(connection, str(by))
     found = list(groups.values())
     return found[::-1] if by in TIMES else found
 
@@ -83,3 +89,13 @@ def _group(by: str | None) -> tuple[str, list[str]]:
         return f"(SELECT value FROM json_each(t.{column}) WHERE key = ?)", [key]
     there = [*WORDS, *(name for name in COLUMNS if name not in JSON_COLUMNS), "metadata.KEY", "inputs.KEY", "notes.KEY"]
     raise BadRequest(f"by: nothing to group by; one of {', '.join(there)}", param="by")
+
+
+def _check_key(connection: sqlite3.Connection, by: str) -> None:
+    """Raises `BadRequest` where no row of the log has this key, whatever was selected."""
+    column, _, key = by.partition(".")
+    keys = f"FROM traces AS t, json_each(t.{column}) AS one WHERE json_type(t.{column}) = 'object'"
+    if connection.execute(f"SELECT 1 {keys} AND one.key = ? LIMIT 1", (key,)).fetchone():
+        return
+    known = [str(one) for (one,) in connection.execute(f"SELECT DISTINCT one.key {keys} LIMIT {MANY}")]
+    raise BadRequest(f"by: no row has {by}{hint(key, known, f'{column}.')}", param="by")

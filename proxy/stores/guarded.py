@@ -10,7 +10,9 @@ is to be done then (`overdue`), and whoever cannot asks in a thread that may be 
 
 from __future__ import annotations
 
+import json
 import math
+import re
 import sqlite3
 import threading
 import time
@@ -39,6 +41,8 @@ MOMENT = 0.5
 
 Overdue = Callable[[str], None]
 """Is told, in a thread of its own, why a question was to be stopped that goes on."""
+
+_MISSING = re.compile(r"no such (column|table): (\S+)")
 
 _LIMITS = ((sqlite3.SQLITE_LIMIT_LENGTH, LONGEST), (sqlite3.SQLITE_LIMIT_LIKE_PATTERN_LENGTH, PATTERN))
 
@@ -132,7 +136,12 @@ def unchanged(connection: sqlite3.Connection) -> Iterator[None]:
 
 def ask(connection: sqlite3.Connection, sql: str, deadline: Deadline) -> Iterator[Sequence[Any]]:
     """The names of the columns, then each row, as they are found. Raises `BadRequest` for what is no question."""
-    cursor = connection.execute(sql)
+    try:
+        cursor = connection.execute(sql)
+    except sqlite3.OperationalError as error:
+        if (told := _named(connection, error)) is None:
+            raise
+        raise BadRequest(told) from error
     if cursor.description is None:
         raise BadRequest("that is no question: ask with a SELECT")
     names = [name for name, *_ in cursor.description]
@@ -148,7 +157,29 @@ def check_condition(connection: sqlite3.Connection, condition: str) -> None:
         try:
             connection.execute(f"EXPLAIN SELECT 1 FROM traces AS t WHERE {form.format(condition)}")
         except (sqlite3.Error, sqlite3.Warning) as error:
-            raise BadRequest(f"where: is no condition on a row: {_told(error)}", param="where") from error
+            told = _named(connection, error, "traces") or _told(error)
+            raise BadRequest(f"where: is no condition on a row: {told}", param="where") from error
+
+
+def hint(word: str, known: Iterable[str], before: str = "") -> str:
+    """The known word that was probably meant, or nothing."""
+    import difflib  # for who made a mistake
+
+    found = difflib.get_close_matches(word, list(known), n=1)
+    return f'; did you mean "{before}{found[0]}"?' if found else ""
+
+
+def _named(connection: sqlite3.Connection, error: Exception, *tables: str) -> str | None:
+    """What is told of a column or table that there is none of, with the nearest; None of any other error."""
+    missing = _MISSING.fullmatch(_told(error))
+    if missing is None:
+        return None
+    there = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type IN ('table', 'view')")]
+    if missing[1] == "table":
+        return missing[0] + hint(missing[2], there)
+    columns = "SELECT c.name FROM json_each(?) AS t, pragma_table_info(t.value) AS c"
+    known = {name for (name,) in connection.execute(columns, (json.dumps(tables or there),))}
+    return missing[0] + hint(missing[2].rpartition(".")[2], sorted(known))
 
 
 def _authorized(action: int, first: str | None, second: str | None, *_: str | None) -> int:

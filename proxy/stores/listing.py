@@ -112,6 +112,25 @@ def news(connection: sqlite3.Connection, chosen: Condition, number: int, limit: 
     return [(row[-1], decode(row[:-1])) for row in rows]
 
 
+def below(records: list[Record], trace_id: str) -> list[Record]:
+    """Those of a tree's rows that are below one, at any depth; what has no parent there hangs under its root."""
+    there = {record.trace_id for record in records}
+    children: dict[str, list[str]] = {}
+    for record in records:
+        above = record.root_trace_id
+        if (parent := record.parent_trace_id) and parent in there and parent != record.trace_id:
+            above = parent
+        children.setdefault(above, []).append(record.trace_id)
+    found: set[str] = set()
+    reached = [trace_id]
+    while reached:
+        # A client may log a circle; nothing is reached twice.
+        new = [child for child in children.get(reached.pop(), ()) if child not in found]
+        found.update(new)
+        reached.extend(new)
+    return [record for record in records if record.trace_id in found and record.trace_id != trace_id]
+
+
 def named(connection: sqlite3.Connection, prefix: str, limit: int) -> list[str]:
     """Ids that begin with `prefix`, in their order."""
     rows = connection.execute(

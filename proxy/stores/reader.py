@@ -71,22 +71,7 @@ class Reader:
                 " (SELECT root_trace_id FROM traces WHERE trace_id = ?) ORDER BY start_timestamp, rowid",
                 (trace_id,),
             ).fetchall()
-        records = [decode(row) for row in rows]
-        there = {record.trace_id for record in records}
-        children: dict[str, list[str]] = {}
-        for record in records:
-            above = record.root_trace_id
-            if (parent := record.parent_trace_id) and parent in there and parent != record.trace_id:
-                above = parent
-            children.setdefault(above, []).append(record.trace_id)
-        below: set[str] = set()
-        reached = [trace_id]
-        while reached:
-            # A client may log a circle; nothing is reached twice.
-            found = [child for child in children.get(reached.pop(), ()) if child not in below]
-            below.update(found)
-            reached.extend(found)
-        return [record for record in records if record.trace_id in below and record.trace_id != trace_id]
+        return listing.below([decode(row) for row in rows], trace_id)
 
     def members(self, name: str) -> list[Record]:
         """The rows of a tree, or of a session, by its id, oldest first."""
