@@ -24,6 +24,15 @@ PATIENCE = 10.0
 AT_ONCE = 2
 """Questions that are answered at a time; further ones wait, and hold no thread that others need."""
 
+MANY = 200_000
+"""Rows that are added up in a moment."""
+
+LAST = timedelta(days=7)
+"""What is added up of more, before the newest row, where nobody says since when."""
+
+ALL = "all"
+"""Said for `since`: every row."""
+
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _SPAN = re.compile(r"(\d{1,6})\s*([smhdw])")
 
@@ -74,9 +83,16 @@ class Figures:
     course: list[int] = field(default_factory=lambda: [0] * SLOTS)
 
 
-@runtime_checkable
+class Several(BadRequest):
+    """What should mean one row is the beginning of several ids, `ids` among them."""
+
+    def __init__(self, ids: list[str]) -> None:
+        super().__init__(f"id: several ids begin so: {', '.join(ids)} ...", param="id")
+        self.ids = ids
+
+
 class Pages(Protocol):
-    """What a `TraceLog` also is that can be read page by page."""
+    """A log that is read page by page."""
 
     async def page(self, selection: Selection, after: str | None = None, limit: int = 50) -> Slice:
         """The rows that come after where a page ended. Raises `BadRequest` for a condition that is none, for an `after`
@@ -89,6 +105,29 @@ class Pages(Protocol):
         does, and for a `by` that nothing can be grouped by.
         """
         ...
+
+    async def lately(self, selection: Selection) -> Selection:
+        """What of a selection is added up where nobody says since when: of more than `MANY` rows those of `LAST`."""
+        ...
+
+    async def family(self, name: str) -> tuple[Record | None, list[Record]]:
+        """The row that an id, or its beginning, means, and those below it, oldest first; of a tree or session without
+        a row of its own those that are in it. Raises `NotFound`, and `Several` where several ids begin so.
+        """
+        ...
+
+
+@runtime_checkable
+class Asked(Protocol):
+    """A `TraceLog` that people may ask besides."""
+
+    @property
+    def answers(self) -> Pages: ...
+
+
+def beginning(written: str | None) -> str | None:
+    """The `since` of a selection as somebody wrote it, or did not. Raises `BadRequest`."""
+    return moment(written) if written and written != ALL else None
 
 
 def moment(written: str, now: datetime | None = None) -> str:

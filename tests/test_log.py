@@ -23,10 +23,10 @@ from click.testing import CliRunner, Result
 
 from proxy import timestamps
 from proxy.cli import main
-from proxy.commands.log import stats as stats_of
 from proxy.commands.log.show import WIDTH, bar
 from proxy.commands.log.stats import sparkline
 from proxy.record import Record
+from proxy.stores import listing
 from proxy.stores.sqlite import SQLiteLog
 from tests.gateway import rows as on_disk
 
@@ -247,7 +247,7 @@ def test_of_many_rows_the_last_days_are_added_up(monkeypatch: pytest.MonkeyPatch
     week = 7 * 86400
     store(record("new", week), record("edge", 0), record("old", -1), record("none", start_timestamp=""))
     assert json.loads(run("stats", "--json").stdout)[0]["calls"] == 4
-    monkeypatch.setattr(stats_of, "MANY", 3)
+    monkeypatch.setattr(listing, "MANY", 3)
     found = run("stats", "--json")
     assert json.loads(found.stdout)[0]["calls"] == 2
     assert found.stderr == "since 2026-11-20 12:00 UTC, of 4 rows; --since all adds up all of them\n"

@@ -11,15 +11,15 @@ import dataclasses
 from collections.abc import Iterator
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import JSONResponse
 
 from proxy.errors import BadRequest, NotFound
 from proxy.models import Json
 from proxy.protocols import TraceLog
 from proxy.record import FLAGS, Record
-from proxy.routes.strict import StrictRoute
-from proxy.selection import Pages, Selection, moment
+from proxy.routes.strict import ExactRoute
+from proxy.selection import Asked, Pages, Selection, beginning
 
 Text = Annotated[str | None, Query(max_length=1_000)]
 Number = Annotated[int, Query(ge=1, le=500)]
@@ -29,7 +29,7 @@ def chosen(
     project: Text = None,
     model: Annotated[Text, Query(description="A % stands for anything.")] = None,
     status: Literal["success", "error", "cancelled"] | None = None,
-    since: Annotated[Text, Query(description="2h or 7d ago, or a day or time.")] = None,
+    since: Annotated[Text, Query(description="2h or 7d ago, a day or time, or all.")] = None,
     search: Annotated[
         Text, Query(description='Words, "phrases" and begin* that are all in inputs, messages or output.')
     ] = None,
@@ -37,23 +37,15 @@ def chosen(
     rows: Annotated[Literal["all", "calls", "tops"], Query(description="tops: those of trees.")] = "calls",
 ) -> Selection:
     """The same filters as those of `parea-proxy log`."""
-    return Selection(project, model, status, moment(since) if since else None, search, where, rows)
+    return Selection(project, model, status, beginning(since), search, where, rows)
 
 
 def router(log: TraceLog) -> APIRouter:
-    """`GET /log`, `/log/{id}` and, where the log can be read so, `/stats`."""
-    routes = APIRouter(tags=["administration"], route_class=StrictRoute)
-    if isinstance(log, Pages):
-        _add_pages(routes, log)
-
-    @routes.get("/log/{id:name}", summary="A row of the log, and those below it, oldest first")
-    async def row(id: str) -> JSONResponse:
-        record = await log.get(id)
-        if record is None:
-            raise NotFound("id: no row of the log has it", param="id")
-        below = await log.descendants(record.trace_id)
-        return JSONResponse({"row": _row(record), "below": [_row(one) for one in below]})
-
+    """`GET /log/{id}` and, where the log can be asked so, `/log` and `/stats`."""
+    routes = APIRouter(tags=["administration"], route_class=ExactRoute)
+    if isinstance(log, Asked):
+        _add_pages(routes, log.answers)
+    _add_row(routes, log)
     return routes
 
 
@@ -68,13 +60,35 @@ def _add_pages(routes: APIRouter, log: Pages) -> None:
 
     @routes.get("/stats", summary="Calls, errors, hits, cost, tokens and latency of rows, by any column")
     async def stats(
+        request: Request,
         selection: Annotated[Selection, Depends(chosen)],
         by: Annotated[Text, Query(description="Such as model, project, day or metadata.team.")] = None,
         limit: Number = 20,
     ) -> JSONResponse:
+        """Of a log with more than 200,000 rows the last 7 days, unless `since` says otherwise."""
+        if "since" not in request.query_params:
+            selection = await log.lately(selection)
         with _unquoted():
             found = await log.figures(selection, by, limit)
-        return JSONResponse({"by": by, "groups": [dataclasses.asdict(one) for one in found]})
+        return JSONResponse({"by": by, "since": selection.since, "groups": [dataclasses.asdict(one) for one in found]})
+
+
+def _add_row(routes: APIRouter, log: TraceLog) -> None:
+    @routes.get("/log/{id:name}", summary="A row of the log, and those below it, oldest first")
+    async def row(id: str) -> JSONResponse:
+        """The beginning of an id will do where no other begins so. Of a session without a row of its own `row` is null,
+        and all its rows are `below`.
+        """
+        record, below = await (log.answers.family(id) if isinstance(log, Asked) else _exactly(log, id))
+        return JSONResponse({"row": record and _row(record), "below": [_row(one) for one in below]})
+
+
+async def _exactly(log: TraceLog, id: str) -> tuple[Record, list[Record]]:
+    """The row with this id, of a log that knows nothing else."""
+    record = await log.get(id)
+    if record is None:
+        raise NotFound("id: no row of the log has it", param="id")
+    return record, await log.descendants(record.trace_id)
 
 
 @contextlib.contextmanager

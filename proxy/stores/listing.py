@@ -11,13 +11,15 @@ import binascii
 import re
 import sqlite3
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from proxy import timestamps
 from proxy.errors import BadRequest
 from proxy.protocols import Filter, TraceQuery
 from proxy.record import Record
-from proxy.selection import Selection, Slice
+from proxy.selection import LAST, MANY, Selection, Slice
 from proxy.stores import search
 from proxy.stores.conversations import whole
 from proxy.stores.finding import Spans, find
@@ -120,6 +122,15 @@ def oldest(connection: sqlite3.Connection) -> str | None:
     """When the first row that is kept began."""
     (found,) = connection.execute("SELECT min(start_timestamp) FROM traces").fetchone()
     return None if found is None else str(found)
+
+
+def lately(connection: sqlite3.Connection, selection: Selection) -> Selection:
+    """Of many rows only the last, since nobody waits for seconds unasked."""
+    (many,) = connection.execute("SELECT count(*) > ? FROM traces", (MANY,)).fetchone()
+    (newest,) = connection.execute("SELECT max(start_timestamp) FROM traces").fetchone()
+    if not many or newest is None:
+        return selection
+    return replace(selection, since=timestamps.text(datetime.fromisoformat(newest) - LAST))
 
 
 _ORDER = "ORDER BY t.start_timestamp DESC, t.rowid DESC"

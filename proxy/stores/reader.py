@@ -134,6 +134,11 @@ class Reader:
         with self._connection() as connection, unchanged(connection), guarded(connection, seconds, self._overdue):
             return figures(connection, self._condition(connection, selection), by, limit)
 
+    def lately(self, selection: Selection) -> Selection:
+        """What of a selection is added up where nobody says since when."""
+        with self._connection() as connection:
+            return listing.lately(connection, selection)
+
     def ask(self, sql: str, *, seconds: float = PATIENCE) -> Iterator[Sequence[Any]]:
         """The names of the columns that a question of SQL has, then its rows, as they are found. Raises as `page`."""
         with self._connection() as connection, guarded(connection, seconds, self._overdue) as deadline:

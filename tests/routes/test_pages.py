@@ -57,6 +57,7 @@ def test_pages_follow_each_other(gateway: Local) -> None:
         ({"where": "latency > 2 AND status = 'success'"}, ["t4"]),
         ({"rows": "tops"}, ["t0"]),
         ({"since": "2026-01-01T00:00:04"}, ["t4"]),
+        ({"since": "all"}, ["t4", "t3", "t2", "t1", "t0"]),
         ({"project": "other"}, []),
     ],
 )
@@ -88,6 +89,60 @@ def test_one_row_and_those_below_it(gateway: Local) -> None:
     found = ask(gateway, "log/t0", {})
     assert found["row"]["output"] == "said 0"
     assert [row["trace_id"] for row in found["below"]] == ["t1", "t2", "t3", "t4"]
+
+
+def test_a_row_by_the_beginning_of_its_id_and_a_session_by_its_own(tmp_path: Path) -> None:
+    with Local(tmp_path, CONFIG) as gateway:
+        for name in ("one-1", "one-2", "other"):
+            said = {
+                "trace_id": name,
+                "trace_name": "x",
+                "session_id": "sess-1",
+                "start_timestamp": "2026-01-01T00:00:00",
+            }
+            assert gateway.client.post("/trace_log", json=said).json()["logged"]
+        assert ask(gateway, "log/ot", {})["row"]["trace_id"] == "other"
+        told = ask(gateway, "log/one", {}, 400)["detail"]
+        assert "one-1, one-2" in str(told)
+        session = ask(gateway, "log/sess-1", {})
+        assert session["row"] is None
+        assert [row["trace_id"] for row in session["below"]] == ["one-1", "one-2", "other"]
+
+
+@pytest.mark.parametrize(
+    ("path", "params", "told"),
+    [
+        ("log", {"bogus": "withheld"}, "there is no 'bogus'"),
+        (
+            "log",
+            {"statuss": "withheld", "limits": "withheld"},
+            "no 'statuss'; did you mean \"status\"?, there is no 'limits'",
+        ),
+        ("stats", {"after": "withheld"}, "there is no 'after'"),
+        ("log/t0", {"id": "withheld"}, "there is no 'id'"),
+        ("log", {"x" * 500: "withheld"}, f"there is no '{'x' * 40}'"),
+    ],
+)
+def test_what_is_not_known_is_not_passed_over(gateway: Local, path: str, params: dict[str, str], told: str) -> None:
+    found = json.dumps(ask(gateway, path, params, 400)["detail"])
+    assert json.dumps(told)[1:-1] in found
+    assert "withheld" not in found
+
+
+def test_of_many_rows_the_last_days_are_added_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Local(tmp_path, CONFIG) as gateway:
+        for name, day in (("old", "2025-12-01"), ("edge", "2026-01-01"), ("new", "2026-01-08")):
+            said = {"trace_id": name, "trace_name": "x", "start_timestamp": f"{day}T00:00:00"}
+            assert gateway.client.post("/trace_log", json=said).json()["logged"]
+
+        def calls(**params: str) -> int:
+            (group,) = ask(gateway, "stats", params)["groups"]
+            return int(group["calls"])
+
+        assert (calls(), ask(gateway, "stats", {})["since"]) == (3, None)
+        monkeypatch.setattr("proxy.stores.listing.MANY", 2)
+        assert (calls(), calls(since="all"), calls(since="2025-01-01")) == (2, 3, 3)
+        assert ask(gateway, "stats", {})["since"].startswith("2026-01-01T00:00:00")
 
 
 def test_figures(gateway: Local) -> None:

@@ -9,6 +9,7 @@ import difflib
 import json
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -59,26 +60,35 @@ def show(choice: Choice, trace_id: str, as_json: bool) -> None:
 
 def _rows(log: Reader, trace_id: str) -> list[Record]:
     """The row and those below it, or all of a tree or session without a row of its own. Raises `ConfigError`."""
-    if log.get(trace_id) is None and (members := log.members(trace_id)):
-        return members
-    record = found(log, trace_id)
-    return [record, *log.descendants(record.trace_id)]
+    from proxy.stores.family import family
+
+    with _named(trace_id):
+        record, below = family(log, trace_id)
+    return below if record is None else [record, *below]
 
 
 def found(log: Reader, trace_id: str) -> Record:
     """The row with this id, or the one whose id begins so. Raises `ConfigError`."""
-    from proxy.errors import ConfigError
+    from proxy.stores import family
+
+    with _named(trace_id):
+        return family.found(log, trace_id)
+
+
+@contextmanager
+def _named(trace_id: str) -> Iterator[None]:
+    """What is said of an id here repeats it."""
+    from proxy.errors import ConfigError, NotFound
+    from proxy.selection import Several
     from proxy.terminal import clean
 
-    record = log.get(trace_id)
-    if record is None:
-        named = log.named(trace_id) if trace_id else []
-        if len(named) > 1:
-            raise ConfigError(f"several ids begin with {clean(trace_id)!r}: {', '.join(map(clean, named[:5]))} ...")
-        record = log.get(named[0]) if named else None
-    if record is None:
-        raise ConfigError(f"there is no trace {clean(trace_id)!r}: parea-proxy log lists them")
-    return record
+    try:
+        yield
+    except Several as error:
+        ids = ", ".join(map(clean, error.ids))
+        raise ConfigError(f"several ids begin with {clean(trace_id)!r}: {ids} ...") from None
+    except NotFound:
+        raise ConfigError(f"there is no trace {clean(trace_id)!r}: parea-proxy log lists them") from None
 
 
 def _show_tree(rows: list[Record], name: str | None) -> None:
