@@ -7,9 +7,10 @@ that a page costs the same wherever it is, and what is read meanwhile is neither
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from proxy import timestamps
 from proxy.errors import BadRequest
@@ -63,6 +64,15 @@ class Slice:
     after: str | None
 
 
+@dataclass(slots=True, frozen=True)
+class Table:
+    """What a question of SQL finds: rows of cells, numbers, texts, bytes or None; `more` says that there are more."""
+
+    columns: list[str]
+    rows: list[Sequence[Any]]
+    more: bool
+
+
 @dataclass(slots=True)
 class Figures:
     """What the rows of one group come to. `hits` were answered by the cache, which saved `saved`; the percentiles are
@@ -108,6 +118,10 @@ class Pages(Protocol):
 
     async def lately(self, selection: Selection) -> Selection:
         """What of a selection is added up where nobody says since when: of more than `MANY` rows those of `LAST`."""
+        ...
+
+    async def ask(self, sql: str, limit: int = 1_000) -> Table:
+        """What a question of SQL finds. Raises as `page` does, and where the rows together are too large."""
         ...
 
     async def family(self, name: str) -> tuple[Record | None, list[Record]]:

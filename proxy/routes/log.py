@@ -6,12 +6,14 @@ asked changes the log, or holds it for long.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import dataclasses
 from collections.abc import Iterator
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, Query, Request
+import orjson
+from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import JSONResponse
 
 from proxy.errors import BadRequest, NotFound
@@ -19,10 +21,25 @@ from proxy.models import Json
 from proxy.protocols import TraceLog
 from proxy.record import FLAGS, Record
 from proxy.routes.strict import ExactRoute
-from proxy.selection import Asked, Pages, Selection, beginning
+from proxy.selection import Asked, Pages, Selection, Table, beginning
 
 Text = Annotated[str | None, Query(max_length=1_000)]
 Number = Annotated[int, Query(ge=1, le=500)]
+
+KINDS = (
+    "syntax error",
+    "incomplete input",
+    "unrecognized token",
+    "no such column",
+    "no such table",
+    "no such function",
+)
+"""What SQLite may find wrong, without what it finds it in."""
+
+REFUSED = {
+    "where": "is no condition on a row{}; parea-proxy log --where tells what is wrong with it",
+    "query": "cannot be answered{}; parea-proxy log sql tells what is wrong with it",
+}
 
 
 def chosen(
@@ -41,10 +58,11 @@ def chosen(
 
 
 def router(log: TraceLog) -> APIRouter:
-    """`GET /log/{id}` and, where the log can be asked so, `/log` and `/stats`."""
+    """`GET /log/{id}` and, where the log can be asked so, `/log`, `/stats` and `/sql`."""
     routes = APIRouter(tags=["administration"], route_class=ExactRoute)
     if isinstance(log, Asked):
         _add_pages(routes, log.answers)
+        _add_question(routes, log.answers)
     _add_row(routes, log)
     return routes
 
@@ -73,6 +91,23 @@ def _add_pages(routes: APIRouter, log: Pages) -> None:
         return JSONResponse({"by": by, "since": selection.since, "groups": [dataclasses.asdict(one) for one in found]})
 
 
+def _add_question(routes: APIRouter, log: Pages) -> None:
+    @routes.get("/sql", summary="Any question to the log, in SQL; it is only read")
+    async def sql(
+        query: Annotated[str, Query(max_length=10_000, description="Such as a SELECT from traces.")],
+        limit: Annotated[int, Query(ge=1, le=10_000)] = 1_000,
+    ) -> Response:
+        """Bytes are hex digits. `more` says that there are more rows than `limit`."""
+        with _unquoted("query"):
+            found = await log.ask(query, limit)
+        return Response(await asyncio.to_thread(_table, found), media_type="application/json")
+
+
+def _table(found: Table) -> bytes:
+    rows = [dict(zip(found.columns, row, strict=True)) for row in found.rows]
+    return orjson.dumps({"columns": found.columns, "rows": rows, "more": found.more}, default=bytes.hex)
+
+
 def _add_row(routes: APIRouter, log: TraceLog) -> None:
     @routes.get("/log/{id:name}", summary="A row of the log, and those below it, oldest first")
     async def row(id: str) -> JSONResponse:
@@ -92,15 +127,15 @@ async def _exactly(log: TraceLog, id: str) -> tuple[Record, list[Record]]:
 
 
 @contextlib.contextmanager
-def _unquoted() -> Iterator[None]:
+def _unquoted(param: str = "where") -> Iterator[None]:
     """No refusal repeats a query, as SQLite's own words do."""
     try:
         yield
     except BadRequest as error:
         if error.param != "where":
             raise
-        told = "where: is no condition on a row; parea-proxy log --where tells what is wrong with it"
-        raise BadRequest(told, param="where") from None
+        kind = next((f" ({kind})" for kind in KINDS if kind in error.message), "")
+        raise BadRequest(f"{param}: {REFUSED[param].format(kind)}", param=param) from None
 
 
 def _row(record: Record) -> dict[str, Json]:

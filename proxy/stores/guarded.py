@@ -16,7 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import chain
+from itertools import chain, count
 from typing import Any
 
 from proxy.errors import BadRequest
@@ -132,8 +132,17 @@ def ask(connection: sqlite3.Connection, sql: str, deadline: Deadline) -> Iterato
     cursor = connection.execute(sql)
     if cursor.description is None:
         raise BadRequest("that is no question: ask with a SELECT")
-    names = [name for name, *_ in cursor.description]
+    names = distinct(name for name, *_ in cursor.description)
     yield from deadline.handed(chain([names], cursor))
+
+
+def distinct(names: Iterable[str]) -> list[str]:
+    """The names of columns, each once, as SQLite tells those of a view apart: an object would keep the last."""
+    found: list[str] = []
+    for name in names:
+        others = (f"{name}:{number}" for number in count(1))
+        found.append(name if name not in found else next(one for one in others if one not in found))
+    return found
 
 
 def check_condition(connection: sqlite3.Connection, condition: str) -> None:

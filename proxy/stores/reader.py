@@ -6,7 +6,7 @@ Every method is synchronous; the command line calls it as it is, `SQLiteLog` fro
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -139,7 +139,7 @@ class Reader:
         with self._connection() as connection:
             return listing.lately(connection, selection)
 
-    def ask(self, sql: str, *, seconds: float = PATIENCE) -> Iterator[Sequence[Any]]:
+    def ask(self, sql: str, *, seconds: float = PATIENCE) -> Generator[Sequence[Any], None, None]:
         """The names of the columns that a question of SQL has, then its rows, as they are found. Raises as `page`."""
         with self._connection() as connection, guarded(connection, seconds, self._overdue) as deadline:
             yield from ask(connection, sql, deadline)

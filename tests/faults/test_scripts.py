@@ -82,6 +82,7 @@ READ = {
     "/admin/config": ["/admin/config"],
     "/admin/log": ["/admin/log?limit=2", "/admin/log?where={text}", "/admin/log?after={text}"],
     "/admin/log/{id}": ["/admin/log/t-{n}", "/admin/log/{text}"],
+    "/admin/sql": ["/admin/sql?query=select output from traces", "/admin/sql?query={text}"],
     "/admin/stats": ["/admin/stats?by=model", "/admin/stats?by={text}"],
 }
 """Every operation that a browser can be led to, and addresses that show what was stored or repeat what was asked."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from functools import partialmethod
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from proxy.stores.reader import Reader
 from tests.gateway import Local
 
 CONFIG: dict[str, Any] = {"model_list": [{"model_name": "echo", "litellm_params": {"model": "echo/echo"}}]}
@@ -77,6 +79,11 @@ def test_filters(gateway: Local, params: dict[str, str], expected: list[str]) ->
         ("log", {"status": "other"}, 422),
         ("stats", {"by": "nothing"}, 400),
         ("log/nothing", {}, 404),
+        ("sql", {}, 422),
+        ("sql", {"query": "select withheld from traces"}, 400),
+        ("sql", {"query": "delete from traces where output = 'withheld'"}, 400),
+        ("sql", {"query": "select 1; select 'withheld'"}, 400),
+        ("sql", {"query": "select 1", "limit": 10_001}, 422),
     ],
 )
 def test_what_cannot_be_asked(gateway: Local, path: str, params: dict[str, Any], status: int) -> None:
@@ -150,8 +157,29 @@ def test_figures(gateway: Local) -> None:
     assert (group["group"], group["calls"], group["errors"], group["p95"]) == ("red", 5, 1, 4.0)
 
 
+def test_questions_in_sql(gateway: Local) -> None:
+    asked = "select trace_id as id, length(trace_id) as a, x'00' as a, 9e999 as c from traces order by id"
+    found = ask(gateway, "sql", {"query": asked, "limit": 2})
+    assert found["columns"] == ["id", "a", "a:1", "c"]
+    assert found["rows"] == [{"id": f"t{n}", "a": 2, "a:1": "00", "c": None} for n in range(2)]
+    assert (found["more"], ask(gateway, "sql", {"query": asked, "limit": 5})["more"]) == (True, False)
+    assert ask(gateway, "sql", {"query": "select 1 where 0"}) == {"columns": ["1"], "rows": [], "more": False}
+    told = ask(gateway, "sql", {"query": "select absent from traces"}, 400)["detail"]
+    assert told == "query: cannot be answered (no such column); parea-proxy log sql tells what is wrong with it"
+    large = (
+        "with recursive n(i) as (values (1) union all select i + 1 from n limit 100) select hex(zeroblob(1e5)) from n"
+    )
+    assert "more than 8 MiB" in ask(gateway, "sql", {"query": large}, 400)["detail"]
+
+
+def test_a_question_ends(gateway: Local, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Reader, "ask", partialmethod(Reader.ask, seconds=0.1))
+    endless = "with recursive n(i) as (values (1) union all select i from n) select count(*) from n"
+    assert "stopped after 0.1 s" in ask(gateway, "sql", {"query": endless}, 400)["detail"]
+
+
 def test_it_is_the_masters(tmp_path: Path) -> None:
     with Local(tmp_path, {**CONFIG, "general_settings": {"master_key": "the-key"}}) as gateway:
-        for path in ("log", "log/t0", "stats"):
+        for path in ("log", "log/t0", "stats", "sql?query=select 1"):
             assert httpx.get(f"{gateway.url}/admin/{path}").status_code == 401
         assert httpx.get(f"{gateway.url}/admin/log", headers={"x-api-key": "the-key"}).json()["rows"] == []

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import sys
-from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -45,7 +44,7 @@ def question(choice: Choice, query: str, timeout: float, as_json: bool, as_csv: 
     if as_json and as_csv:
         raise click.UsageError("--json or --csv, not both")
     answer = choice.reader().ask(query, seconds=timeout)
-    columns = _distinct(next(answer))
+    columns = next(answer)
     if as_json:
         _print_json(columns, answer)
     elif as_csv:
@@ -64,15 +63,6 @@ def _print_json(columns: Sequence[str], rows: Iterator[Sequence[Any]]) -> None:
 
     for text in listed(dict(zip(columns, map(_plain, row), strict=True)) for row in rows):
         click.echo(text, nl=False)
-
-
-def _distinct(names: Sequence[Any]) -> list[str]:
-    """The names of columns, each once, as SQLite tells those of a view apart: an object would keep the last."""
-    found: list[str] = []
-    for name in map(str, names):
-        others = (f"{name}:{number}" for number in count(1))
-        found.append(name if name not in found else next(one for one in others if one not in found))
-    return found
 
 
 def _plain(value: Any) -> Any:
