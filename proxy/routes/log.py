@@ -7,62 +7,33 @@ asked changes the log, or holds it for long.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import dataclasses
-from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Annotated
 
 import orjson
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import JSONResponse
 
-from proxy.errors import BadRequest, NotFound
+from proxy.config import Config
+from proxy.errors import NotFound
 from proxy.models import Json
 from proxy.protocols import TraceLog
 from proxy.record import FLAGS, Record
+from proxy.routes import export
+from proxy.routes.filters import Text, chosen, unquoted
 from proxy.routes.strict import ExactRoute
-from proxy.selection import Asked, Pages, Selection, Table, beginning
+from proxy.selection import Asked, Pages, Selection, Table
 
-Text = Annotated[str | None, Query(max_length=1_000)]
 Number = Annotated[int, Query(ge=1, le=500)]
 
-KINDS = (
-    "syntax error",
-    "incomplete input",
-    "unrecognized token",
-    "no such column",
-    "no such table",
-    "no such function",
-)
-"""What SQLite may find wrong, without what it finds it in."""
 
-REFUSED = {
-    "where": "is no condition on a row{}; parea-proxy log --where tells what is wrong with it",
-    "query": "cannot be answered{}; parea-proxy log sql tells what is wrong with it",
-}
-
-
-def chosen(
-    project: Text = None,
-    model: Annotated[Text, Query(description="A % stands for anything.")] = None,
-    status: Literal["success", "error", "cancelled"] | None = None,
-    since: Annotated[Text, Query(description="2h or 7d ago, a day or time, or all.")] = None,
-    search: Annotated[
-        Text, Query(description='Words, "phrases" and begin* that are all in inputs, messages or output.')
-    ] = None,
-    where: Annotated[Text, Query(description="A condition of SQL on the columns of a row.")] = None,
-    rows: Annotated[Literal["all", "calls", "tops"], Query(description="tops: those of trees.")] = "calls",
-) -> Selection:
-    """The same filters as those of `parea-proxy log`."""
-    return Selection(project, model, status, beginning(since), search, where, rows)
-
-
-def router(log: TraceLog) -> APIRouter:
-    """`GET /log/{id}` and, where the log can be asked so, `/log`, `/stats` and `/sql`."""
+def router(log: TraceLog, config: Config) -> APIRouter:
+    """`GET /log/{id}` and, where the log can be asked so, `/log`, `/stats`, `/sql` and `/export`."""
     routes = APIRouter(tags=["administration"], route_class=ExactRoute)
     if isinstance(log, Asked):
         _add_pages(routes, log.answers)
         _add_question(routes, log.answers)
+        export.add(routes, log, log.answers, config)
     _add_row(routes, log)
     return routes
 
@@ -72,7 +43,7 @@ def _add_pages(routes: APIRouter, log: Pages) -> None:
     async def rows(
         selection: Annotated[Selection, Depends(chosen)], after: str | None = None, limit: Number = 50
     ) -> JSONResponse:
-        with _unquoted():
+        with unquoted():
             found = await log.page(selection, after, limit)
         return JSONResponse({"rows": [_row(record) for record in found.records], "after": found.after})
 
@@ -86,7 +57,7 @@ def _add_pages(routes: APIRouter, log: Pages) -> None:
         """Of a log with more than 200,000 rows the last 7 days, unless `since` says otherwise."""
         if "since" not in request.query_params:
             selection = await log.lately(selection)
-        with _unquoted():
+        with unquoted():
             found = await log.figures(selection, by, limit)
         return JSONResponse({"by": by, "since": selection.since, "groups": [dataclasses.asdict(one) for one in found]})
 
@@ -98,7 +69,7 @@ def _add_question(routes: APIRouter, log: Pages) -> None:
         limit: Annotated[int, Query(ge=1, le=10_000)] = 1_000,
     ) -> Response:
         """Bytes are hex digits. `more` says that there are more rows than `limit`."""
-        with _unquoted("query"):
+        with unquoted("query"):
             found = await log.ask(query, limit)
         return Response(await asyncio.to_thread(_table, found), media_type="application/json")
 
@@ -124,18 +95,6 @@ async def _exactly(log: TraceLog, id: str) -> tuple[Record, list[Record]]:
     if record is None:
         raise NotFound("id: no row of the log has it", param="id")
     return record, await log.descendants(record.trace_id)
-
-
-@contextlib.contextmanager
-def _unquoted(param: str = "where") -> Iterator[None]:
-    """No refusal repeats a query, as SQLite's own words do."""
-    try:
-        yield
-    except BadRequest as error:
-        if error.param != "where":
-            raise
-        kind = next((f" ({kind})" for kind in KINDS if kind in error.message), "")
-        raise BadRequest(f"{param}: {REFUSED[param].format(kind)}", param=param) from None
 
 
 def _row(record: Record) -> dict[str, Json]:

@@ -10,7 +10,11 @@ from typing import Any
 
 import httpx
 import pytest
+from click.testing import CliRunner
 
+from proxy.cli import main
+from proxy.errors import NotReady
+from proxy.selection import Selection, Slice
 from proxy.stores.reader import Reader
 from tests.gateway import Local
 
@@ -178,8 +182,57 @@ def test_a_question_ends(gateway: Local, monkeypatch: pytest.MonkeyPatch) -> Non
     assert "stopped after 0.1 s" in ask(gateway, "sql", {"query": endless}, 400)["detail"]
 
 
+@pytest.mark.parametrize("form", ["jsonl", "openai", "parea", "humanloop", "csv"])
+def test_an_export_is_what_the_command_line_writes(tmp_path: Path, form: str) -> None:
+    with Local(tmp_path, CONFIG) as gateway:
+        for number in range(7):
+            content = f"=said {number}\x1b"
+            gateway.complete(
+                {"llm_configuration": {"model": "echo", "messages": [{"role": "user", "content": content}]}}
+            )
+        found = httpx.get(f"{gateway.url}/admin/export", params={"format": form, "since": "1d"})
+        assert found.status_code == 200
+        kind = "text/csv; charset=utf-8" if form == "csv" else "application/x-ndjson"
+        assert found.headers["content-type"] == kind
+        assert found.headers["content-disposition"].startswith('attachment; filename="')
+        command = ["log", "export", "--format", form, "--data", str(gateway.data), "--output", str(tmp_path / "out")]
+        told = CliRunner().invoke(main, [*command, "--config", str(tmp_path / "gateway.yaml")])
+        assert told.exit_code == 0, told.output
+        assert found.text == (tmp_path / "out").read_text()
+        assert found.text.count("\n") >= 7
+
+
+def test_an_export_is_read_page_by_page_and_breaks_off_where_it_cannot_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("proxy.routes.export.AT_ONCE", 2)
+    asked: list[str | None] = []
+
+    def page(reader: Reader, selection: Selection, after: str | None = None, limit: int = 50) -> Slice:
+        asked.append(after)
+        if len(asked) == 7:
+            raise NotReady("the trace log cannot be read")
+        return whole(reader, selection, after, limit)
+
+    whole = Reader.page
+    with Local(tmp_path, CONFIG) as gateway:
+        for number in range(5):
+            said = {"trace_id": f"t{number}", "trace_name": "x", "start_timestamp": f"2026-01-01T00:00:0{number}"}
+            assert gateway.client.post("/trace_log", json=said).json()["logged"]
+        monkeypatch.setattr(Reader, "page", page)
+        lines = httpx.get(f"{gateway.url}/admin/export").text.splitlines()
+        assert [json.loads(line)["trace_id"] for line in lines] == ["t4", "t3", "t2", "t1", "t0"]
+        assert len(asked) == 3
+        assert httpx.get(f"{gateway.url}/admin/export", params={"where": "absent"}).status_code == 400
+        asked.append(None)
+        with httpx.stream("GET", f"{gateway.url}/admin/export") as broken:
+            assert broken.status_code == 200
+            with pytest.raises(httpx.RemoteProtocolError):
+                broken.read()
+
+
 def test_it_is_the_masters(tmp_path: Path) -> None:
     with Local(tmp_path, {**CONFIG, "general_settings": {"master_key": "the-key"}}) as gateway:
-        for path in ("log", "log/t0", "stats", "sql?query=select 1"):
+        for path in ("log", "log/t0", "stats", "sql?query=select 1", "export"):
             assert httpx.get(f"{gateway.url}/admin/{path}").status_code == 401
         assert httpx.get(f"{gateway.url}/admin/log", headers={"x-api-key": "the-key"}).json()["rows"] == []
