@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from proxy.cli import main
 from proxy.commands.log.show import WIDTH, bar
 from proxy.commands.log.stats import sparkline
 from proxy.record import Record
-from proxy.stores import listing
+from proxy.stores import finding, listing
 from proxy.stores.sqlite import SQLiteLog
 from tests.gateway import rows as on_disk
 
@@ -231,6 +232,29 @@ def test_questions_in_sql() -> None:
     assert [len(line) for line in lines("sql", f"select {wide}")] == [20 * 300 + 19 * 2] * 2
     endless = "with recursive n(i) as (values (1) union all select i from n) select count(*) from n"
     assert refused("sql", endless, "--timeout", "0.1") == "stopped after 0.1 s: ask for less, or allow more time"
+
+
+def test_a_search_that_is_stopped_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    store(*(Record(f"t{n}", f"t{n}", output=f"said {n} " + "word " * 50) for n in range(5000)))
+    with closing(sqlite3.connect("data/traces.db", isolation_level=None)) as connection:
+        connection.execute("DELETE FROM blocks")
+    monkeypatch.setattr(finding, "READ", 0)  # what is too much to be read beforehand is read by a function
+    assert refused("--search", "absent", "--timeout", "0.05") == (
+        "stopped after 0.05 s: 5,000 rows have no search index yet; a running gateway makes it in some minutes; ask"
+        " again then, narrow it with since, or allow more time"
+    )
+    assert ids("--search", "absent", "--timeout", "60") == ""
+
+
+def test_what_is_imported_is_indexed_as_far_as_a_gateway_would(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("proxy.stores.indexer.SPAN", 50)
+    monkeypatch.setattr("proxy.stores.indexer.REST", 60.0)
+    Path("rows.jsonl").write_text(
+        "".join(json.dumps({"trace_id": f"t{n}", "root_trace_id": f"t{n}", "output": "x"}) + "\n" for n in range(120))
+    )
+    lines("import", "rows.jsonl")
+    with closing(sqlite3.connect("data/traces.db")) as connection:
+        assert connection.execute("SELECT first, last FROM blocks WHERE made").fetchall() == [(1, 50), (51, 100)]
 
 
 def test_figures() -> None:

@@ -50,6 +50,18 @@ _PRAGMAS = frozenset({"table_info", "table_xinfo", "table_list", "index_list", "
 """Those that tell of the schema; the last is what full-text search looks at."""
 
 
+FAILED = "user-defined function raised exception"
+"""What SQLite says of a question that was stopped while a function of ours asked something itself."""
+
+
+class Stopped(BadRequest):
+    """The time was not enough."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(stopped(seconds))
+        self.seconds = seconds
+
+
 class Deadline:
     """When a question's time is over. None goes by while its rows are taken: a pager may hold them for long."""
 
@@ -87,7 +99,7 @@ def guarded(connection: sqlite3.Connection, seconds: float, overdue: Overdue | N
     except (sqlite3.Error, sqlite3.Warning) as error:
         if isinstance(error, sqlite3.Error) and code(error) in TROUBLE - {sqlite3.SQLITE_AUTH}:
             raise
-        raise _refusal(error, seconds) from error
+        raise _refusal(error, deadline) from error
     finally:
         for limit, most in before:
             connection.setlimit(limit, most)
@@ -175,10 +187,10 @@ def stopped(seconds: float) -> str:
     return f"stopped after {seconds:g} s: ask for less, or allow more time"
 
 
-def _refusal(error: sqlite3.Error | sqlite3.Warning, seconds: float) -> BadRequest:
+def _refusal(error: sqlite3.Error | sqlite3.Warning, deadline: Deadline) -> BadRequest:
     number = getattr(error, "sqlite_errorcode", 0)
-    if number == sqlite3.SQLITE_INTERRUPT:
-        return BadRequest(stopped(seconds))
+    if number == sqlite3.SQLITE_INTERRUPT or (deadline.over() and FAILED in str(error)):
+        return Stopped(deadline.seconds)
     if number == sqlite3.SQLITE_AUTH:
         return BadRequest("the log can only be read: one SELECT, no PRAGMA that changes, no ATTACH")
     return BadRequest(_told(error), param="where")

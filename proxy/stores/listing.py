@@ -11,6 +11,7 @@ import binascii
 import re
 import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -22,8 +23,9 @@ from proxy.record import Record
 from proxy.selection import LAST, MANY, Selection, Slice
 from proxy.stores import search
 from proxy.stores.conversations import whole
-from proxy.stores.finding import Spans, find
-from proxy.stores.guarded import check_condition
+from proxy.stores.finding import Spans, find, unindexed
+from proxy.stores.gathered import SPAN
+from proxy.stores.guarded import Overdue, Stopped, check_condition, guarded, unchanged
 from proxy.stores.rows import SELECTED, decode, without_nul
 
 _CONFIGURATION = re.compile(r"\bconfiguration\b", re.IGNORECASE)
@@ -70,6 +72,27 @@ def _said(where: str) -> str:
     if _CONFIGURATION.search(where) is None:
         return f"({where}\n)"
     return f"(SELECT ({where}\n) FROM (SELECT {whole('t')} AS configuration))"
+
+
+@contextmanager
+def asked(
+    connection: sqlite3.Connection, selection: Selection, seconds: float, overdue: Overdue | None = None
+) -> Iterator[None]:
+    """What `guarded` does, for a question that sees the database as it is now. Of a search that takes too long it is
+    said why.
+    """
+    with unchanged(connection):
+        try:
+            with guarded(connection, seconds, overdue):
+                yield
+        except Stopped as error:
+            if selection.search is None or (rows := unindexed(connection)) < SPAN:
+                raise
+            raise BadRequest(
+                f"stopped after {seconds:g} s: {rows:,} rows have no search index yet; a running gateway makes it in"
+                " some minutes; ask again then, narrow it with since, or allow more time",
+                param="search",
+            ) from error
 
 
 def page(connection: sqlite3.Connection, chosen: Condition, after: str | None, limit: int) -> Slice:

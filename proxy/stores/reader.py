@@ -112,7 +112,7 @@ class Reader:
         self, selection: Selection, after: str | None = None, limit: int = 50, *, seconds: float = PATIENCE
     ) -> Slice:
         """Rows after where a page ended. Raises `BadRequest`, also where it takes longer than `seconds`."""
-        with self._connection() as connection, unchanged(connection), guarded(connection, seconds, self._overdue):
+        with self._connection() as connection, listing.asked(connection, selection, seconds, self._overdue):
             return listing.page(connection, self._condition(connection, selection), after, limit)
 
     def stream(self, selection: Selection, limit: int | None = None, *, seconds: float = PATIENCE) -> Iterator[Record]:
@@ -131,7 +131,7 @@ class Reader:
         self, selection: Selection, by: str | None = None, limit: int = 20, *, seconds: float = PATIENCE
     ) -> list[Figures]:
         """What the rows come to, by groups. Raises `BadRequest`, also where it takes longer than `seconds`."""
-        with self._connection() as connection, unchanged(connection), guarded(connection, seconds, self._overdue):
+        with self._connection() as connection, listing.asked(connection, selection, seconds, self._overdue):
             return figures(connection, self._condition(connection, selection), by, limit)
 
     def lately(self, selection: Selection) -> Selection:

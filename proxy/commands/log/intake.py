@@ -58,7 +58,7 @@ def intake(file: Path, form: str | None, path: Path | None, data: Path | None, o
       parea-proxy log import spend.json --check
     """
     from proxy.commands import load
-    from proxy.commands.log import prompts
+    from proxy.commands.log import indexing, prompts
     from proxy.commands.log.source import source
     from proxy.errors import ConfigError
 
@@ -76,7 +76,9 @@ def intake(file: Path, form: str | None, path: Path | None, data: Path | None, o
         from proxy.models import LogPolicy
 
         policy = LogPolicy(inputs=omit in ("none", "outputs"), outputs=omit in ("none", "inputs"))
-        asyncio.run(_write(found, private(data_folder(data, path)) / "traces.db", policy, config.log))
+        log = private(data_folder(data, path)) / "traces.db"
+        asyncio.run(_write(found, log, policy, config.log))
+        indexing.complete(log)
     failed = f", {counts['error']:,} of them failed" if counts["error"] else ""
     whose = f" ({FORMATS[found.form]})" if found.form not in ("jsonl", "parea") else ""
     click.echo(f"{counts.total()} rows {'can be read' if only_check else 'imported'} from {file}{whose}{failed}")

@@ -9,26 +9,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from proxy.commands import json_option
-from proxy.commands.log.choice import Choice, reading
+from proxy.commands.log.choice import Choice, reading, timeout_option
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 
-class _Seconds(click.FloatRange):
-    """A time that ends: `nan` is within any range."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        seconds = super().convert(value, param, ctx)
-        if math.isnan(seconds):
-            self.fail(f"{value!r} is not a number of seconds", param, ctx)
-        return seconds
-
-
 @click.command("sql")
 @click.argument("query")
 @reading
-@click.option("--timeout", default=10.0, type=_Seconds(0.01), show_default=True, help="Seconds to think.")
+@timeout_option
 @json_option
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV; a text that would be a formula gets an apostrophe.")
 def question(choice: Choice, query: str, timeout: float, as_json: bool, as_csv: bool) -> None:
