@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Iterator
+import threading
+from collections.abc import AsyncGenerator, Iterator
 from functools import partialmethod
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -231,8 +234,47 @@ def test_an_export_is_read_page_by_page_and_breaks_off_where_it_cannot_be(
                 broken.read()
 
 
+def test_an_export_ends_with_its_client(gateway: Local, monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = threading.Event()
+
+    async def endless(*_: object) -> AsyncGenerator[str, None]:
+        try:
+            while True:
+                yield await asyncio.to_thread("x".__mul__, 65536)
+        finally:
+            ended.set()
+
+    monkeypatch.setattr("proxy.routes.export._pieces", endless)
+    with httpx.stream("GET", f"{gateway.url}/admin/export") as response:
+        assert next(response.iter_raw())
+    assert ended.wait(10)
+
+
+def test_the_document_tells_what_may_be_asked(gateway: Local) -> None:
+    paths = httpx.get(f"{gateway.url}/openapi.json").json()["paths"]
+
+    def asked(path: str) -> set[str]:
+        return {one["name"] for one in paths[path]["get"]["parameters"]}
+
+    filters = {"project", "model", "status", "since", "search", "where"}
+    assert asked("/admin/log") == filters | {"rows", "after", "limit"}
+    assert asked("/admin/stats") == filters | {"rows", "by", "limit"}
+    assert asked("/admin/sql") == {"query", "limit"}
+    assert asked("/admin/export") == filters | {"format"}
+    told = paths["/admin/export"]["get"]["responses"]
+    assert {"application/x-ndjson", "text/csv"} <= set(told["200"]["content"])
+    assert "400" in told
+
+
 def test_it_is_the_masters(tmp_path: Path) -> None:
-    with Local(tmp_path, {**CONFIG, "general_settings": {"master_key": "the-key"}}) as gateway:
+    config = {
+        **CONFIG,
+        "general_settings": {"master_key": "the-key"},
+        "keys": {"reader": {"hash": f"sha256:{sha256(b'the-reader-key').hexdigest()}", "log": True}},
+    }
+    with Local(tmp_path, config) as gateway:
         for path in ("log", "log/t0", "stats", "sql?query=select 1", "export"):
             assert httpx.get(f"{gateway.url}/admin/{path}").status_code == 401
+            refused = httpx.get(f"{gateway.url}/admin/{path}", headers={"x-api-key": "the-reader-key"})
+            assert refused.status_code == 403
         assert httpx.get(f"{gateway.url}/admin/log", headers={"x-api-key": "the-key"}).json()["rows"] == []
