@@ -235,12 +235,12 @@ def test_questions_in_sql() -> None:
 
 
 def test_a_search_that_is_stopped_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
-    store(*(Record(f"t{n}", f"t{n}", output=f"said {n} " + "word " * 50) for n in range(5000)))
+    store(*(Record(f"t{n}", f"t{n}", output=f"said {n} " + "word " * 50) for n in range(20_000)))
     with closing(sqlite3.connect("data/traces.db", isolation_level=None)) as connection:
         connection.execute("DELETE FROM blocks")
     monkeypatch.setattr(finding, "READ", 0)  # what is too much to be read beforehand is read by a function
     assert refused("--search", "absent", "--timeout", "0.05") == (
-        "stopped after 0.05 s: 5,000 rows have no search index yet; a running gateway makes it in some minutes; ask"
+        "stopped after 0.05 s: 20,000 rows have no search index yet; a running gateway makes it in some minutes; ask"
         " again then, narrow it with since, or allow more time"
     )
     assert ids("--search", "absent", "--timeout", "60") == ""

@@ -11,6 +11,7 @@ import click
 from proxy.commands.log.progress import Progress
 from proxy.stores.database import open_writer
 from proxy.stores.finding import unindexed
+from proxy.stores.gathered import SPAN
 from proxy.stores.indexer import index, prepare
 
 
@@ -19,9 +20,9 @@ def complete(path: Path) -> None:
     try:
         with closing(open_writer(path)) as connection, Progress("indexing") as progress:
             prepare(connection)
-            rows = left = unindexed(connection)
+            rows, done = unindexed(connection), 0
             while index(connection):
-                left = unindexed(connection)
-                progress.tell(1 - left / max(rows, 1), max(rows - left, 0))
+                done = min(done + SPAN, rows)
+                progress.tell(done / max(rows, 1), done)
     except sqlite3.Error as error:
         click.echo(f"the rows are there, and their search index is not ({error}): a running gateway makes it", err=True)
