@@ -139,8 +139,8 @@ class Gateway:
     def _build(self, config: Config) -> tuple[App, Callable[[], Awaitable[object]]]:
         """All that depends on `config`, and how to load what is not needed for completions. Raises `ConfigError`."""
         check_key(self._host, config.closed)
-        if self._silent:
-            config = config.uncalled()
+        config = config.uncalled() if self._silent else config
+        config = config if self._player is None else self._player.unspared(config)
         surfaces: list[Surface] = [
             plugins.make("dialects", name, "surface", config.server.max_depth) for name in config.server.dialects
         ]

@@ -211,6 +211,8 @@ def serve(
         told += banner(config, host=host, port=port, data=folder)
     if player is not None and log_level in {"info", "debug"}:
         told.append(f"--mode {mode}: {cassette}{' (nobody is called)' if mode == 'replay' else ''}")
+    if player is None and cassette is not None:
+        told.append("--cassette is not used with --mode live")
     # Where this goes to a file on a full disk, the gateway serves all the same.
     with contextlib.suppress(OSError):
         click.echo("\n".join(told), err=True, nl=bool(told))

@@ -13,7 +13,7 @@
         Limited            429   OverBudget is one
         NotReady           503
         NotRecorded        504
-      UpstreamError            the provider failed, refused, or cut its answer short
+      UpstreamError            the provider failed, refused, or cut its answer short; Unasked is one
       ConfigError              the configuration cannot be used; never leaves the command line
 
 A message names the field or key and the fix. It never holds a credential, and no value of a request that failed
@@ -229,6 +229,12 @@ class UpstreamError(GatewayError):
     @property
     def retryable(self) -> bool:
         return self.code in self.RETRYABLE
+
+
+class Unasked(UpstreamError):
+    """No provider was asked, for reasons of this gateway's: its targets rest or are at their limits, or its key for the
+    provider is missing or cannot be sent. Another gateway, or this one a moment later, may be answered.
+    """
 
 
 class ConfigError(GatewayError):

@@ -20,6 +20,15 @@ def config_path(given: Path | None) -> Path | None:
     return given or (here if here.is_file() else None)
 
 
+def config_of(folder: Path | None, given: Path | None) -> Path | None:
+    """The config file that holds for a data folder: beside one that is said, else as ever."""
+    if given is None and folder is not None:
+        beside = folder.resolve().parent / "config.yaml"
+        if beside.is_file() and beside.parent != Path.cwd().resolve():
+            return beside
+    return config_path(given)
+
+
 def data_folder(given: Path | None, config: Path | None) -> Path:
     """The data folder: `data` beside a config file of the current directory, else one in the home directory."""
     if given is not None:

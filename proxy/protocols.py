@@ -45,9 +45,8 @@ class Dialect(Protocol):
     name: str
 
     def decode(self, body: bytes, headers: Mapping[bytes, bytes]) -> Call:
-        """The call that a request asks for; `headers` are ASGI's, their names in lower case.
-
-        Raises `Unprocessable` when the body does not fit the schema and `BadRequest` when it is no JSON.
+        """The call that a request asks for; `headers` are ASGI's, their names in lower case. Raises `Unprocessable`
+        when the body does not fit the schema and `BadRequest` when it is no JSON.
         """
         ...
 
@@ -76,10 +75,9 @@ def detailed(error: GatewayError) -> Answer:
 
 @dataclass(slots=True, frozen=True)
 class Operation:
-    """One completion route: `POST path`, translated by `dialect`.
-
-    `stream` makes every answer a stream; `paced` is for clients that lose what they read together (see `pace.py`).
-    `summary` and `schema` (a pydantic model of the body) are for the OpenAPI document.
+    """One completion route: `POST path`, translated by `dialect`. `stream` makes every answer a stream; `paced` is for
+    clients that lose what they read together (see `pace.py`). `summary` and `schema` (a pydantic model of the body) are
+    for the OpenAPI document.
     """
 
     path: str
@@ -92,10 +90,8 @@ class Operation:
 
 @dataclass(slots=True, frozen=True)
 class Surface:
-    """What a dialect's file offers: routes, and how refusals look on every path under `prefixes`.
-
-    `refuse` encodes any refusal that comes before or beside a dialect: a missing key, a body that is too large, a path
-    that is not served.
+    """What a dialect's file offers: routes, and how refusals look on every path under `prefixes`. `refuse` encodes any
+    refusal that comes before or beside a dialect: a missing key, a body that is too large, a path that is not served.
     """
 
     prefixes: tuple[str, ...]
@@ -132,6 +128,10 @@ class Provider(Protocol):
         """The parameters that a call to `target` would send, by OpenAI's names, without calling; notes in
         `call.dropped` what could not be sent. Raises `UpstreamError` for what would be refused.
         """
+        ...
+
+    async def warm(self, call: Call, target: Target) -> None:
+        """Load all that such a call would wait for here, without calling. Raises for what the call itself would."""
         ...
 
     def start(self) -> object:

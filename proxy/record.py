@@ -73,6 +73,9 @@ class Record:
 FLAGS = frozenset({"policy", "counted_only", "stand_in", "spent", "signed"})
 """The fields of a `Record` that are no columns."""
 
+SESSION = "session"
+"""The name of a session's own row, which its first call makes for it."""
+
 
 def split(output: str) -> tuple[str, list[dict[str, Json]]]:
     """The text of an answer and its tool calls, of which the log makes one text."""

@@ -21,8 +21,11 @@ from proxy.models import Chunk, Completion, Json
 Mode = Literal["record", "replay", "auto"]
 """Always call and record, never call, or call and record what is not recorded yet."""
 
-FORMAT = 1
-"""Raised when older gateways could no longer read what is written, be it for one more field."""
+FORMAT = 2
+"""Raised when older gateways could no longer read what is written, be it for one more field, or not find it.
+
+1: a name that fitted one with a `*`, or a vendor's own, was what it led to. 2: it is the one that was asked for.
+"""
 
 Failure = UpstreamError | BadRequest
 """What a call can be recorded to have failed with: the provider's failure, or what no provider can be asked for."""
@@ -37,7 +40,8 @@ _NUMBER = TypeAdapter(float, config=_STRICT)
 @dataclass(slots=True)
 class Recording:
     """One call. `chunks` come with the milliseconds after which they came, none if the answer was not streamed; after
-    `ms` it was over, with `completion` or `error`. `dropped` and `remarks` are as in `Call`. `name` is its file's.
+    `ms` it was over, with `completion` or `error`. `dropped` and `remarks` are as in `Call`. `name` is its file's, and
+    `format` the one in which it was written.
     """
 
     request: dict[str, Json]
@@ -48,6 +52,7 @@ class Recording:
     dropped: dict[str, str] = field(default_factory=dict)
     remarks: dict[str, Json] = field(default_factory=dict)
     name: str = ""
+    format: int = FORMAT
 
 
 class Cassette(Protocol):
@@ -100,6 +105,7 @@ def read(document: Json, name: str = "") -> Recording:
     answer = _valid(_REQUEST, document.get("answer"), "answer")
     _known(answer, ("ms", "chunks", "completion", "error", "dropped", "remarks"), "answer.")
     recording = Recording(request, _valid(_NUMBER, answer.get("ms", 0.0), "answer.ms"), name=name)
+    recording.format = made if type(made) is int else 1
     for number, piece in enumerate(_list(answer.get("chunks", []), "answer.chunks")):
         place = f"answer.chunks[{number}]"
         rest = dict(_valid(_REQUEST, piece, place))

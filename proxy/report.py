@@ -21,7 +21,6 @@ from proxy.config.project import Project
 from proxy.config.route import Source
 from proxy.config.targets import lacking
 from proxy.errors import ConfigError
-from proxy.protocols import TraceQuery
 from proxy.record import FLAGS, Record
 from proxy.terminal import clean as _clean
 from proxy.terminal import console as _console
@@ -34,7 +33,6 @@ if TYPE_CHECKING:
     from proxy.stores.reader import Reader
 
 _COLORS = {"success": "green", "error": "red", "cancelled": "yellow"}
-_NEWEST = 100
 
 
 def summary(config: Config) -> dict[str, Any]:
@@ -155,7 +153,7 @@ def _deployed(config: Config) -> Table:
 
 
 def tree_rows(log: Reader, trace_id: str) -> list[Record]:
-    """The row called `trace_id`, or the only recent one whose id begins so, and the rows below it.
+    """The row called `trace_id`, or the only one whose id begins so, and the rows below it.
 
     Where a tree or a session has that id and no row of its own, all its rows.
     """
@@ -163,12 +161,11 @@ def tree_rows(log: Reader, trace_id: str) -> list[Record]:
     if record is None:
         if members := log.members(trace_id):
             return members
-        recent = log.search(TraceQuery(page_size=_NEWEST)).roots
-        found = [one for one in recent if one.trace_id.startswith(trace_id)]
-        if len(found) != 1:
-            several = f"{len(found)} of the latest traces begin with" if found else "there is no trace"
+        named = log.named(trace_id, 2) if trace_id else []
+        record = log.get(named[0]) if len(named) == 1 else None
+        if record is None:
+            several = "several traces begin with" if named else "there is no trace"
             raise ConfigError(f"{several} {_clean(trace_id)!r}: parea-proxy traces lists them")
-        record = found[0]
     return [record, *log.descendants(record.trace_id)]
 
 
@@ -176,16 +173,6 @@ def row(record: Record) -> dict[str, Any]:
     """A record as JSON."""
     names = [field.name for field in dataclasses.fields(record) if field.name not in FLAGS]
     return {name: getattr(record, name) for name in names}
-
-
-def show_list(records: list[Record], total: int) -> None:
-    """The traces as a table, one a line."""
-    console = _console()
-    table = _table("trace", "started", "name", "model", "latency", "cost", "tokens", "status")
-    for record in records:
-        table.add_row(*line_of(record))
-    console.print(table)
-    console.print(Text(f"{len(records)} of {total}", style="dim"))
 
 
 def line_of(record: Record) -> list[Text | str]:
@@ -219,10 +206,9 @@ def show_tree(records: list[Record], trace_id: str) -> None:
             stem = one.beside
 
 
-def levels_of(console: Console | None = None) -> int:
-    """How many levels of a tree are drawn: at most half of a terminal's width is for them."""
-    console = console or _console()
-    return min(max(console.width // 2 // INDENT, 1), LEVELS)
+def levels_of(console: Console, part: int = 2) -> int:
+    """How many levels of a tree are drawn: at most a `part`th of a terminal's width is for them."""
+    return min(max(console.width // part // INDENT, 1), LEVELS)
 
 
 def _line(record: Record) -> Text:

@@ -139,20 +139,30 @@ class Asked(Protocol):
     def answers(self) -> Pages: ...
 
 
-def beginning(written: str | None) -> str | None:
+def beginning(written: str | None, *, local: bool = False) -> str | None:
     """The `since` of a selection as somebody wrote it, or did not. Raises `BadRequest`."""
-    return moment(written) if written and written != ALL else None
+    return moment(written, local=local) if written and written != ALL else None
 
 
-def moment(written: str, now: datetime | None = None) -> str:
-    """The time that `2h`, `30m`, `7d` (ago), a day or a time mean, as the log keeps it. Raises `BadRequest`."""
+def moment(written: str, now: datetime | None = None, *, local: bool = False) -> str:
+    """The time that `2h`, `30m`, `7d` (ago), a day or a time mean, as the log keeps it; one that tells no zone is in
+    this machine's, where that is `local`, else in UTC. Raises `BadRequest`.
+    """
     if span := _SPAN.fullmatch(written.strip()):
         try:
             return timestamps.text((now or datetime.now(UTC)) - timedelta(**{_UNITS[span[2]]: int(span[1])}))
         except OverflowError:
             return timestamps.text(datetime.min)
-    if (found := timestamps.normalized(written)) is None:
+    if (found := timestamps.normalized(_placed(written) if local else written)) is None:
         raise BadRequest(
             "since: should be a time ago, such as 2h or 7d, or a day or time, such as 2026-11-20", param="since"
         )
     return found
+
+
+def _placed(written: str) -> str:
+    """A time with the zone of this machine, as it was then, where it tells none."""
+    try:
+        return datetime.fromisoformat(written.strip()).astimezone().isoformat()
+    except (ValueError, OverflowError):
+        return written

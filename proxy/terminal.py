@@ -1,16 +1,18 @@
 """What every command's output has in common: tables, JSON, and text that comes from strangers.
 
-What must stay true: no control character of theirs reaches the terminal, and in a pipe a row of a table is one line.
+What must stay true: no control character of theirs reaches the terminal, but for a tab within a longer text; and in a
+pipe a row of a table is one line.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TextIO
 
-from rich.console import Console
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
 from rich.text import Text
 
@@ -22,6 +24,14 @@ _LONGEST = 400
 
 _PIPE = 4096
 """Columns of a pipe: no row of a table is longer, so that none is folded."""
+
+_PADDED = 60
+"""Columns that a cell is filled up to in a pipe; beside a longer one, only its own row is moved."""
+
+_SPACES = {"\t": r"\t", "\n": r"\n", "\r": r"\r"}
+"""What is no harm to know, and has no room in one line."""
+
+Cell = Text | str
 
 
 def written(value: Any) -> str:
@@ -53,12 +63,22 @@ def listed(values: Iterable[Any]) -> Iterator[str]:
 def clean(text: str, longest: int = _LONGEST) -> str:
     """One line of text, harmless and not too long."""
     shown = text if len(text) <= longest else text[: longest - 1] + "\N{HORIZONTAL ELLIPSIS}"
-    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", shown)
+    return _CONTROL.sub(_harmless, shown)
+
+
+def _harmless(one: re.Match[str]) -> str:
+    return _SPACES.get(one[0], "\N{REPLACEMENT CHARACTER}")
+
+
+def lines(text: str) -> list[str]:
+    """The lines of a longer text, each harmless and whole, with its tabs; those of Windows end as all others do."""
+    found = text.replace("\r\n", "\n").split("\n")
+    return ["\t".join(clean(piece, len(piece)) for piece in line.split("\t")) for line in found]
 
 
 def seen(text: str, out: TextIO) -> str:
     """Lines of data as they are, and harmless where `out` is a terminal."""
-    return "\n".join(clean(line, len(line)) for line in text.split("\n")) if out.isatty() else text
+    return "\n".join(lines(text)) if out.isatty() else text
 
 
 def text(text: str) -> Text:
@@ -66,9 +86,36 @@ def text(text: str) -> Text:
     return Text(clean(text))
 
 
+def piped(rows: Iterable[Sequence[Cell]], right: Sequence[bool], widths: Sequence[int]) -> Iterator[str]:
+    """The rows of a table for a pipe, each a line; in columns that are `right` cells stand at the right."""
+    filled = [min(width, _PADDED) for width in widths]
+    for row in rows:
+        cells = []
+        for cell, width, ranged in zip(map(str, row), filled, right, strict=True):
+            space = " " * (width - cell_len(cell))
+            cells.append(space + cell if ranged else cell + space)
+        yield "  ".join(cells).rstrip() + "\n"
+
+
+class _Table(Table):
+    """In a pipe nothing is filled up to the longest text of a column."""
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        if console.is_terminal:
+            yield from super().__rich_console__(console, options)
+            return
+        columns = [[str(cell) for cell in column.cells] for column in self.columns]
+        if self.show_header:
+            columns = [[str(column.header), *cells] for column, cells in zip(self.columns, columns, strict=True)]
+        right = [column.justify == "right" for column in self.columns]
+        widths = [max(map(cell_len, cells), default=0) for cells in columns]
+        for line in piped(zip(*columns, strict=True), right, widths):
+            yield Text(line, end="", no_wrap=True, overflow="ignore")
+
+
 def table(*columns: str) -> Table:
     """An empty table."""
-    made = Table(box=None, pad_edge=False, header_style="bold")
+    made = _Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
         made.add_column(column, overflow="fold")
     return made

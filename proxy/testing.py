@@ -10,8 +10,10 @@ the package does not bring; without it `Gateway` is there for other frameworks.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -34,6 +36,9 @@ Mode = Literal["live", "record", "replay", "auto"]
 PATIENCE = 30.0
 """Seconds that a gateway has to start, and to end."""
 
+KEPT = "plans.json"
+"""The file in the data folder that says how calls are written: neither keys nor what was said."""
+
 OPTIONS = frozenset(
     f"PAREA_PROXY_{option}"
     for option in ("CONFIG", "HOST", "PORT", "DATA", "WORKERS", "MODE", "CASSETTE", "PACE", "LOG_LEVEL")
@@ -44,7 +49,8 @@ _ADDRESS = re.compile(r"running on (http://127\.0\.0\.1:\d+)")
 
 
 class Gateway:
-    """`parea-proxy serve` as a process of its own, while it is held; everything of it but the cassette goes with it.
+    """`parea-proxy serve` as a process of its own, while it is held; all of it goes with it but the cassette, and
+    `plans`: a file in which the next one finds how calls are written, so that it need not wait for LiteLLM.
 
     `config` is the text of a config file or what it says, a path, or None for the built-in one. `PAREA_PROXY_MODE` goes
     before `mode`, so that a build server can ask for `replay` whatever a test says. `environ` is added to the
@@ -59,10 +65,12 @@ class Gateway:
         mode: Mode = "auto",
         pace: Literal["at-once", "recorded"] = "at-once",
         environ: Mapping[str, str] | None = None,
+        plans: Path | None = None,
     ) -> None:
         self.mode = os.environ.get("PAREA_PROXY_MODE") or mode
         self.url = ""
         self._config = config
+        self._plans = plans
         self._process: subprocess.Popen[bytes] | None = None
         self._options = ["--mode", self.mode, "--pace", pace]
         self._options += (
@@ -105,6 +113,7 @@ class Gateway:
         self._temporary = tempfile.TemporaryDirectory(prefix="parea-proxy-")
         self._folder = Path(self._temporary.name)
         try:
+            self._fetch()
             self.url = self._address(self._start())
         except BaseException:
             self._stop()
@@ -113,6 +122,19 @@ class Gateway:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self._stop()
+
+    def _fetch(self) -> None:
+        """Bring the plans. A file of other versions, or that is damaged, is none to the gateway."""
+        if self._plans is not None and self._plans.is_file():
+            (self._folder / "data").mkdir()
+            shutil.copyfile(self._plans, self._folder / "data" / KEPT)
+
+    def _hand_on(self) -> None:
+        """Leave the plans to the next one. Of several that do at once one does."""
+        learnt = self._folder / "data" / KEPT
+        if self._plans is not None and learnt.is_file():
+            with contextlib.suppress(OSError), tempfile.TemporaryDirectory(dir=self._plans.parent) as folder:
+                os.replace(shutil.copy(learnt, folder), self._plans)
 
     def _start(self) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "proxy", "serve", "--port", "0", "--data", str(self._folder / "data")]
@@ -159,6 +181,7 @@ class Gateway:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+            self._hand_on()
         self._temporary.cleanup()
 
 
@@ -176,7 +199,9 @@ if find_spec("pytest") is not None:
         return {"config": config if config.is_file() else None, "cassette": cassette}
 
     @pytest.fixture(scope="module")
-    def gateway(gateway_options: dict[str, Any]) -> Iterator[Gateway]:
+    def gateway(request: pytest.FixtureRequest, gateway_options: dict[str, Any]) -> Iterator[Gateway]:
         """A gateway for the tests of a module. The n-th equal request of the module gets the n-th answer."""
-        with Gateway(**gateway_options) as running:
+        cache = getattr(request.config, "cache", None)  # None with `-p no:cacheprovider`
+        plans = None if cache is None else cache.mkdir("parea-proxy") / KEPT
+        with Gateway(**{"plans": plans, **gateway_options}) as running:
             yield running

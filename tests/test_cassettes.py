@@ -187,6 +187,22 @@ def test_a_name_is_replayed_where_its_keys_are_missing(tmp_path: Path) -> None:
     assert dict(events(answer.text))["message_start"]["message"]["model"] == "echo"
 
 
+@pytest.mark.parametrize("model", ["up/echo", "deployment/greeting"])
+def test_another_vendor_behind_a_name_of_some_form_finds_the_same_recordings(tmp_path: Path, model: str) -> None:
+    body = {"model": model, "messages": [{"role": "user", "content": "Hello"}]}
+    modes: list[tuple[Mode, str]] = [("record", "echo/*"), ("replay", "mistral/*")]
+    for mode, behind in modes:
+        config = {
+            "model_list": [{"model_name": "up/*", "litellm_params": {"model": behind}}],
+            "deployments": {"greeting": {"model": "up/echo"}},
+        }
+        with local(tmp_path, mode, config) as gateway:
+            answer = httpx.post(gateway.url + CHAT.path, json=body, timeout=20)
+            assert text_of(CHAT, answer, stream=False) == "You said: Hello"
+    (file,) = (tmp_path / "cassette").iterdir()
+    assert json.loads(file.read_text())["request"]["model"] == "up/echo"
+
+
 def test_embeddings_are_replayed(tmp_path: Path) -> None:
     body = {"model": "echo/echo", "input": ["one", "two"]}
     answers = []
@@ -223,6 +239,36 @@ def test_a_vendor_s_refusal_is_replayed(replaying: Local, spoken: Spoken, status
     assert row["notes"]["failure"] == {400: "invalid_request", 429: "rate_limited"}[status]
 
 
+@pytest.mark.parametrize("mode", ["record", "auto"])
+def test_what_the_gateway_itself_refuses_is_not_recorded(fleet: Fleet, tmp_path: Path, mode: Mode) -> None:
+    """One target fails, again and again, one is at its limit, and one has no key."""
+    vendor = fleet["openai"]
+    api_base = fleet.providers["openai"]["api_base"]
+    target = {"model": f"openai/{MODEL}", "api_key": vendor.key, "api_base": api_base}
+    config = {
+        "model_list": [
+            {"model_name": "failing", "litellm_params": target},
+            {"model_name": "limited", "litellm_params": {**target, "rpm": 1}},
+        ],
+        "router_settings": {"allowed_fails": 0, "cooldown_time": 600},
+    }
+    vendor.script = Scenario(status=500)
+    with local(tmp_path, mode, config) as gateway:
+        gateway.wait_until_ready()
+
+        def post(model: str, text: str) -> tuple[int, str]:
+            body = {"model": model, "messages": [{"role": "user", "content": text}]}
+            answer = httpx.post(gateway.url + CHAT.path, json=body, timeout=20)
+            return answer.status_code, answer.headers["x-cache-reason"].partition(": ")[2]
+
+        assert [post("failing", text) for text in ("one", "two")] == [(502, "recorded")] * 2
+        assert [post("limited", text) for text in ("three", "four")] == [(502, "recorded"), (429, "refused")]
+        assert post("groq/llama", "five") == (401, "refused")
+        noted = [row["notes"]["cassette"] for row in rows(gateway.data)]
+        assert sorted(noted) == ["recorded"] * 3 + ["refused"] * 2
+    assert sorted(path.name.partition("-")[0] for path in (tmp_path / "cassette").iterdir()) == ["one", "three", "two"]
+
+
 def test_a_stream_that_broke_off_breaks_off_again(recorded: Path, replaying: Local) -> None:
     arrived = ask_broken(replaying, CHAT, recorded)
     assert '"content":"one"' in arrived
@@ -256,6 +302,11 @@ def test_the_port_is_ready_and_litellm_is_never_imported(recorded: Path, tmp_pat
     imported = set(re.findall(r"\| +([\w.]+)$", gateway.output.read_text(), re.M))
     assert "fastapi" in imported
     assert not imported & {"litellm", "openai", "proxy.providers.litellm"}
+
+
+def test_a_cassette_that_is_not_used_is_told(tmp_path: Path) -> None:
+    with Process(tmp_path, GONE, PAREA_PROXY_MODE="live", PAREA_PROXY_CASSETTE="tapes") as gateway:
+        assert "--cassette is not used with --mode live\n" in gateway.output.read_text()
 
 
 # keys

@@ -133,6 +133,7 @@ def test_every_option_of_serve_is_an_environment_variable(option: str) -> None:
         (["--cassette", "tapes"], "--cassette: needs --mode record, replay or auto"),
         (["--mode", "auto", "--cassette", "tapes", "--workers", "2"], "--mode auto: needs --workers 1"),
         (["--mode", "replay", "--cassette", "tapes"], "--cassette tapes: No such file or directory: record first"),
+        (["--mode", "record", "--cassette", "/dev/null/tapes"], "--cassette /dev/null/tapes: Not a directory\n"),
     ],
 )
 def test_serve_needs_to_know_what_it_plays(options: list[str], told: str) -> None:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 import os
+import pty
 import sqlite3
-from contextlib import closing
+import subprocess
+import sys
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +34,13 @@ def _alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PAREA_PROXY_DATA", "data")
     monkeypatch.setenv("HOME", str(tmp_path))
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    path = tmp_path / "data" / "traces.db"
+    path.parent.mkdir()
+    return path
 
 
 def forget(*arguments: str, **options: Any) -> Result:
@@ -123,9 +134,8 @@ def test_what_is_found_elsewhere_in_the_folder_is_told_with_its_file(tmp_path: P
     found = forget("--end-user", ZOE, "--yes")
     assert found.exit_code == 1
     assert "removed: 1 row" in found.stdout
-    assert "texts are still in copy.db" in found.output
-    (path.parent / "copy.db").unlink()
-    assert forget("--end-user", ZOE, "--yes").exit_code == 0
+    assert "still in copy.db: 1 of the texts. It is none of the gateway's files: remove it" in found.stderr
+    assert "found in 1 file" in found.stdout
 
 
 def test_a_rest_of_a_text_is_found_too(tmp_path: Path) -> None:
@@ -133,7 +143,7 @@ def test_a_rest_of_a_text_is_found_too(tmp_path: Path) -> None:
     path.parent.mkdir()
     logged(path, [row("a", "a", 1, end_user=ZOE, configuration=said(SECRET))])
     (path.parent / "note").write_bytes(os.urandom(33) + SECRET[:40].encode())
-    assert "still in note" in forget("--end-user", ZOE, "--yes").output
+    assert "still in note: 1 of the texts" in forget("--end-user", ZOE, "--yes").output
 
 
 def test_check_removes_nothing_and_without_a_yes_it_is_asked(tmp_path: Path) -> None:
@@ -149,13 +159,133 @@ def test_check_removes_nothing_and_without_a_yes_it_is_asked(tmp_path: Path) -> 
     assert rows(path.parent) == []
 
 
-def test_an_id_that_others_say_is_told(tmp_path: Path) -> None:
-    path = tmp_path / "data" / "traces.db"
-    path.parent.mkdir()
-    logged(path, [row("a", "a", 1, end_user="zoe"), row("b", "b", 1, end_user="zoe2")])
-    found = forget("--end-user", "zoe", "--yes")
-    assert found.exit_code == 0
-    assert "the id stands in rows that stay" in found.output
+def test_an_id_that_others_say_is_told(log: Path) -> None:
+    logged(log, [row("a", "a", 1, end_user=ZOE), row("b", "b", 1, output=f"what is said of {ZOE} by others")])
+    found = forget("--end-user", ZOE, "--yes")
+    assert (found.exit_code, found.stderr) == (0, "")
+    assert "the id stands in 1 row that stays: b" in found.stdout
+    assert "not looked for: the id in unused parts of traces.db" in found.stdout
+
+
+def test_an_id_within_somebody_elses_is_looked_for_all_the_same(log: Path) -> None:
+    logged(log, [row(one, one, 1, end_user=one) for one in ("customer1", "customer10")])
+    (log.parent / "note.json").write_text('{"end_user":"customer1"}')
+    (log.parent / "other.json").write_text('{"end_user":"customer10"}')
+    found = forget("--end-user", "customer1", "--yes")
+    assert found.exit_code == 1
+    assert "the id stands in" not in found.stdout
+    assert [line.split(":")[0] for line in found.stderr.splitlines()] == ["still in note.json"]
+
+
+def test_a_short_id_is_no_chance_of_two_bytes(log: Path) -> None:
+    rows = [row(f"{n}", "root", 1, end_user="u1" if n == 5 else YAN, output="u1" * (n == 6)) for n in range(9)]
+    logged(log, rows)
+    with closing(sqlite3.connect(log)) as connection, connection:
+        connection.execute("CREATE TABLE number (x)")
+        connection.execute("INSERT INTO number VALUES (?)", (0x7531,))
+    (log.parent / "number").write_bytes(b"\0u1\0")
+    (log.parent / "numbers.txt").write_text("u10 u11")
+    found = forget("--end-user", "u1", "--yes")
+    assert (found.exit_code, found.stderr) == (0, "")
+    assert "the id, too short with 2 bytes, in files that are no text (cache.key, number, traces.db" in found.stdout
+    assert "the id stands in 1 row that stays: 6" in found.stdout
+    proof = json.loads(forget("--end-user", YAN, "--yes", "--json").stdout)["proof"]
+    assert (proof["holds"], proof["id_not_looked_for"]) == (True, [])
+
+
+@pytest.mark.parametrize("written", ["plain", "escaped", "capitals", "wide"])
+def test_a_copy_in_another_spelling_is_found(log: Path, written: str) -> None:
+    person, text = "élodie@exämple.com", "größer Übergang für Élodie mit vielen Wörtern"
+    logged(log, [row("a", "a", 1, end_user=person, output=text)])
+    copy = json.dumps([person, text], ensure_ascii=written == "escaped")
+    copy = copy.upper() if written == "capitals" else copy
+    (log.parent / "copy").write_bytes(copy.encode("utf-16-le" if written == "wide" else "utf-8"))
+    found = forget("--end-user", person, "--yes")
+    assert found.exit_code == 1
+    assert "still in copy: the id and 1 of the texts" in found.stderr
+
+
+def test_what_nobody_can_look_into_is_told(log: Path) -> None:
+    logged(log, [row("a", "a", 1, end_user=ZOE, output=SECRET), row("b", "b", 1, end_user=ZOE, output="short")])
+    (log.parent / "old.gz").write_bytes(gzip.compress(SECRET.encode()))
+    (log.parent / "link").symlink_to("/etc/hostname")
+    proof = forgotten("--end-user", ZOE)["proof"]
+    assert proof["not_looked_into"] == {"old.gz": "is compressed", "link": "is a link to elsewhere"}
+    assert (proof["texts"], proof["texts_too_short"], proof["texts_beyond_limit"]) == (1, 1, 0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--end-user", "zoe@example.com"], "no row is of this person: zoe@example.com."),
+        (["--end-user", "Zoe@Example.org"], f"there is {ZOE}, which differs in the case of letters only"),
+        (["--id", "nosuch"], "no row has this id: nosuch."),
+        (["--session", "nosuch"], "no row is of this session: nosuch."),
+        (["--where", "model = 'nosuch'"], "no row meets this condition: model = 'nosuch'."),
+    ],
+)
+def test_nobody_is_not_proved_to_be_forgotten(log: Path, arguments: list[str], told: str) -> None:
+    logged(log, [row("a", "a", 1, end_user=ZOE)])
+    for more in (["--yes"], ["--check"]):
+        found = forget(*arguments, *more)
+        assert found.exit_code == 1
+        assert told in found.stderr
+        assert "nothing is proved" in found.stderr
+        assert "removed:" not in found.stdout
+    assert ("searched" in forget(*arguments, "--yes").stdout) == (arguments[0] == "--end-user")
+    assert json.loads(forget(*arguments, "--yes", "--json").stdout)["nobody"] is True
+
+
+def test_a_reader_that_keeps_the_wal_is_told_with_what_to_do(log: Path) -> None:
+    logged(log, [row("a", "a", 1, end_user=ZOE, output=SECRET)])
+    with closing(sqlite3.connect(log)) as reader:
+        reader.execute("PRAGMA wal_autocheckpoint = 0")
+        reader.execute("UPDATE traces SET name = 'n'")
+        reader.commit()
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM traces").fetchall()
+        found = forget("--end-user", ZOE, "--yes")
+        assert found.exit_code == 1
+        assert "still in traces.db-wal: the id and 1 of the texts. Close what reads the log" in found.stderr
+        vacuum = CliRunner().invoke(main, ["log", "vacuum"], prog_name="parea-proxy")
+        assert (vacuum.exit_code, "traces.db-wal still has" in vacuum.stderr) == (1, True)
+    assert CliRunner().invoke(main, ["log", "vacuum"], prog_name="parea-proxy").exit_code == 0
+    assert SECRET.encode() not in bytes_of(log)
+
+
+def test_long_work_is_shown_on_a_terminal(log: Path) -> None:
+    logged(log, [row(f"{n}", f"{n}", 1, end_user=ZOE, output=f"{n} {SECRET}") for n in range(300)])
+    for arguments, shown in ((["forget", "--end-user", ZOE, "--yes"], b"removing"), (["vacuum"], b"making the file")):
+        code, written = on_a_terminal(["log", *arguments])
+        assert code == 0
+        assert shown in written
+        assert b"searching" in written or arguments == ["vacuum"]
+
+
+def on_a_terminal(arguments: list[str]) -> tuple[int, bytes]:
+    """A command's exit code and what it writes on a terminal; there all work is long."""
+    code = "from proxy.commands.log import progress; progress.LONG = 0.0; from proxy.cli import main; main()"
+    leader, follower = pty.openpty()
+    with subprocess.Popen([sys.executable, "-c", code, *arguments], stdout=follower, stderr=follower) as command:
+        os.close(follower)
+        written = b""
+        with suppress(OSError):  # the end of a terminal
+            while piece := os.read(leader, 4096):
+                written += piece
+    os.close(leader)
+    return command.returncode, written
+
+
+def test_a_damaged_file_is_told_in_a_line(log: Path) -> None:
+    logged(log, [row(f"{n}", f"{n}", 1, end_user=ZOE, output=f"{n}" * 3000) for n in range(100)])
+    with log.open("r+b") as file:
+        file.seek(20 * 4096)
+        file.write(os.urandom(4096 * (log.stat().st_size // 4096 - 25)))
+    for arguments in (["forget", "--end-user", ZOE, "--yes"], ["vacuum"]):
+        found = CliRunner().invoke(main, ["log", *arguments], prog_name="parea-proxy")
+        assert found.exit_code == 2, found.output
+        assert "malformed" in found.stderr
+        assert found.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize("arguments", [[], ["--end-user", "a", "--id", "b"], ["--end-user", ""]])

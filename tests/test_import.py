@@ -51,7 +51,9 @@ def imported(*arguments: str, told: str) -> dict[str, dict[str, Any]]:
     """The rows that an import makes, by id; when it is made once more, they are the same."""
     assert lines("import", *arguments)[0] == told
     first = {one["trace_id"]: one for one in on_disk(Path("data"))}
-    assert lines("import", *arguments)[0] == told
+    again = lines("import", *arguments)
+    assert again[0] == f"0 rows {told.partition(', ')[0].split(maxsplit=2)[2]}"
+    assert again[1].startswith(f"{len(first)} row{'s were' if len(first) > 1 else ' was'} there already")
     assert {one["trace_id"]: one for one in on_disk(Path("data"))} == first
     return first
 
@@ -292,7 +294,7 @@ def test_spend_logs_of_litellm(way: str) -> None:
 )
 def test_answers_of_every_api_are_read(response: Any, output: Any) -> None:
     Path("in").write_text(json.dumps({**SPENT, "response": json.dumps(response)}))
-    assert imported("in", told="1 rows imported from in (LiteLLM)")["chatcmpl-1"]["output"] == output
+    assert imported("in", told="1 row imported from in (LiteLLM)")["chatcmpl-1"]["output"] == output
 
 
 def test_what_has_no_spans_is_not_read_as_otlp() -> None:
@@ -457,7 +459,7 @@ def test_spans_of_generative_ai_are_calls() -> None:
     written = [json.dumps(spans(one)) for one in memory.get_finished_spans()]
     Path("in").write_text("\n".join([*written, '{"resourceMetrics": []}']) + "\n")
     found = imported("in", told="3 rows imported from in (OTLP)")
-    assert lines("import", "in", "--check")[1:] == [
+    assert lines("import", "in", "--check")[2:] == [
         "1 passed over: spans that a gateway like this one sent, which has them in its log",
         "1 passed over: no traces, but metrics or logs",
     ]
@@ -536,7 +538,7 @@ def _any(value: Any) -> dict[str, Any]:
 def test_what_the_config_omits_is_not_imported_from_anywhere() -> None:
     Path("config.yaml").write_text("log: {omit: all}")
     Path("in").write_text(json.dumps(SPENT))
-    found = imported("in", told="1 rows imported from in (LiteLLM)")["chatcmpl-1"]
+    found = imported("in", told="1 row imported from in (LiteLLM)")["chatcmpl-1"]
     assert (found["output"], found["extra"]) == (None, None)
     assert b"Rome" not in b"".join(path.read_bytes() for path in Path("data").iterdir())
 

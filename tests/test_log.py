@@ -14,7 +14,7 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -124,8 +124,8 @@ def test_every_row_is_listed_newest_first() -> None:
     assert ids("--where", "latency > 1 and cost is null") == "agent-1"
     assert ids("--since", "2026-11-21") == ""
     assert lines() == [
-        "trace    started              name        model   latency  cost       tokens  status ",
-        "tool-1   2026-11-20 12:00:03  tool        -       -        -          -       error  ",
+        "trace    started (UTC)        name        model   latency  cost       tokens  status",
+        "tool-1   2026-11-20 12:00:03  tool        -       -        -          -       error",
         "call-1   2026-11-20 12:00:01  llm-openai  gpt-4o  2.000 s  $0.250000  7       success",
         "agent-1  2026-11-20 12:00:00  agent       -       4.000 s  -          -       success",
     ]
@@ -150,6 +150,44 @@ def test_every_row_is_listed_newest_first() -> None:
 def test_what_cannot_be_done_is_told_in_one_line(arguments: list[str], told: str) -> None:
     store(*AGENT)
     assert refused(*arguments).startswith(told)
+
+
+@pytest.fixture
+def zone(utc: None) -> Iterator[Callable[[str], None]]:
+    """Moves this machine into a zone."""
+    with pytest.MonkeyPatch.context() as patch:
+
+        def move(name: str) -> None:
+            patch.setenv("TZ", name)
+            time.tzset()
+
+        yield move
+
+
+def test_a_time_that_is_read_off_the_table_finds_its_row(
+    monkeypatch: pytest.MonkeyPatch, zone: Callable[[str], None]
+) -> None:
+    store(*AGENT)
+    zone("Asia/Tokyo")
+    head, first, second, _ = lines()
+    assert head.startswith("trace    started (JST)")
+    assert "2026-11-20 21:00:01" in second
+    for since in ("2026-11-20T21:00:01", "2026-11-20 21:00:01", "2026-11-20T12:00:01Z", "2026-11-20T13:00:01+01:00"):
+        assert ids("--since", since) == "tool-1 call-1"
+    assert ids("--since", "2026-11-21") == "\n".join(lines("export", "--since", "2026-11-20T21:00:04")) == ""
+    assert lines("stats", "--by", "hour")[0].startswith("hour (UTC)")
+    assert lines("stats", "--by", "hour")[1].startswith("2026-11-20T12:00")
+    monkeypatch.setattr(listing, "MANY", 2)
+    assert run("stats").stderr.startswith("since 2026-11-13 21:00 JST, of 3 rows")
+
+
+@pytest.mark.parametrize(
+    ("name", "told"), [("Europe/Berlin", "CET/CEST"), ("America/Sao_Paulo", "-03"), ("UTC", "UTC")]
+)
+def test_the_zone_is_told_with_its_summer_time(zone: Callable[[str], None], name: str, told: str) -> None:
+    store(*AGENT)
+    zone(name)
+    assert f"started ({told}) " in lines()[0]
 
 
 def test_options_go_behind_the_verb() -> None:
@@ -229,7 +267,7 @@ def test_questions_in_sql() -> None:
     assert "not a number" in run("sql", "select 1", "--timeout", "nan").stderr
     assert lines("sql", "select output from traces where output is not null")[1].count("\n") == 0
     wide = ", ".join(f"'{'x' * 300}' as c{place}" for place in range(20))
-    assert [len(line) for line in lines("sql", f"select {wide}")] == [20 * 300 + 19 * 2] * 2
+    assert [len(line) for line in lines("sql", f"select {wide}")] == [19 * 62 + 3, 20 * 300 + 19 * 2]
     endless = "with recursive n(i) as (values (1) union all select i from n) select count(*) from n"
     assert refused("sql", endless, "--timeout", "0.1") == "stopped after 0.1 s: ask for less, or allow more time"
 
@@ -300,8 +338,9 @@ def test_what_is_exported_is_imported_as_it_was_and_twice_is_once(form: str) -> 
     store(*AGENT, record("full", 9, end_timestamp=timestamps.at(NOON), deployment_version="v2", **said))
     assert lines("export", "--format", form, "--output", "out") == []
     assert stat.S_IMODE(Path("out").stat().st_mode) == 0o600
-    for _ in range(2):
-        assert lines("import", "out", "--data", "other") == ["4 rows imported from out, 1 of them failed"]
+    was = "4 rows were there already, and nothing of them is changed: --replace does that"
+    for told in (["4 rows imported from out, 1 of them failed"], ["0 rows imported from out", was]):
+        assert lines("import", "out", "--data", "other") == told
         assert lines("export", "--format", form, "--data", "other") == Path("out").read_text().split("\n")[:-1]
     if form == "jsonl":
         assert sorted(map(str, on_disk(Path("other")))) == sorted(map(str, on_disk(Path("data"))))
@@ -432,7 +471,7 @@ def test_a_line_for_people_is_one_line() -> None:
     tail = subprocess.Popen(command("tail"), env=environ(), stdout=subprocess.PIPE, text=True)
     try:
         assert tail.stdout is not None
-        assert tail.stdout.readline().split()[3:5] == ["x\N{REPLACEMENT CHARACTER}y\N{REPLACEMENT CHARACTER}[2J", "m"]
+        assert tail.stdout.readline().split()[3:5] == ["x\\ny\N{REPLACEMENT CHARACTER}[2J", "m"]
     finally:
         tail.kill()
         tail.communicate()
@@ -616,9 +655,45 @@ def test_an_export_that_is_ended_leaves_nothing(many: Path, ending: signal.Signa
     assert [path.name for path in Path().iterdir() if "out" in path.name] == []
 
 
-def test_an_export_without_a_row_is_imported_and_a_pipe_is_not() -> None:
+def test_an_export_without_a_row_is_imported() -> None:
     store(record("a"))
     assert run("export", "--where", "false", "--output", "none").exit_code == 0
     assert lines("import", "none") == ["0 rows imported from none"]
-    os.mkfifo("pipe")
-    assert refused("import", "pipe").startswith("pipe: is read twice")
+
+
+def test_ctrl_c_is_no_lack_of_time() -> None:
+    store(record("a"))
+    endless = "WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i FROM n) SELECT count(*) FROM n"
+    for asked in (["sql", endless, "--timeout", "300"], ["--where", f"({endless})"]):
+        with subprocess.Popen(command(*asked), env=environ(), stdout=-1, stderr=-1, text=True) as question:
+            try:
+                while cpu(question.pid) < 1.5:
+                    time.sleep(0.01)
+                question.send_signal(signal.SIGINT)
+                assert question.communicate(timeout=10) == ("", "\nAborted!\n")
+                assert question.returncode == 1
+            finally:
+                question.kill()
+
+
+def test_an_empty_file_is_told() -> None:
+    Path("data").mkdir()
+    Path("data/traces.db").touch()
+    assert refused().startswith("the trace log data/traces.db cannot be read: it is empty: ")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a folder in which nothing can be made")
+def test_what_needs_to_write_beside_the_log_says_so() -> None:
+    store(*AGENT)
+    Path("data/traces.db-shm").unlink(missing_ok=True)
+    Path("data/traces.db-wal").unlink(missing_ok=True)
+    Path("still").mkdir()
+    if subprocess.run(["mount", "--bind", "data", "still"], capture_output=True).returncode:
+        pytest.skip("there are no mounts here")
+    try:
+        subprocess.run(["mount", "-o", "remount,ro,bind", "still"], check=True)
+        assert ids("--data", "still") == "tool-1 call-1 agent-1"
+        assert "cannot be followed where nothing can be made beside it" in refused("tail", "--data", "still")
+        assert "cannot be made anew: " in refused("vacuum", "--data", "still")
+    finally:
+        subprocess.run(["umount", "still"], check=True)

@@ -260,6 +260,9 @@ def test_rows_are_chosen_as_the_log_chooses_them(lab: Lab) -> None:
         (["x", "--set", "temprature=0"], 'temprature: no parameter of a model; did you mean "temperature"?'),
         (["x", "--set", "temp=0"], 'temp: no parameter of a model; did you mean "temperature"?'),
         (["x", "--set", "temperature"], "--set temperature: needs a value: NAME=VALUE"),
+        (["x", "--set", "temperature=hot"], "--set temperature: input should be a valid number"),
+        (["x", "--set", "stream=true"], "--set stream: no parameter of a model: each call is streamed if its row was"),
+        (["x", "--set", "model=b"], "--set model: no parameter of a model: write --model"),
         (["x", "--html", "no/such/folder"], "--html no/such/folder: there is no such folder"),
     ],
 )
@@ -278,6 +281,57 @@ def test_parameters_are_set_and_taken_out(lab: Lab) -> None:
     sent = lab.first.requests[-1].json
     assert (sent["temperature"], sent["stop"], sent["user"]) == (0, ["x", "y"], "somebody")
     assert not {"max_tokens", "max_completion_tokens"} & sent.keys()
+
+
+def test_a_number_is_text_where_only_text_fits(lab: Lab) -> None:
+    assert lab.run(lab.logged(), "--set", "user=123", "--set", "max_tokens=123").exit_code == 0
+    sent = lab.first.requests[-1].json
+    assert (sent["user"], sent["max_tokens"]) == ("123", 123)
+
+
+def test_nothing_that_can_be_called_is_no_success(lab: Lab) -> None:
+    trace_id = lab.logged(headers={"x-log-omit": "inputs"})
+    page = lab.folder / "report.html"
+    page.write_text("an older one")
+    found = lab.run(trace_id, "--model", "b", "--html", str(page))
+    assert (found.exit_code, found.stdout) == (3, "")
+    assert found.stderr.splitlines() == [
+        "0 calls of 0 rows to nobody; 1 row skipped",
+        "nothing could be called: its inputs were omitted (1)",
+    ]
+    assert page.read_text() == "an older one"
+    assert not lab.second.requests
+
+
+def test_a_run_ends_with_the_first_row_that_cannot_be_stored(lab: Lab) -> None:
+    trace_id = lab.logged()
+    with closing(sqlite3.connect(lab.data / "traces.db", isolation_level=None)) as log:
+        log.execute("CREATE TRIGGER full BEFORE INSERT ON traces BEGIN SELECT RAISE(ABORT, 'it is full'); END")
+    found = lab.run(trace_id, "--model", "b", "-n", "40", "--concurrency", "2")
+    assert found.exit_code == 1
+    made = len(lab.second.requests)
+    assert 1 <= made <= 2
+    assert f"{made} of 40, stopped since a row could not be stored" in found.stdout
+    assert f"spent        ${made * 5e-6:.6f}" in found.stdout
+    assert "it was answered, but its row could not be written" in found.stdout
+    assert found.stderr.splitlines()[-1] == "stopped: the log cannot store what is answered"
+
+
+def test_what_a_run_cost_is_told_also_of_rows_that_cost_nobody_knows_what(lab: Lab) -> None:
+    lab.first.script = Scenario(status=400)
+    trace_id = lab.logged()
+    assert "spent        $0.000005 " in lab.run(trace_id, "--model", "b").stdout
+    totals = lab.told(trace_id, "--model", "b", "-n", "2")["totals"]
+    assert totals["spent"] == pytest.approx(1e-5)
+    assert totals["sums"]["cost"] == {"before": None, "after": None}
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is full")
+def test_all_is_told_where_the_report_cannot_be_written(lab: Lab) -> None:
+    found = lab.run(lab.logged(), "--model", "b", "--html", "/dev/full")
+    assert found.exit_code == 1
+    assert "calls        1 of 1: 0 same, 1 different, 0 failed" in found.stdout
+    assert found.stderr.splitlines()[-1] == "--html /dev/full: cannot be written: No space left on device"
 
 
 def test_a_deployment_is_filled_with_what_was_logged(lab: Lab) -> None:
@@ -303,11 +357,11 @@ def test_a_deployment_is_filled_with_what_was_logged(lab: Lab) -> None:
     assert sent["temperature"] == 0.25
     (child,) = lab.children(row["trace_id"])
     assert (child["deployment_id"], child["notes"]["deployment"]["version"]) == ("p", "v2")
-    (reason,) = lab.told(row["trace_id"], "--deployment", "p@v3")["totals"]["skipped"]
+    (reason,) = lab.told(row["trace_id"], "--deployment", "p@v3", status=3)["totals"]["skipped"]
     assert reason == "deployment 'p' needs inputs that are missing: how"
     # without its own version nobody knows what was said beside it
     lab.config["deployments"]["p"]["versions"]["v1"] = {**v1, "messages": [{"role": "system", "content": "Other."}]}
-    (reason,) = lab.told(row["trace_id"], "--deployment", "p@v2")["totals"]["skipped"]
+    (reason,) = lab.told(row["trace_id"], "--deployment", "p@v2", status=3)["totals"]["skipped"]
     assert reason.startswith("its own version of its deployment is not in the config")
 
 
@@ -403,6 +457,21 @@ def test_ctrl_c_keeps_what_is_done_and_tells_it(lab: Lab) -> None:
     assert sorted(child["status"] for child in lab.children(trace_id)) == ["cancelled", "cancelled", "success"]
 
 
+def test_ctrl_c_pressed_again_and_again_keeps_what_is_done(lab: Lab) -> None:
+    """From the moment that it is said what will be called."""
+    trace_id = lab.logged()
+    lab.second.script = [MILAN, Scenario(fault="hang")]
+    with lab.process(trace_id, "--model", "b", "-n", "20", "--json") as replay:
+        assert replay.stderr is not None
+        said = replay.stderr.readline()
+        while replay.poll() is None:
+            replay.send_signal(signal.SIGINT)
+            time.sleep(0.02)
+        told, more = replay.communicate(timeout=20)
+    assert replay.returncode == 130, said + more
+    assert json.loads(told)["totals"]["interrupted"]
+
+
 def test_a_terminal_is_asked_before_many_calls(lab: Lab) -> None:
     trace_id = lab.logged()
     ours, theirs = pty.openpty()
@@ -485,6 +554,16 @@ def test_calls_beyond_a_limit_wait_and_take_no_longer_for_it(lab: Lab, monkeypat
     assert max(one["after"]["latency"] for one in told["calls"]) < 1
 
 
+def test_nothing_is_loaded_in_the_time_of_a_call(lab: Lab) -> None:
+    """Of the first row the gateway has kept how it is written; what the second needs is loaded, but not by its call."""
+    with lab.gateway() as gateway:
+        ids = [lab.ask(gateway), lab.ask(gateway, tools=[TOOL])]
+    with lab.process(*ids, "--concurrency", "1", "--json") as replay:
+        printed, said = replay.communicate(timeout=50)
+    assert replay.returncode == 0, said
+    assert max(one["after"]["latency"] for one in json.loads(printed)["calls"]) < 1
+
+
 def test_calls_wait_for_what_rests_and_comes_back(lab: Lab) -> None:
     lab.config["router_settings"]["cooldown_time"] = 4
     trace_id = lab.logged()
@@ -494,6 +573,18 @@ def test_calls_wait_for_what_rests_and_comes_back(lab: Lab) -> None:
     assert told["totals"]["verdicts"] == {"different": 5}
     assert len(lab.second.requests) == 6
     assert max(row["latency"] for row in lab.children(trace_id)) < 3
+
+
+def test_who_is_told_to_come_back_soon_does(lab: Lab) -> None:
+    """A model that refuses eight of nine calls for half a second each time, as long as it answers one."""
+    lab.config["router_settings"].update(disable_cooldowns=True, retry_after=0)
+    trace_id = lab.logged()
+    lab.second.script = [*[Scenario(status=429, headers={"retry-after": "0.5"})] * 8, MILAN]
+    begun = time.monotonic()
+    told = lab.told(trace_id, "--model", "b", "--patience", "20")
+    assert told["totals"]["verdicts"] == {"different": 1}
+    assert len(lab.second.requests) == 9
+    assert time.monotonic() - begun < 16
 
 
 def test_a_terminal_is_told_of_the_wait_and_ctrl_c_ends_it(lab: Lab) -> None:

@@ -174,16 +174,19 @@ def test_a_dead_collector_costs_nothing(collector: Collector, tmp_path: Path) ->
     assert counted(tmp_path) == (0, 20)
 
 
-def test_a_collector_that_is_not_there_costs_nothing(tmp_path: Path) -> None:
+def test_a_collector_that_is_not_there_costs_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with Collector() as gone:
         pass
     with Local(tmp_path, config(gone)) as gateway:
         lot(gateway.url)
+    assert f"otel: {gone.url}/v1/traces has not got 20 of 20 spans" in caplog.messages
     assert counted(tmp_path) == (0, 20)
 
 
 @pytest.mark.parametrize("status", [429, 503])
-def test_a_collector_that_asks_for_patience_gets_it(status: int, collector: Collector, tmp_path: Path) -> None:
+def test_a_collector_that_asks_for_patience_gets_it(
+    status: int, collector: Collector, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     """It is asked again when it said, within the time that a batch has."""
     collector.status, collector.also = status, {"retry-after": "1"}
     with Local(tmp_path, config(collector)) as gateway:
@@ -195,6 +198,7 @@ def test_a_collector_that_asks_for_patience_gets_it(status: int, collector: Coll
         collector.status = 200
     assert len(collector.spans) == 20
     assert counted(tmp_path) == (20, 0)
+    assert not caplog.messages
 
 
 def test_more_patience_than_there_is(collector: Collector, tmp_path: Path) -> None:

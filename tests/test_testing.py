@@ -8,10 +8,13 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 
 from proxy.testing import Gateway
+from tests.upstreams.fleet import Fleet
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "testing.md").read_text("utf-8")
@@ -45,6 +48,7 @@ def test_the_page_does_what_it_says(tmp_path: Path) -> None:
     assert said[0].rstrip().splitlines()[-1].startswith("2 passed")
     (file,) = (tmp_path / "cassettes" / "test_greeting").iterdir()
     assert f"--- {file.name}" in PAGE
+    assert (tmp_path / ".pytest_cache" / "d" / "parea-proxy" / "plans.json").is_file()
     # and what a miss is like
     program = tmp_path / "test_greeting.py"
     program.write_text(program.read_text().replace('"Ada"', '"Alan"'))
@@ -53,6 +57,22 @@ def test_the_page_does_what_it_says(tmp_path: Path) -> None:
     (example,) = re.findall(r"^    (-messages.*)\n    (\+messages.*)$", PAGE, re.M)
     for line in example:
         assert line in missed.stdout
+
+
+def test_the_next_gateway_knows_how_calls_are_written(fleet: Fleet, tmp_path: Path) -> None:
+    """And does not load LiteLLM."""
+    loaded = []
+    for text in ("one", "two"):
+        asked = {"model": "openai/gpt-4o-mini", "messages": [{"role": "user", "content": text}]}
+        environ = {"PYTHONPROFILEIMPORTTIME": "1"}
+        made: dict[str, Any] = {"providers": fleet.providers}
+        with Gateway(made, cassette=tmp_path / "cassette", environ=environ, plans=tmp_path / "plans") as gateway:
+            answer = httpx.post(f"{gateway.openai}/chat/completions", json=asked, timeout=50)
+            assert answer.status_code == 200
+            told = (gateway._folder / "output").read_text()
+        loaded.append(re.search(r"\| +litellm\.", told) is not None)
+    assert loaded == [True, False]
+    assert {path.name for path in tmp_path.iterdir()} == {"cassette", "plans"}
 
 
 def test_it_does_nothing_where_it_is_not_used(tmp_path: Path) -> None:

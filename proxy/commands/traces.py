@@ -30,7 +30,7 @@ def traces(
     """List the latest traces, or show one as a tree.
 
     Without TRACE_ID, one line for each trace, newest first. With it, that row and every row below it, or every row of
-    the session with that id; the beginning of an id will do if no other of the latest traces begins so.
+    the session with that id; the beginning of an id will do if no other begins so.
 
     \b
     Examples:
@@ -52,4 +52,7 @@ def traces(
     elif tree:
         report.show_tree(rows, str(trace_id))
     else:
-        report.show_list(rows, page.total)
+        from proxy.commands.log.rows import show_rows
+
+        show_rows(log, rows)
+        click.secho(f"{len(rows)} of {page.total}", dim=True)

@@ -6,21 +6,31 @@ repeats a value; a row keeps its id, so that reading a file twice changes nothin
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Annotated, Any, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from proxy import timestamps
-from proxy.body import validated
+from proxy.body import OBJECT, validated
+from proxy.config.hint import nearest
 from proxy.dialects.trace_log import TraceLog, to_record
-from proxy.errors import Unprocessable
+from proxy.errors import RequestError, Unprocessable
 from proxy.models import Json
 from proxy.record import FLAGS, Record
 
 COLUMNS = tuple(name for name in Record.__dataclass_fields__ if name not in FLAGS)
 PAREA = frozenset({"trace_name", "children_logs", "children", "end_user_identifier", "log_sample_rate", "depth"})
 """Fields that a trace log has and a row of ours has not."""
+
+BESIDE = "parea_proxy"
+"""Where a line of an export has what its form has no place for."""
+
+NAME = 64
+"""Characters of a name that is told."""
+
+PLACED = frozenset({"trace_id", "configuration", "key"})
+"""Columns that a line has no more of than its form does: a conversation would stand there twice."""
 
 
 def _row_model() -> type[BaseModel]:
@@ -59,19 +69,49 @@ def records(value: Json) -> Iterator[Record]:
             yield _row(item, place)
 
 
+def completed(log: dict[str, Json], record: Record, read: Callable[[Json], Iterator[Record]]) -> dict[str, Json]:
+    """A line of an export with the columns of the row that would not come back otherwise, when it is read by `read`."""
+    plain = {name: value for name, value in log.items() if name != BESIDE}
+    try:
+        back = next(read(dict(plain)))
+    except RequestError:
+        return plain
+    lost = [name for name in COLUMNS if name not in PLACED and getattr(back, name) != getattr(record, name)]
+    return {**plain, BESIDE: {name: getattr(record, name) for name in lost}} if lost else plain
+
+
+def complete(record: Record, given: Json, *place: str | int) -> None:
+    """Set the columns that a line has beside its form. Raises `Unprocessable` with the place of what does not fit."""
+    if not isinstance(given, dict):
+        raise Unprocessable([{"loc": ["body", *place, BESIDE], "msg": OBJECT, "type": "dict_type"}])
+    ours = {name: value for name, value in given.items() if name not in PLACED}
+    known = {"trace_id": record.trace_id, "root_trace_id": record.root_trace_id}
+    row = _row({**known, **ours}, (*place, BESIDE))
+    for name in ours:
+        setattr(record, name, getattr(row, name))
+
+
 def _logged(item: dict[str, Json], place: tuple[str | int, ...], parent: str | None) -> Record:
     """A trace log, with the columns that only this gateway's have."""
     ours = {name: item.pop(name) for name in ("deployment_version", "eval_metric_ids", "notes") if item.get(name)}
+    beside = item.pop(BESIDE, None)
     if parent is not None and not item.get("parent_trace_id"):
         item["parent_trace_id"] = parent
     record = to_record(validated(TraceLog, item, *place), "")
     checked = validated(Row, {"trace_id": record.trace_id, "root_trace_id": record.root_trace_id, **ours}, *place)
     for name in ours:
         setattr(record, name, getattr(checked, name))
+    if beside is not None:
+        complete(record, beside, *place)
     return record
 
 
 def _row(item: Json, place: tuple[str | int, ...]) -> Record:
+    if isinstance(item, dict) and (unknown := [name for name in item if name not in COLUMNS]):
+        # A column's name is nobody's secret, and who misspelt it has to find it.
+        near = nearest(unknown[0], COLUMNS)
+        told = {"loc": ["body", *place, unknown[0][:NAME]], "msg": f"is no column of the log{near}", "type": "extra"}
+        raise Unprocessable([told])
     row = validated(Row, item, *place)
     said = {name: value for name, value in row if value is not None}
     for name in ("start_timestamp", "end_timestamp"):

@@ -5,8 +5,8 @@ must stay true:
 
 * With `replay` nothing behind it is ever called.
 * The n-th call of equal requests gets the n-th answer that was recorded, and after the last one the last again.
-* A recording is kept before its answer's `Completion` or failure goes out. What its client left, or what omits its
-  inputs or outputs from the log, is not recorded.
+* A recording is kept before its answer's `Completion` or failure goes out. What its client left, what omits its inputs
+  or outputs from the log, and what failed for a reason of this gateway's (`Unasked`) is not recorded.
 * No key that is known here is in what is kept, in one piece or over the pieces of a stream.
 """
 
@@ -25,7 +25,7 @@ from typing import Any
 from proxy.asgi import App
 from proxy.config import Config
 from proxy.draft import Draft
-from proxy.errors import BadRequest, NotRecorded, UpstreamError
+from proxy.errors import BadRequest, NotRecorded, Unasked, UpstreamError
 from proxy.middleware.blot import Blot, blot, overheard
 from proxy.middleware.canonical import Canon, difference
 from proxy.middleware.flight import pieces
@@ -37,6 +37,7 @@ from proxy.target import Target
 logger = logging.getLogger(__name__)
 
 IN_PLACE = "a cassette is used instead (--mode)"
+"""Why the cache is not used; with what became of the call in the cassette, as soon as it is known."""
 
 
 class Player:
@@ -59,7 +60,7 @@ class Player:
             async def handler(call: Call) -> AsyncGenerator[Event, None]:
                 call.cache_status, call.cache_reason = "bypass", IN_PLACE
                 hidden = secrets.also(call.api_keys.values())
-                async with aclosing(self._answer(call, hidden.clean(canon.request(call)), hidden, inner)) as events:
+                async with aclosing(self._answer(call, canon, hidden, inner)) as events:
                     async for event in events:
                         yield event
 
@@ -67,31 +68,38 @@ class Player:
 
         return middleware
 
+    def unspared(self, config: Config) -> Config:
+        """`config`, in which no target is cooled down: what one test met does not decide what another gets."""
+        return replace(config, router=replace(config.router, cooldown_time=0.0))
+
     def before(self, app: App) -> App:
         """`app`, of whose requests the keys in their heads become known here, used or not."""
         return overheard(app)
 
-    def _answer(
-        self, call: Call, request: dict[str, Json], hidden: Blot, inner: Handler
-    ) -> AsyncGenerator[Event, None]:
-        """Where the answer to `request` comes from. Raises `NotRecorded`."""
+    def _answer(self, call: Call, canon: Canon, hidden: Blot, inner: Handler) -> AsyncGenerator[Event, None]:
+        """Where the answer to `call` comes from. Raises `NotRecorded`."""
+        request = hidden.clean(canon.request(call))
         asked = key(request)
         self._asked[asked] += 1
         number = self._asked[asked]
         found = () if self.mode == "record" else self._cassette.find(asked)
+        if not found and self.mode != "record":
+            former = self._cassette.find(key(hidden.clean(canon.former(call))))
+            found = [recording for recording in former if recording.format == 1]
         if found:
             return self._replayed(call, found[min(number, len(found)) - 1])
         if self.mode == "replay":
             raise NotRecorded(self._missing(call, request))
         if call.request.policy.omits:
-            call.remarks["cassette"] = "omitted"
+            _note(call, "omitted")
             return inner(call)
         return self._recorded(call, request, hidden, inner, number)
 
     async def _replayed(self, call: Call, recording: Recording) -> AsyncGenerator[Event, None]:
         # what is told may be changed by whoever gets it
         chunks, completion, remarks = copy.deepcopy((recording.chunks, recording.completion, recording.remarks))
-        call.remarks.update(remarks, cassette="replayed")
+        call.remarks.update(remarks)
+        _note(call, "replayed")
         call.dropped.update(recording.dropped)
         call.current = _teller(call, completion)
         began = time.perf_counter()
@@ -130,20 +138,29 @@ class Player:
             recording.ms = round((time.perf_counter() - began) * 1e3, 1)
             recording.error = error
         recording.remarks, recording.dropped = _new(call.remarks, remarks), _new(call.dropped, dropped)
-        await self._keep(call, recording, hidden, number)
+        if isinstance(recording.error, Unasked):
+            self._uncount(request, number)
+            _note(call, "refused")
+        else:
+            await self._keep(call, recording, hidden, number)
         if recording.error is not None:
             raise recording.error
         if recording.completion is not None:
             yield recording.completion
 
+    def _uncount(self, request: dict[str, Json], number: int) -> None:
+        """The `number`th call of a request has come to nothing: so the next one is that, if it is not under way."""
+        if self._asked[asked := key(request)] == number:
+            self._asked[asked] -= 1
+
     async def _keep(self, call: Call, recording: Recording, hidden: Blot, number: int) -> None:
         document = hidden.clean(written(_joined(recording, hidden)))
         try:
             await asyncio.to_thread(self._cassette.keep, document, number)
-            call.remarks["cassette"] = "recorded"
+            _note(call, "recorded")
         except OSError as error:
             logger.error("a call could not be recorded in %s: %s", self._cassette.name, error.strerror)
-            call.remarks["cassette"] = "lost"
+            _note(call, "lost")
 
     def _missing(self, call: Call, request: dict[str, Json]) -> str:
         told = f"{self._cassette.name} has no recording of this request, and with --mode replay nobody is called"
@@ -153,6 +170,12 @@ class Player:
         if not recordings:
             return f"{told}. It has no recordings at all: make some with --mode record or --mode auto"
         return f"{told}. The nearest one differs:\n{difference(request, recordings)}"
+
+
+def _note(call: Call, done: str) -> None:
+    """What became of a call here, for its row and its answer's headers."""
+    call.remarks["cassette"] = done
+    call.cache_reason = f"{IN_PLACE}: {done}"
 
 
 def _teller(call: Call, completion: Completion | None) -> Target | None:

@@ -44,7 +44,7 @@ class Names:
 
     def __init__(self, config: Config) -> None:
         self._config = config
-        self._patterns = [(_pattern(each.pattern), each.targets) for each in config.wildcards]
+        self._patterns = [(form(each.pattern), each.targets) for each in config.wildcards]
         listed = {name: targets for name, targets in config.models.items() if name not in config.router.aliases}
         self._known = {name: self._group(name, name, targets) for name, targets in listed.items()}
         self._found: dict[tuple[str, str | None], Group] = {}
@@ -170,7 +170,8 @@ def _keyed(target: Target, keys: Mapping[str, SecretStr]) -> Target:
     return target if key is None or target.provider == "echo" else target.with_key(key)
 
 
-def _pattern(text: str) -> re.Pattern[str]:
+def form(text: str) -> re.Pattern[str]:
+    """The names that one with a `*` stands for."""
     return re.compile("(.*)".join(map(re.escape, text.split("*"))), re.DOTALL)
 
 

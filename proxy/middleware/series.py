@@ -12,7 +12,7 @@ import asyncio
 import random
 from collections.abc import Sequence
 
-from proxy.errors import UpstreamError
+from proxy.errors import Unasked, UpstreamError
 from proxy.estimate import expected, longest
 from proxy.middleware.balance import Balance
 from proxy.models import Call
@@ -28,6 +28,13 @@ a patience of its own.
 
 MOMENT = 0.02
 """Seconds that any wait takes, and any attempt needs, at least."""
+
+
+OFTEN, SELDOM = 1.0, 10.0
+"""Seconds after which a call with a patience of its own asks again at the latest, unless it was told a longer wait: the
+first where it was told when to come back, and a little more each time. Waits that double would outlast the patience
+while the model answers whoever asks.
+"""
 
 
 class Series:
@@ -129,7 +136,10 @@ class Series:
         elif again:
             wait, patient = failure.retry_after, self._call.patience is not None and failure.code == "rate_limited"
             if wait is None or patient:
-                wait = max(wait or 0.0, self._backoff * 2**self._repeated * random.uniform(0.5, 1))
+                pause = self._backoff * 2 ** min(self._repeated, 64) * random.uniform(0.5, 1)
+                if patient:
+                    pause = min(pause, SELDOM if wait is None else max(OFTEN, OFTEN * self._repeated / 20))
+                wait = max(wait or 0.0, pause)
             self._left += patient
             self._again.append((now + max(wait, self._pause), target))
 
@@ -140,7 +150,7 @@ class Series:
         limited = all(reason == "limited" for reason in reasons)
         told = "at the limit of its rate" if limited else "resting after failures, or at the limit of its rate"
         wait = self._balance.wait(targets, self.tokens)
-        return UpstreamError(
+        return Unasked(
             f"model {self.group.name!r}: each of its targets ({len(targets)}) is {told}; try again in {wait:.1f} s",
             code="rate_limited" if limited else "unavailable",
             provider=targets[0].provider,

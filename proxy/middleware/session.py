@@ -8,9 +8,7 @@ kept leaves no row behind.
 
 from __future__ import annotations
 
-from proxy.record import Record
-
-NAME = "session"
+from proxy.record import SESSION, Record
 
 LIMIT = 10_000
 """How many sessions are remembered; those forgotten are only written once more."""
@@ -49,7 +47,7 @@ def _own(record: Record, session: str) -> Record:
         trace_id=session,
         root_trace_id=session,
         session_id=session,
-        name=NAME,
+        name=SESSION,
         project_name=record.project_name,
         project_uuid=record.project_uuid,
         start_timestamp=record.start_timestamp,

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from proxy.config.targets import UNCHANGED
-from proxy.errors import UpstreamError
+from proxy.errors import Unasked
 from proxy.models import Json
 from proxy.target import Target
 from proxy.vendors import VENDORS, Vendor
@@ -47,7 +47,7 @@ HEADERS = frozenset({"api_key", "azure_ad_token", *AWS_KEY})
 def arguments(target: Target) -> dict[str, Any]:
     """LiteLLM's arguments that say where the call goes and with which credentials.
 
-    Raises `UpstreamError` (`authentication`) when one is missing; nothing has been sent then.
+    Raises `Unasked` (`authentication`) when one is missing; nothing has been sent then.
     """
     vendor = VENDORS[target.provider]
     found = {name: target.settings[name] for name in SETTINGS.get(target.provider, ()) if target.settings.get(name)}
@@ -179,14 +179,14 @@ def _configured(credentials: Json) -> Mapping[str, Json]:
     return _document(credentials)
 
 
-def _missing(vendor: Vendor, name: str, variables: tuple[str, ...]) -> UpstreamError:
+def _missing(vendor: Vendor, name: str, variables: tuple[str, ...]) -> Unasked:
     either = f", or {' or '.join(variables)} in the environment" if variables else ""
-    return UpstreamError(
+    return Unasked(
         f"{vendor.name} has no {name}: set providers.{vendor.name}.{name} in the config{either}",
         code="authentication",
         provider=vendor.name,
     )
 
 
-def _refused(vendor: Vendor, message: str) -> UpstreamError:
-    return UpstreamError(message, code="authentication", provider=vendor.name)
+def _refused(vendor: Vendor, message: str) -> Unasked:
+    return Unasked(message, code="authentication", provider=vendor.name)

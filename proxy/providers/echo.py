@@ -45,6 +45,9 @@ class Echo:
     async def explain(self, call: Call, target: Target) -> dict[str, Json]:
         return {**target.params, **call.request.params}
 
+    async def warm(self, call: Call, target: Target) -> None:
+        return None
+
     def start(self) -> None:
         return None
 

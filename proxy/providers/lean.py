@@ -21,7 +21,7 @@ import orjson
 from proxy.config.targets import UNCHANGED
 from proxy.crowd import OF_AN_ANSWER, crowded
 from proxy.providers import credentials, values, wires, wrapper
-from proxy.providers.access import access
+from proxy.providers.access import Access, access
 from proxy.providers.capture import capture
 from proxy.providers.engine import Engine
 from proxy.providers.exchange import Exchange, Truncated
@@ -79,15 +79,10 @@ class Lean:
 
     async def ask(self, plan: Plan, target: Target, exchange: Exchange, seconds: float) -> Answer | None:
         """The answer to a conversation; None where the call is not covered. `seconds` is for each wait."""
-        if not _covers(plan, target):
+        known = await self.learn(plan, target)
+        if known is None:
             return None
-        place = credentials.arguments(target)
-        secret = await access(self._engine, target.provider, place)
-        kept = wires.name({**place, "prefix": credentials.named(target)}, plan.arguments, plan.messages)
-        wire = self.wires[kept] if kept in self.wires else await self._captured(kept, plan, target, secret.key)
-        if wire is None or (wire.transform is not None and _beyond(plan)):
-            return None
-        plan.wire = kept
+        wire, secret = known
         try:
             body = wire.body(plan.messages, plan.own)
         except Exception:  # LiteLLM cannot translate it; its wrapper says why in words that are known here
@@ -103,6 +98,21 @@ class Lean:
             raise
         reading = Direct() if wire.direct else READINGS[target.provider](self._engine.module, wire, plan, body)
         return Answer(reply, reading, exchange, stream=plan.stream)
+
+    async def learn(self, plan: Plan, target: Target) -> tuple[Wire, Access] | None:
+        """How such a call is written, and who may make it, found out if nobody has yet; None where the call is not
+        covered.
+        """
+        if not _covers(plan, target):
+            return None
+        place = credentials.arguments(target)
+        secret = await access(self._engine, target.provider, place)
+        kept = wires.name({**place, "prefix": credentials.named(target)}, plan.arguments, plan.messages)
+        wire = self.wires[kept] if kept in self.wires else await self._captured(kept, plan, target, secret.key)
+        if wire is None or (wire.transform is not None and _beyond(plan)):
+            return None
+        plan.wire = kept
+        return wire, secret
 
     async def _captured(self, kept: bytes, plan: Plan, target: Target, key: str) -> Wire | None:
         """What LiteLLM shows of how such calls are written; calls that come meanwhile wait for the same."""

@@ -138,6 +138,17 @@ class LiteLLM:
             plan = await self._preparation.plan(call, routed)
         return {name: value for name, value in standins.filled(plan.arguments, plan.own).items() if name != "prompt"}
 
+    async def warm(self, call: Call, target: Target) -> None:
+        routed = names.route(target)
+        names.check(routed)
+        if call.request.kind == "embedding":
+            await self._engine.loaded()
+            return
+        plan = await self._preparation.plan(call, routed)
+        await self._lean.learn(plan, routed)
+        if not self._plans.holds(plan):
+            await self._engine.loaded()
+
     async def _embedded(self, call: Call, routed: Target, target: Target) -> Completion:
         """The vectors of a call for them, which comes in one piece however it was asked for."""
         litellm = await self._engine.loaded()

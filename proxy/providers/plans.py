@@ -18,6 +18,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import orjson
@@ -69,7 +70,7 @@ class Plans:
         if self._path is None:
             return
         self._used = True
-        if plan.wire is not None and plan.wire.hex() in self._records:
+        if self.holds(plan):
             return
         record = self._record(call, plan, key(names(target, model)))
         if record is None or plan.wire is None:
@@ -80,6 +81,10 @@ class Plans:
             self.missed()
         self._records[plan.wire.hex()] = record
         self._change()
+
+    def holds(self, plan: Plan) -> bool:
+        """Whether there is a record for the kind of a plan whose wire is known: it needs LiteLLM for nothing."""
+        return plan.wire is not None and plan.wire.hex() in self._records
 
     def missed(self) -> None:
         """A call was made that no record can serve."""
@@ -103,9 +108,12 @@ class Plans:
         needed = self._unserved or (self.needed and not self._used)
         document = {**_versions(), "needed": needed, "records": kept}
         try:
-            fresh = self._path.with_suffix(".new")
-            fresh.write_bytes(orjson.dumps({**document, "checksum": _checksum(document)}))
-            fresh.replace(self._path)
+            # for its owner alone, as all of the data folder, and gone where the disk is full
+            with TemporaryDirectory(dir=self._path.parent, prefix=".plans") as folder:
+                fresh = Path(folder) / self._path.name
+                fresh.touch(0o600)
+                fresh.write_bytes(orjson.dumps({**document, "checksum": _checksum(document)}))
+                fresh.replace(self._path)
         except OSError as error:
             logger.warning("plans are not kept: %s", error)
 

@@ -27,6 +27,9 @@ class Silent:
     async def explain(self, call: Call, target: Target) -> dict[str, Json]:
         raise NotRecorded(REFUSAL)
 
+    async def warm(self, call: Call, target: Target) -> None:
+        return None
+
     def start(self) -> None:
         return None
 

@@ -69,10 +69,11 @@ def _example(record: Record) -> str | None:
 
 
 def _log(record: Record) -> str:
+    from proxy.dialects.archive import completed, records
     from proxy.dialects.trace_log import to_log
     from proxy.terminal import line
 
-    return line(to_log(record)) + "\n"
+    return line(completed(to_log(record), record, records)) + "\n"
 
 
 def _cells(record: Record) -> str:
@@ -93,6 +94,8 @@ class _Projects:
 
 def _datapoints(config: Config, projects: Projects) -> Callable[[Record], str]:
     """The same translation as that of Humanloop's routes, with its projects by name."""
+    from proxy.dialects.archive import completed
+    from proxy.routes.humanloop.archive import Archive
     from proxy.routes.humanloop.directory import Directory
     from proxy.routes.humanloop.log_response import to_log
 
@@ -101,7 +104,9 @@ def _datapoints(config: Config, projects: Projects) -> Callable[[Record], str]:
     def datapoint(record: Record) -> str:
         from proxy.terminal import line
 
-        return line(_at_once(to_log(record, config, directory))) + "\n"
+        shown = _at_once(to_log(record, config, directory))
+        # An archive remembers what it has read.
+        return line(completed(shown, record, Archive(config).records)) + "\n"
 
     return datapoint
 

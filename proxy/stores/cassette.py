@@ -43,7 +43,8 @@ class Folder:
                 path.mkdir(parents=True, exist_ok=True)
             files = sorted(each for each in path.iterdir() if each.suffix == ".json")
         except OSError as error:
-            raise ConfigError(f"--cassette {path}: {error.strerror}: record first, with --mode record") from None
+            hint = "" if make or path.is_dir() else ": record first, with --mode record"
+            raise ConfigError(f"--cassette {path}: {error.strerror}{hint}") from None
         if wrong := [problem for file in files if (problem := self._load(file)) is not None]:
             raise ConfigError("\n".join([f"--cassette {path}: restore, mend or delete what cannot be used", *wrong]))
 

@@ -4,7 +4,8 @@
 
 What must stay true: only the last step holds the lock of those who write, and when it comes nothing, or next to
 nothing, is left to sync. SQLite by itself does it the other way round: a checkpoint beside others who commit leaves the
-database's sync to the one that has the WAL begin anew, and one that is automatic is made within a commit.
+database's sync to the one that has the WAL begin anew, and one that is automatic is made within a commit. So no
+connection of a gateway makes one by itself.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ class Checkpoints:
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="trace-log-checkpoint")
 
     def count(self, rows: int) -> None:
-        """So many have been committed. One thread at a time says so."""
+        """So many have been committed, or as much. From any thread: where two say so at once, one may be forgotten."""
         self._rows += rows
         if self._rows >= CHECKPOINT_ROWS:
             self._rows = 0

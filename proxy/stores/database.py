@@ -2,7 +2,7 @@
 
 The file is readable by its owner only, and so are the two that SQLite puts beside it in WAL mode. A damaged file is
 moved aside and an empty one started: the gateway serves with an empty log rather than not at all. Where nothing but
-the index of the search is damaged, that is made anew. A file of a newer version is refused.
+the index of the search or the sums are damaged, they are made anew. A file of a newer version is refused.
 """
 
 from __future__ import annotations
@@ -147,7 +147,8 @@ def _connect(path: Path, synchronous: str, busy_timeout: float, thorough: bool, 
         connection.execute(f"PRAGMA journal_size_limit = {WAL_LIMIT}")
         if thorough or path.stat().st_size <= CHECKED_AT_START:
             if (wrong := verdict(connection)) != "ok" and only_the_index(connection):
-                logger.warning("the search index of the trace log %s is damaged (%s): it is made anew", path, wrong)
+                what = "the search index or the sums"
+                logger.warning("%s of the trace log %s are damaged (%s): they are made anew", what, path, wrong)
                 mend(connection)
                 wrong = verdict(connection)
             if wrong != "ok":

@@ -22,13 +22,13 @@ from pathlib import Path
 
 import orjson
 
-from proxy.errors import ConfigError
 from proxy.selection import Selection
 from proxy.stores import listing
 from proxy.stores.conversations import messages
-from proxy.stores.database import open_writer
 from proxy.stores.keeping import alone, remove_rows
+from proxy.stores.living import Living, living, read_only
 from proxy.stores.pruning import merge_texts, texts
+from proxy.stores.reader import open_readonly
 from proxy.stores.residue import Needles
 from proxy.stores.rows import without_nul
 from proxy.stores.strides import Strides
@@ -39,15 +39,10 @@ AT_ONCE = 200
 MERGED = 20
 """Pages of somebody's own index of full texts that are made in a stride."""
 
-CELLS = 20_000
-"""Texts of rows that are looked through at a time."""
-
 _SAID = ("end_user", "tags", "metadata", "target", "inputs", "configuration", "output", "error", "scores", "extra")
 """The columns in which people's words are."""
 _ROW = f"{', '.join(f't.{name}' for name in _SAID)}, {messages('t')}"
 _NAMED = "(SELECT value FROM json_each(?))"
-_TABLES = ("traces", "edits", "bodies", "projects")
-"""Where people's words and names are. What the index of a search has besides is a copy of it."""
 _LOST = "root_trace_id = ?1 OR EXISTS (SELECT 1 FROM json_each(members) AS one WHERE one.key = ?1)"
 
 
@@ -75,6 +70,11 @@ class Chosen:
     answers: set[str] = field(default_factory=set)
     beside: int = 0
     """Rows of the same trees that stay."""
+    lost: int = 0
+    """Counters of a trace that lost the draw."""
+
+    def __bool__(self) -> bool:
+        return bool(self.ids or self.edits or self.lost)
 
 
 def _sleep(seconds: float) -> bool:
@@ -83,13 +83,13 @@ def _sleep(seconds: float) -> bool:
 
 
 class Forgetting:
-    """The rows of the log at `path`, which a gateway may be using. Raises `ConfigError` where there is none."""
+    """The rows of the log at `path`, which a gateway may be using. Raises `ConfigError` where there is none that can be
+    read.
+    """
 
     def __init__(self, path: Path) -> None:
-        if not path.exists():
-            raise ConfigError(f"there is no trace log at {path} yet: `parea-proxy serve` makes it, --data says where")
         self._path = path
-        open_writer(path).close()
+        open_readonly(path).close()
 
     def choose(self, asked: Asked) -> Chosen:
         """What is meant. Raises `BadRequest` for a condition that is none."""
@@ -103,6 +103,9 @@ class Forgetting:
                 chosen.ids += ids
                 chosen.beside += size - len(ids)
             chosen.edits = [one for (one,) in connection.execute(*_edits(asked))]
+            if asked.trace_id is not None:
+                lost = (without_nul(asked.trace_id),)
+                (chosen.lost,) = connection.execute(f"SELECT count(*) FROM sampled_out WHERE {_LOST}", lost).fetchone()
             self._read(connection, chosen)
         return chosen
 
@@ -127,13 +130,15 @@ class Forgetting:
             strides.cut(5.0)
         return removed
 
-    def rewrite(self) -> None:
-        """Make the file anew without what lies unused in it; nobody else writes meanwhile. Raises `sqlite3.Error`."""
+    def rewrite(self) -> bool:
+        """Make the file anew without what lies unused in it; nobody else writes meanwhile. False where somebody who
+        reads for long keeps the WAL from being emptied. Raises `sqlite3.Error`.
+        """
         with alone(self._path, wait=True), closing(Strides(self._path, _sleep)) as strides:
             strides.connection.execute("PRAGMA busy_timeout = 10000")
             strides.connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
             strides.connection.execute("VACUUM")
-            strides.cut(5.0)
+            return strides.cut(5.0)
 
     def named(self, asked: Asked) -> int:
         """How many rows are meant that are in the log now."""
@@ -146,19 +151,16 @@ class Forgetting:
             (count,) = connection.execute("SELECT count(*) FROM bodies").fetchone()
         return int(count)
 
-    def living(self, needles: Needles) -> set[bytes]:
-        """Which of them the rows that are left have: texts that others said as well."""
-        found: set[bytes] = set()
+    def living(self, needles: Needles, tell: Callable[[float, int], None] = lambda *_: None) -> Living:
+        """What the rows that are left have of them: others said it as well."""
         with closing(self._reading()) as connection:
-            for table in _TABLES:
-                part: list[bytes] = []
-                for row in connection.execute(f"SELECT * FROM {table}"):
-                    part += [cell.encode("utf-8", "replace") for cell in row if isinstance(cell, str)]
-                    if len(part) > CELLS:
-                        found |= needles.within(b"\0".join(part))
-                        part = []
-                found |= needles.within(b"\0".join(part))
-        return found
+            return living(connection, needles, tell)
+
+    def alike(self, person: str) -> list[str]:
+        """Ids of people that differ from this one in the case of letters only."""
+        with closing(self._reading()) as connection:
+            people = connection.execute("SELECT DISTINCT end_user FROM traces WHERE end_user IS NOT NULL")
+            return [one for (one,) in people if one.casefold() == person.casefold() and one != person]
 
     def _read(self, connection: sqlite3.Connection, chosen: Chosen) -> None:
         """What the rows and edits say that are to go."""
@@ -176,9 +178,7 @@ class Forgetting:
                 _look_for(chosen.needles, said)
 
     def _reading(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self._path, isolation_level=None)
-        connection.execute("PRAGMA query_only = 1")
-        return connection
+        return read_only(self._path)
 
 
 def _in_parts(ids: list[str]) -> Iterator[str]:
@@ -209,7 +209,7 @@ def _values(text: str, *, whole: bool) -> Iterator[str]:
     while waiting:
         value = waiting.pop()
         if isinstance(value, str):
-            yield orjson.dumps(value).decode()[1:-1]
+            yield value
         else:
             waiting += value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
 

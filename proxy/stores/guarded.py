@@ -87,7 +87,7 @@ def guarded(connection: sqlite3.Connection, seconds: float, overdue: Overdue | N
     """As long as this lasts the connection only reads, and no longer than `seconds`, or `overdue` is told.
 
     Raises `BadRequest` where SQLite refuses what was asked, and where the time was not enough. What is the database's
-    own trouble stays SQLite's error.
+    own trouble stays SQLite's error, and Ctrl-C is one, though SQLite makes an error of it.
     """
     deadline = Deadline(seconds)
     connection.set_authorizer(_authorized)
@@ -99,6 +99,9 @@ def guarded(connection: sqlite3.Connection, seconds: float, overdue: Overdue | N
     except (sqlite3.Error, sqlite3.Warning) as error:
         if isinstance(error, sqlite3.Error) and code(error) in TROUBLE - {sqlite3.SQLITE_AUTH}:
             raise
+        if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_INTERRUPT and not deadline.over():
+            # raised where SQLite asked for the time: nothing else ends a question before that is over
+            raise KeyboardInterrupt from error
         raise _refusal(error, deadline) from error
     finally:
         for limit, most in before:

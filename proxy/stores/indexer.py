@@ -1,4 +1,5 @@
-"""The index of full-text search is made beside the log, by a thread of its own, block by block, and never in haste.
+"""The index of full-text search is made beside the log, by a thread of its own, block by block, and never in haste; it
+adds the rows up as well (`adding.py`).
 
 What must stay true: answers do not wait for it. It holds the interpreter for a fraction of a millisecond at a time, as
 long as rows come for a tenth of the time, and the database's lock for a few milliseconds, of some seconds that a block
@@ -17,6 +18,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
 
+from proxy.stores import adding
 from proxy.stores.blocks import BITS, Postings, packed
 from proxy.stores.database import DAMAGE, WAL_LIMIT, code
 from proxy.stores.files import Identity, identity
@@ -38,6 +40,12 @@ SELDOM = 3600.0
 PATIENCE = 60.0
 """Seconds after which a block that somebody announced is somebody else's."""
 
+BLOCK = 150
+"""Rows that take as much of the WAL as the words of a block, some 700 KB."""
+
+SUMS = 55
+"""And as much as the sums that one transaction brings up to date, some 260 KB."""
+
 _BLOCKS = "SELECT first, last FROM blocks ORDER BY first"
 _NEXT = "SELECT rowid FROM traces WHERE rowid BETWEEN ? AND ? ORDER BY rowid LIMIT 1"
 _END = "SELECT coalesce(max(rowid), 0) FROM traces"
@@ -55,10 +63,14 @@ _STORE = "INSERT INTO words (id, words, rows) VALUES (?, ?, ?)"
 
 
 class Indexer:
-    """Keeps the index of the log `path`, which exists, as long as it is not closed."""
+    """Keeps the index of the log `path`, which exists, as long as it is not closed.
 
-    def __init__(self, path: Path) -> None:
+    `count` is told what it has written, in rows that are as much: so the WAL is written back, and not by its commits.
+    """
+
+    def __init__(self, path: Path, count: Callable[[int], None] = lambda _: None) -> None:
         self._path = path.absolute()
+        self._count = count
         self._stop = threading.Event()
         self._damaged = False
         self._mended = -SELDOM
@@ -66,6 +78,7 @@ class Indexer:
         self._newest = -1
         self._busy = True
         self._since = 0.0
+        self._settled = 0
         self._thread = threading.Thread(target=self._run, name="trace-log-index", daemon=True)
         self._thread.start()
 
@@ -91,6 +104,7 @@ class Indexer:
             try:
                 with closing(sqlite3.connect(address, uri=True, timeout=0.1, isolation_level=None)) as connection:
                     prepare(connection)
+                    connection.execute("PRAGMA wal_autocheckpoint = 0")
                     self._mend(connection)
                     if self._seen is None:
                         check(connection)
@@ -105,7 +119,7 @@ class Indexer:
 
     def _mend(self, connection: sqlite3.Connection) -> None:
         if self._damaged and time.monotonic() - self._mended > SELDOM:
-            logger.warning("the search index of the trace log is damaged: it is made anew")
+            logger.warning("the search index or the sums of the trace log are damaged: they are made anew")
             mend(connection)
             self._mended = time.monotonic()
         self._damaged = False
@@ -113,10 +127,21 @@ class Indexer:
     def _look(self, connection: sqlite3.Connection) -> None:
         again = True
         while again and not self._stop.is_set():
+            self._add(connection)
             (newest,) = connection.execute(_END).fetchone()
             self._busy, self._newest = newest != self._newest, newest
             self._since = time.monotonic()
-            again = index(connection, self._breathe)
+            if again := index(connection, self._breathe):
+                self._count(BLOCK)
+
+    def _add(self, connection: sqlite3.Connection) -> None:
+        """Bring the sums up to date, and look at some of the rows that are apart from them."""
+        self._since = time.monotonic()
+        while adding.add(connection):
+            self._count(SUMS)
+            self._breathe()
+        self._settled = adding.settle(connection, self._settled) or 0
+        self._breathe()
 
     def _breathe(self) -> None:
         if self._stop.is_set():
@@ -135,8 +160,12 @@ def prepare(connection: sqlite3.Connection) -> None:
 
 
 def check(connection: sqlite3.Connection) -> None:
-    """Let go of blocks whose rows have other numbers than these say: the log was dumped, and read in again."""
+    """Let go of blocks whose rows have other numbers than these say: the log was dumped, and read in again. So are sums
+    that are of more rows than there are, or of fewer.
+    """
     connection.execute(_STRANGE)
+    if not adding.right(connection):
+        adding.begin_anew(connection)
 
 
 def index(connection: sqlite3.Connection, breathe: Callable[[], None] = lambda: None, *, all: bool = False) -> bool:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
+from os.path import commonprefix
 from typing import Any, NamedTuple
 
 from proxy import timestamps
@@ -29,6 +30,10 @@ from proxy.stores.guarded import Overdue, Stopped, check_condition, guarded, unc
 from proxy.stores.rows import SELECTED, decode, without_nul
 
 _CONFIGURATION = re.compile(r"\bconfiguration\b", re.IGNORECASE)
+
+
+SHORTEST = 8
+"""Letters of an id that are told at least."""
 
 
 class Condition(NamedTuple):
@@ -139,6 +144,16 @@ def named(connection: sqlite3.Connection, prefix: str, limit: int) -> list[str]:
         (without_nul(prefix), without_nul(prefix) + "\U0010ffff", limit),
     )
     return [trace_id for (trace_id,) in rows]
+
+
+def told_apart(connection: sqlite3.Connection, trace_id: str) -> int:
+    """How many letters of an id no other one begins with, `SHORTEST` at least."""
+    beside = connection.execute(
+        "SELECT (SELECT max(trace_id) FROM traces WHERE trace_id < ?1),"
+        " (SELECT min(trace_id) FROM traces WHERE trace_id > ?1)",
+        (trace_id,),
+    ).fetchone()
+    return max(SHORTEST, *(len(commonprefix([trace_id, other or ""])) + 1 for other in beside))
 
 
 def oldest(connection: sqlite3.Connection) -> str | None:

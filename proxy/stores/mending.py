@@ -1,4 +1,5 @@
-"""The index of full-text search made anew where it is damaged: the log goes on, and loses nothing but time.
+"""The index of full-text search and the sums made anew where they are damaged: the log goes on, and loses nothing but
+time.
 
 What must stay true: pages of a damaged table are left alone, since what they point to may be rows of the log. They are
 out of use until somebody makes a `VACUUM`.
@@ -9,22 +10,23 @@ from __future__ import annotations
 import re
 import sqlite3
 
-from proxy.stores.steps import m008_search
+from proxy.stores.migrations import applied
+from proxy.stores.steps import m008_search, m010_sums
 
-_OURS = ("blocks", "words")
-_FORGET = "DELETE FROM sqlite_master WHERE tbl_name IN (?, ?) OR name IN ('words_deleted', 'words_changed')"
+_OURS = ("blocks", "words", "summed", "apart", "hourly", "hourly_labels", "daily", "daily_labels")
+_NAMES = f"({', '.join('?' * len(_OURS))})"
+_FORGET = f"""DELETE FROM sqlite_master WHERE tbl_name IN {_NAMES}
+OR (type = 'trigger' AND (name LIKE 'words@_%' ESCAPE '@' OR name LIKE 'sums@_%' ESCAPE '@'))"""
 _UNUSED = re.compile(r"(\*\*\* in database \w+ \*\*\*|Page \d+(:| is) never used)")
 
 
 def mend(connection: sqlite3.Connection) -> None:
-    """Forget the index, without looking at it, and begin an empty one."""
+    """Forget the index and the sums, without looking at them, and begin anew."""
     connection.execute("PRAGMA writable_schema = ON")
     connection.execute("BEGIN IMMEDIATE")
     try:
         (version,) = connection.execute("PRAGMA schema_version").fetchone()
-        connection.execute(
-            "DELETE FROM sqlite_master WHERE tbl_name IN (?, ?) OR name LIKE 'words@_%' ESCAPE '@'", _OURS
-        )
+        connection.execute(_FORGET, _OURS)
         connection.execute(f"PRAGMA schema_version = {version + 1}")
         connection.execute("COMMIT")
     finally:
@@ -33,8 +35,10 @@ def mend(connection: sqlite3.Connection) -> None:
         connection.execute("PRAGMA writable_schema = RESET")
     connection.execute("BEGIN IMMEDIATE")
     try:
-        if connection.execute("SELECT count(*) FROM sqlite_master WHERE name IN (?, ?)", _OURS).fetchone() == (0,):
-            m008_search(connection)
+        (there,) = connection.execute(f"SELECT count(*) FROM sqlite_master WHERE name IN {_NAMES}", _OURS).fetchone()
+        for step in (m008_search, m010_sums):
+            if not there and step.__name__ in applied(connection):
+                step(connection)
         connection.execute("COMMIT")
     finally:
         if connection.in_transaction:
@@ -57,9 +61,9 @@ def verdict(connection: sqlite3.Connection) -> str:
 
 
 def only_the_index(connection: sqlite3.Connection) -> bool:
-    """Whether everything but the index is sound."""
-    tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
-    if not {name for (name,) in tables} >= set(_OURS):
+    """Whether everything but the index and the sums is sound."""
+    tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    if tables.isdisjoint(_OURS):
         return False
-    checked = ["sqlite_schema", *(name for (name,) in tables if name not in _OURS)]
+    checked = ["sqlite_schema", *(tables - set(_OURS))]
     return all(connection.execute(f'PRAGMA quick_check("{name}")').fetchone() == ("ok",) for name in checked)

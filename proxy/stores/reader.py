@@ -6,7 +6,7 @@ Every method is synchronous; the command line calls it as it is, `SQLiteLog` fro
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,13 +16,15 @@ from proxy.errors import ConfigError, NotReady
 from proxy.protocols import ProjectUse, TracePage, TraceQuery, VersionUse
 from proxy.record import Record
 from proxy.selection import PATIENCE, Figures, Selection, Slice
-from proxy.stores import listing, search
+from proxy.stores import counting, listing, search
 from proxy.stores.database import code, open_reader, open_writer
 from proxy.stores.figures import figures
 from proxy.stores.guarded import Overdue, ask, guarded, unchanged
 from proxy.stores.migrations import behind
+from proxy.stores.presence import there
 from proxy.stores.rows import SELECTED, decode, without_nul
 from proxy.stores.versions import versions
+from proxy.tree import below
 
 AT_ONCE = 200
 """Rows that `stream` holds at a time."""
@@ -30,8 +32,8 @@ AT_ONCE = 200
 
 class Reader:
     """A trace log to read. `now` is asked for the end of a query's time range; `at_rest` says that nobody writes;
-    `damaged` is told of a search index that cannot be read, without which it is searched all the same; `overdue` of a
-    question that cannot be stopped.
+    `damaged` is told of a search index or sums that cannot be read, without which the answers are the same; `overdue`
+    of a question that cannot be stopped.
     """
 
     def __init__(
@@ -46,7 +48,7 @@ class Reader:
         self._damaged = damaged
         self._overdue = overdue
         self._path = path
-        self._at_rest = at_rest
+        self.at_rest = at_rest
         self._now = now
         self._idle: list[sqlite3.Connection] = []
         self._generation = 0
@@ -57,6 +59,11 @@ class Reader:
             row = connection.execute(query, (without_nul(trace_id),)).fetchone()
         return decode(row) if row else None
 
+    def there(self, trace_ids: Collection[str]) -> dict[str, bool]:
+        """Those of `trace_ids` that have a row, and whether it says more than its place."""
+        with self._connection() as connection:
+            return there(connection, trace_ids)
+
     def descendants(self, trace_id: str) -> list[Record]:
         """The rows below one row, at any depth, oldest first; what has no parent there hangs under its root."""
         with self._connection() as connection:
@@ -65,22 +72,7 @@ class Reader:
                 " (SELECT root_trace_id FROM traces WHERE trace_id = ?) ORDER BY start_timestamp, rowid",
                 (trace_id,),
             ).fetchall()
-        records = [decode(row) for row in rows]
-        there = {record.trace_id for record in records}
-        children: dict[str, list[str]] = {}
-        for record in records:
-            above = record.root_trace_id
-            if (parent := record.parent_trace_id) and parent in there and parent != record.trace_id:
-                above = parent
-            children.setdefault(above, []).append(record.trace_id)
-        below: set[str] = set()
-        reached = [trace_id]
-        while reached:
-            # A client may log a circle; nothing is reached twice.
-            found = [child for child in children.get(reached.pop(), ()) if child not in below]
-            below.update(found)
-            reached.extend(found)
-        return [record for record in records if record.trace_id in below and record.trace_id != trace_id]
+        return below([decode(row) for row in rows], trace_id)
 
     def members(self, name: str) -> list[Record]:
         """The rows of a tree, or of a session, by its id, oldest first."""
@@ -94,18 +86,23 @@ class Reader:
 
     def search(self, query: TraceQuery) -> TracePage:
         """Raises `BadRequest` for an operator, field or value that cannot be searched."""
-        condition, values = search.where(query, self._now())
+        now = self._now()
+        condition, values = search.where(query, now)
         limit, offset = search.page(query)
         with self._connection() as connection, unchanged(connection):
+            total = counting.total(connection, query, now, self._damaged)
+            if total is not None and offset >= total:
+                return TracePage(total, [])
             rows = connection.execute(
                 f"SELECT {SELECTED} FROM traces AS t WHERE {condition}"
                 " ORDER BY t.start_timestamp DESC, t.rowid DESC LIMIT ? OFFSET ?",
                 [*values, limit, offset],
             ).fetchall()
-            total = offset + len(rows)
-            if len(rows) == limit or (offset and not rows):
-                # There are more, or none so far: only then all are counted, which takes much longer than a page.
-                (total,) = connection.execute(f"SELECT count(*) FROM traces AS t WHERE {condition}", values).fetchone()
+            if total is None:
+                total = offset + len(rows)
+                if len(rows) == limit or (offset and not rows):
+                    # There are more, or none so far: only then all are counted, which takes much longer than a page.
+                    total = counting.counted(connection, query, now)
         return TracePage(total, [decode(row) for row in rows])
 
     def page(
@@ -148,6 +145,11 @@ class Reader:
         """Ids that begin with `prefix`, in their order."""
         with self._connection() as connection:
             return listing.named(connection, prefix, limit)
+
+    def told_apart(self, ids: Sequence[str]) -> list[int]:
+        """How many letters of each id no other one begins with."""
+        with self._connection() as connection:
+            return [listing.told_apart(connection, one) for one in ids]
 
     def oldest(self) -> str | None:
         """When the first row that is kept began."""
@@ -221,7 +223,7 @@ class Reader:
             try:
                 connection = self._idle.pop()
             except IndexError:
-                connection = open_reader(self._path, at_rest=self._at_rest)
+                connection = open_reader(self._path, at_rest=self.at_rest)
             yield connection
         except (sqlite3.Error, OSError) as error:
             if connection is not None:
@@ -261,7 +263,8 @@ def open_readonly(path: Path, overdue: Overdue | None = None) -> Reader:
                     raise _outdated(path, older) from None
             return Reader(path, at_rest=True, overdue=overdue)
     except sqlite3.Error as error:
-        raise ConfigError(f"the trace log {path} cannot be read: {error}") from error
+        told = "it is empty: `parea-proxy serve` on its folder makes it anew" if not path.stat().st_size else str(error)
+        raise ConfigError(f"the trace log {path} cannot be read: {told}") from error
     except OSError as error:
         raise ConfigError(f"the trace log {path} cannot be read: {error.strerror}") from error
 

@@ -278,7 +278,7 @@ CHARGE = (
     " DO UPDATE SET nanodollars = nanodollars + excluded.nanodollars, calls = calls + excluded.calls"
 )
 APPEND = f"{_insert('0', 'traces', ', conversation')} {_AGAIN}"
-STAND_IN_ONE = f"{_insert_one(COLUMNS)} ON CONFLICT (trace_id) DO NOTHING"
+STAND_IN_ONE = f"{_insert_one(_ALL)} ON CONFLICT (trace_id) DO NOTHING"
 STAND_IN = f"{_insert('0', 'traces', ', conversation')} ON CONFLICT (trace_id) DO NOTHING"
 EDIT = f"{_insert('NULL', 'edits')} ON CONFLICT (trace_id) DO UPDATE SET {_merged('excluded', 'edits')}"
 APPLY_EDITS = (

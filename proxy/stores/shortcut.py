@@ -76,10 +76,10 @@ class Shortcut:
             if sampled and lost_roots(connection, rows):
                 connection.execute("ROLLBACK")
                 return False
-            if stand_ins := [row.cells for row in rows if row.stand_in]:
+            refer(connection, rows)
+            if stand_ins := [row.all_cells for row in rows if row.stand_in]:
                 connection.executemany(STAND_IN_ONE, stand_ins)
             appended = [row for row in rows if not row.stand_in]
-            refer(connection, appended)
             if merge:
                 connection.executemany(APPEND_ONE, [row.all_cells for row in appended])
             elif appended:

@@ -132,7 +132,7 @@ class Spans:
                 self._changed.notify()
 
     def close(self, grace: float = FLUSH) -> None:
-        """Send what waits, within `grace` seconds; what is left then is dropped."""
+        """Send what waits, within `grace` seconds; what is left then is dropped. Tells how many were lost in all."""
         with self._changed:
             self._closing = True
             self._changed.notify()
@@ -146,6 +146,9 @@ class Spans:
             self.dropped += len(self._queue) + self._sending
             self._sending = 0
             self._queue.clear()
+        if self.dropped:
+            made = self.dropped + self.sent
+            logger.warning("otel: %s has not got %d of %d spans", self._endpoint, self.dropped, made)
 
     def _run(self) -> None:
         while batch := self._next():

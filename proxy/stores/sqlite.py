@@ -87,7 +87,7 @@ class SQLiteLog:
             self._trouble(error)
         shortcut = self._commit_here if self._shortcut else None
         self._writer: Writer[Item] = Writer(self._commit, shortcut=shortcut, max_items=max_rows, max_bytes=max_bytes)
-        self._indexer = Indexer(path)
+        self._indexer = Indexer(path, self._checkpoints.count)
         self._debts = Debts(lambda debt: self._writer.put(debt, len(debt.charges)))
         self._keeping.start()
 

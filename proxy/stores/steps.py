@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable
 
+from proxy.stores import sums
 from proxy.stores.views import TREES, VIEWS
 
 Migration = Callable[[sqlite3.Connection], None]
@@ -223,6 +224,17 @@ def m009_trees(connection: sqlite3.Connection) -> None:
         connection.execute(f"CREATE INDEX {name} ON traces ({columns}) WHERE {where}")
     connection.execute("DROP VIEW trees")
     connection.execute(TREES)
+
+
+@migration
+def m010_sums(connection: sqlite3.Connection) -> None:
+    """What the log comes to by hours and days, exact for all rows up to one, and the views by it. Filled by and by."""
+    for made in (*sums.TABLES, *sums.TRIGGERS):
+        connection.execute(made)
+    for view in ("spend_daily", "totals"):
+        connection.execute(f"DROP VIEW {view}")
+    connection.execute(sums.SPEND_DAILY)
+    connection.execute(sums.TOTALS)
 
 
 _COLUMNS_001 = """

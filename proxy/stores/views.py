@@ -1,7 +1,7 @@
 """The views, as the step `m006_views` makes them: what people and tools ask instead of the tables.
 
-They are never edited once released; a later step drops one and makes it anew. Every column stands on a line of its own
-with what it means, from which docs/schema.md is made. Costs of cache hits are `saved`, never spent.
+They are never edited once released; a later step drops one and makes it anew (`sums.py`). Every column stands on a line
+of its own with what it means, from which docs/schema.md is made. Costs of cache hits are `saved`, never spent.
 """
 
 from __future__ import annotations

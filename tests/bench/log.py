@@ -25,6 +25,7 @@ from proxy.config.settings import LogSettings
 from proxy.protocols import TraceQuery
 from proxy.record import Record
 from proxy.selection import Selection
+from proxy.stores.adding import add
 from proxy.stores.indexer import index, prepare
 from proxy.stores.reader import Reader
 from proxy.stores.sqlite import trace_log
@@ -110,7 +111,9 @@ def rows(seed: int = 1) -> Iterator[Record]:
 
 
 async def fill(data: Path, count: int) -> None:
-    """A log of `count` rows, spread over three months, of which the search index has all."""
+    """A log of `count` rows, spread over three months, of which the search index has all and the sums all but the
+    latest.
+    """
     log = trace_log(data, LogSettings())
     made = islice(rows(), count)
     place = 0
@@ -126,6 +129,10 @@ async def fill(data: Path, count: int) -> None:
         while index(connection, all=True):
             continue
         say(f"search index: {1e6 * (time.process_time() - began) / count:.0f} us of CPU a row")
+        began = time.process_time()
+        while add(connection):
+            continue
+        say(f"sums: {1e6 * (time.process_time() - began) / count:.1f} us of CPU a row")
 
 
 def _date(row: Record, at: float) -> None:

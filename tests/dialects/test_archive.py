@@ -83,7 +83,16 @@ def test_trees_and_pages_of_them_are_read_from_the_top() -> None:
         ({"trace_id": "a"}, "root_trace_id: Field required"),
         ({"trace_id": "", "root_trace_id": "a"}, "trace_id: String should have at least 1 character"),
         ({"trace_id": "a", "root_trace_id": "a", "cost": "secret"}, "cost: Input should be a valid number"),
-        ({"trace_id": "a", "root_trace_id": "a", "secret": 1}, "Extra inputs are not permitted"),
+        (
+            {"trace_id": "a", "root_trace_id": "a", "outputs": "secret"},
+            "outputs: is no column of",
+        ),
+        (
+            {"trace_id": "a", "trace_name": "x", "parea_proxy": {"x": "secret"}},
+            "parea_proxy.x: is no column",
+        ),
+        ({"trace_id": "a", "trace_name": "x", "parea_proxy": 1}, "parea_proxy: Input should be an object"),
+        ({"trace_id": "a", "trace_name": "x", "parea_proxy": {"cost": "secret"}}, "parea_proxy.cost: Input should"),
         ({"trace_id": "a", "root_trace_id": "a", "total_tokens": 2**63}, "total_tokens: Input should be less than"),
         (
             {"trace_id": "a", "root_trace_id": "a", "start_timestamp": "secret"},

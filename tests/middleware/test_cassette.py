@@ -16,10 +16,12 @@ from pydantic import SecretStr
 
 from proxy.caller import Caller
 from proxy.config import Config, load
-from proxy.errors import BadRequest, ConfigError, GatewayError, NotRecorded, UpstreamError
+from proxy.config.router import Wildcard
+from proxy.errors import BadRequest, ConfigError, GatewayError, NotRecorded, Unasked, UpstreamError
 from proxy.middleware.blot import HIDDEN, Blot, blot
 from proxy.middleware.canonical import Canon, difference
 from proxy.middleware.cassette import Player
+from proxy.middleware.names import Names
 from proxy.models import Call, Choice, Chunk, Completion, Event, LogPolicy, ToolCall
 from proxy.recording import Mode, Recording, key, read, written
 from proxy.stores.cassette import Folder
@@ -131,6 +133,19 @@ async def test_a_failure_is_recorded_and_fails_again(
         assert arrived == before
 
 
+async def test_what_fails_for_a_reason_of_the_gateway_s_is_not_recorded(tmp_path: Path) -> None:
+    recording, call = player(tmp_path, "record"), asking()
+    with pytest.raises(Unasked):
+        await told(recording, call, Upstream(Unasked("resting", code="unavailable", provider="openai")))
+    assert files(tmp_path) == []
+    assert call.remarks == {"cassette": "refused"}
+    assert call.cache_reason.endswith(": refused")
+    # and does not count as the first call of its request
+    await told(recording, asking(), Upstream())
+    (file,) = files(tmp_path)
+    assert "." not in file.stem
+
+
 async def test_a_bug_and_a_call_that_was_left_are_not_recorded(tmp_path: Path) -> None:
     recording = player(tmp_path, "record")
     with pytest.raises(ZeroDivisionError):
@@ -155,6 +170,7 @@ async def test_a_full_disk_costs_the_recording_and_not_the_answer(tmp_path: Path
     (tmp_path / "gone").rmdir()
     assert said(await told(recording, call, Upstream())) == "a b c"
     assert call.remarks["cassette"] == "lost"
+    assert call.cache_reason.endswith(": lost")
 
 
 @pytest.mark.parametrize(("paced", "seconds"), [(True, 0.06), (False, 3600)])
@@ -233,7 +249,7 @@ async def test_a_file_can_be_read_by_people(tmp_path: Path) -> None:
     assert '"text": "naïve"' in [line.strip() for line in lines]
     assert [line for line in lines if line.startswith('  "')] == [
         '  "answer": {',
-        '  "format": 1,',
+        '  "format": 2,',
         '  "gateway": "0.1.0",',
         '  "request": {',
     ]
@@ -253,7 +269,7 @@ async def test_a_file_can_be_read_by_people(tmp_path: Path) -> None:
             "answer.chunks[0].text: input should be a valid string",
         ),
         ('{"request": {}, "answer": {"error": {"message": "m", "code": "x"}}}', "answer.error.code: should be one of"),
-        ('{"format": 2, "gateway": "9.9"}', "format 2 is of a newer gateway (9.9)"),
+        ('{"format": 3, "gateway": "9.9"}', "format 3 is of a newer gateway (9.9)"),
         ("[" * 100_000, "recursion"),
     ],
     ids=range(10),
@@ -314,6 +330,18 @@ def test_a_long_difference_is_cut_where_it_begins() -> None:
     assert lines[-1] == "... and 9 more"
 
 
+def test_the_same_words_are_nearest_whatever_stands_beside_them() -> None:
+    tools = [{"type": "function", "function": {"name": f"f{i}", "parameters": {"type": "object"}}} for i in range(9)]
+    asked = {"model": "m", "messages": [{"role": "user", "content": "use it"}]}
+    recordings = [
+        Recording({**asked, "messages": [{"role": "user", "content": "used"}]}, name="other.json"),
+        Recording({**asked, "tools": tools}, name="same.json"),
+    ]
+    lines = difference(asked, recordings).splitlines()
+    assert lines[0] == "--- same.json"
+    assert lines[2].startswith("-tools[0]")
+
+
 def test_the_nearest_of_hundreds_is_found() -> None:
     said = [f"Tell number {number:03}, which is {hex(number**7)}" for number in range(400)]
     recordings = [Recording({"model": "m", "messages": [{"content": one}]}, name=one) for one in said]
@@ -343,6 +371,52 @@ def test_a_name_without_a_key_still_means_something_where_nobody_is_called(tmp_p
         "here": ["echo"],
     }
     assert [each.pattern for each in found.wildcards] == ["g-*"]
+
+
+def behind(vendor: str) -> Config:
+    """A configuration in which every name of the form `up/*` leads to a vendor."""
+    return Config(wildcards=(Wildcard("up/*", (Target(vendor, "*"),)),))
+
+
+def asked_as(config: Config, name: str, provider: str | None = None) -> str:
+    """The model of a request that named `name`, as a cassette has it."""
+    call = asking(groups=(Names(config).group(name, provider),))
+    call.request.provider = provider
+    told = Canon(config).request(call)["model"]
+    assert isinstance(told, str)
+    return told
+
+
+@pytest.mark.parametrize("vendor", ["openai", "mistral"])
+def test_a_name_of_some_form_is_the_one_that_was_asked_for_wherever_it_leads(vendor: str) -> None:
+    assert asked_as(behind(vendor), "up/a") == "up/a"
+    assert asked_as(behind(vendor), "up/a", vendor) == "up/a"
+    own = Config(wildcards=(Wildcard("openai/*", (Target(vendor, "*"),)), Wildcard("gpt-*", (Target(vendor, "*"),))))
+    assert asked_as(own, "openai/gpt-4o") == "openai/gpt-4o"
+    assert asked_as(own, "gpt-4o") == "gpt-4o"
+
+
+def test_a_name_that_is_not_listed_is_what_was_asked_for_in_one_form() -> None:
+    config = Config(models={"fast": (Target("openai", "gpt-4o"),)})
+    assert asked_as(config, "openai/fast") == "openai/fast"
+    for name, provider in (("gpt-4o", None), ("openai:gpt-4o", None), ("gpt-4o", "openai"), ("gpt-4o", "litellm")):
+        assert asked_as(config, name, provider) == "openai/gpt-4o"
+
+
+@pytest.mark.parametrize("mode", ["replay", "auto"])
+async def test_what_was_recorded_under_where_its_name_led_is_still_found(tmp_path: Path, mode: Mode) -> None:
+    config = behind("openai")
+    call = asking(groups=(Names(config).group("up/a"),))
+    old = {**written(Recording(Canon(config).former(call), completion=make_completion("old"))), "format": 1}
+    assert old["request"]["model"] == "openai/a"
+    (tmp_path / "old.json").write_text(json.dumps(old))
+    never = Upstream()
+    assert said(await told(player(tmp_path, mode), call, never, config)) == "old"
+    assert never.calls == []
+    # what is written now says what was asked for, and another name's recording is none of its own
+    (tmp_path / "old.json").write_text(json.dumps({**old, "format": 2}))
+    with pytest.raises(NotRecorded):
+        await told(player(tmp_path, "replay"), call, never, config)
 
 
 @pytest.mark.parametrize("provider", [None, "openai"])

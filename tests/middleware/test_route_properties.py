@@ -70,6 +70,9 @@ class Upstreams:
     async def explain(self, call: Call, target: Target) -> dict[str, Json]:
         return {}
 
+    async def warm(self, call: Call, target: Target) -> None:
+        return None
+
     def start(self) -> None: ...
     async def ready(self) -> str | None: ...
     async def close(self) -> None: ...

@@ -77,6 +77,9 @@ class Fake:
     async def explain(self, call: Call, target: Target) -> dict[str, Json]:
         return {}
 
+    async def warm(self, call: Call, target: Target) -> None:
+        return None
+
     def start(self) -> None: ...
     async def ready(self) -> str | None: ...
     async def close(self) -> None: ...

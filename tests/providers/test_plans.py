@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import subprocess
 import sys
 from contextlib import aclosing
@@ -131,6 +132,20 @@ async def test_a_call_that_omits_leaves_nothing(fleet: Fleet, tmp_path: Path, po
     path = tmp_path / "plans.json"
     await run(path, fleet.target("openai"), a_call(policy=policy, temperature=0.5))
     assert records(path) == {}
+
+
+async def test_the_file_is_its_owner_s_and_nothing_else_is_left(fleet: Fleet, tmp_path: Path) -> None:
+    path, target = tmp_path / "plans.json", fleet.target("openai")
+    before = os.umask(0o022)
+    try:
+        await run(path, target, a_call())
+    finally:
+        os.umask(before)
+    assert path.stat().st_mode & 0o777 == 0o600
+    path.unlink()
+    path.mkdir()  # cannot be replaced by a file
+    await run(path, target, a_call())
+    assert os.listdir(tmp_path) == ["plans.json"]
 
 
 async def test_who_needed_litellm_loads_it_at_once(fleet: Fleet, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from proxy.errors import BadRequest, ConfigError
 from proxy.record import Record
 from proxy.stores.forgetting import Asked, Forgetting
 from proxy.stores.pruning import merge_texts
-from proxy.stores.residue import Needles, files
+from proxy.stores.residue import MOST, Needles, files
 from proxy.stores.strides import Strides
 from tests.stores.test_keeping import asked, bytes_of, ids, kept, logged, row, said, whole
 
@@ -288,11 +289,12 @@ def test_a_text_is_found_across_two_chunks_and_in_pieces(tmp_path: Path, monkeyp
         (tmp_path / "file").write_bytes(b"." * offset + text.encode() + b"." * 9000)
         needles = Needles("fox")
         needles.add(text)
-        assert len(needles.search(tmp_path / "file")[0]) == 4
+        found = needles.search(tmp_path / "file")
+        assert (len(found.places), found.part, found.size) == (3, True, offset + len(text) + 9000)
     needles = Needles()
     needles.add(text)
     (tmp_path / "file").write_bytes(b"\x07\x00" * 33 + text[:35].encode() + b"\x07\x00" * 33)
-    assert len(needles.search(tmp_path / "file")[0]) == 1
+    assert len(needles.search(tmp_path / "file").places) == 1
 
 
 def test_every_regular_file_is_searched_and_no_link_is_followed(tmp_path: Path) -> None:
@@ -305,7 +307,36 @@ def test_every_regular_file_is_searched_and_no_link_is_followed(tmp_path: Path) 
 
 def test_texts_beyond_the_limit_are_not_taken() -> None:
     needles = Needles()
-    for number in range(20_000):
+    for number in range(40_000):
         needles.add(f"a text of its own, which has the number {number:09d}")
-    assert len(needles) <= 10_003
-    assert (needles.texts + needles.skipped, needles.texts < 20_000) == (20_000, True)
+    assert len(needles) <= MOST + 3
+    assert (needles.texts + needles.beyond, needles.texts < 40_000) == (40_000, True)
+    needles.add("short")
+    needles.add("short")
+    assert needles.short == 1
+
+
+TEXT = "größer Übergang für Élodie, die nie in die Oper geht"
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        TEXT.encode(),
+        TEXT.upper().encode(),
+        TEXT.lower().encode(),
+        json.dumps(TEXT).encode(),
+        json.dumps(TEXT).replace("\\u00f6", "\\u00F6").encode(),
+        TEXT.encode("utf-16"),
+        TEXT.encode("utf-16-be"),
+        b"." + TEXT.encode("utf-16-le"),
+        "привет, это секрет".encode(),
+        json.dumps("привет, это секрет").encode(),
+    ],
+)
+def test_a_text_is_found_however_it_is_written(tmp_path: Path, written: bytes) -> None:
+    needles = Needles()
+    needles.add(TEXT)
+    needles.add("привет, это секрет")
+    (tmp_path / "file").write_bytes(b"before " * 4 + written + b" after" * 2)
+    assert needles.count(needles.search(tmp_path / "file").places) == 1

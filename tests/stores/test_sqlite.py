@@ -437,7 +437,7 @@ async def test_a_full_disk_costs_rows_not_answers_and_is_survived(
     async with opened(path) as log:
         outcomes = []
         try:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, before[1]))
+            resource.setrlimit(resource.RLIMIT_FSIZE, (600_000, before[1]))
             for number in range(200):
                 outcomes.append(await log.append(record(str(number), output="x" * 10_000)))
             sick = await log.health()

@@ -55,6 +55,9 @@ class StandIn(Echo):
     async def explain(self, call: Call, target: Target) -> dict[str, Json]:
         return {}
 
+    async def warm(self, call: Call, target: Target) -> None:
+        return None
+
     def _failure(self) -> UpstreamError:
         message = f"cannot answer {self.said!r} but with {self.answer!r}"
         return UpstreamError(message, code="invalid_request", provider="openai", upstream_status=400, quoted=True)

@@ -65,13 +65,14 @@ def log(ctx: click.Context, choice: Choice, tops: bool, limit: int, timeout: flo
         if given:
             raise click.UsageError(f"options go behind the verb: parea-proxy log {ctx.invoked_subcommand} ...")
         return
-    from proxy.commands.log.table import show_rows
+    from proxy.commands.log.rows import show_rows
     from proxy.report import row
     from proxy.terminal import listed
 
-    found = choice.reader().stream(choice.selection("tops" if tops else "calls"), limit, seconds=timeout)
+    reader = choice.reader()
+    found = reader.stream(choice.selection("tops" if tops else "calls"), limit, seconds=timeout)
     if as_json:
         for text in listed(row(record) for record in found):
             click.echo(text, nl=False)
     else:
-        show_rows(found)
+        show_rows(reader, found)

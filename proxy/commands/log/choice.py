@@ -51,7 +51,7 @@ class Choice:
         """Raises `BadRequest` for a time that is none."""
         from proxy.selection import Selection, beginning
 
-        return Selection(**(self.said | {"since": beginning(self.said["since"])}), rows=rows)
+        return Selection(**(self.said | {"since": beginning(self.said["since"], local=True)}), rows=rows)
 
 
 def reading(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -76,7 +76,7 @@ def choosing(command: Callable[..., Any], model: str = "--model") -> Callable[..
         click.option(
             "--status", type=click.Choice(["success", "error", "cancelled"]), help="Only those that ended so."
         ),
-        click.option("--since", help="Only what began since then: 30m, 2h, 7d ago, a day or time (UTC), or all."),
+        click.option("--since", help="Only what began since then: 30m, 2h, 7d ago, a local day or time, or all."),
         click.option("--search", metavar="TEXT", help='Only those with all these words, "phrases", begin*.'),
         click.option("--where", metavar="SQL", help="Only those of which this holds, a condition on the columns."),
     )

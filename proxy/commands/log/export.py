@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -25,9 +24,6 @@ if TYPE_CHECKING:
     from proxy.config import Config
     from proxy.routes.forms import Name
 
-ENDINGS = {signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)}
-"""What ends a program that does not ask for it; not every system has the second."""
-
 FORMATS = ("jsonl", "openai", "parea", "humanloop", "csv")
 
 
@@ -42,7 +38,7 @@ def export(choice: Choice, form: Name, output: Path | None) -> None:
     jsonl      every column, one row a line; `log import` reads it
     openai     examples for fine-tuning: chats that were answered whole, with their tools
     parea      trace logs as Parea's API has them, one a line; `log import` reads them
-    humanloop  datapoints as Humanloop's API has them, one a line
+    humanloop  datapoints as Humanloop's API has them, one a line; `log import` reads them
     csv        every column; a text that a spreadsheet would take for a formula gets an apostrophe
 
     \b
@@ -106,22 +102,15 @@ def target(output: Path | None, option: str = "--output") -> Iterator[TextIO]:
 @contextlib.contextmanager
 def _replacing(path: Path) -> Iterator[TextIO]:
     """A file beside `path`, in its place once it is whole; else it is gone, unless nobody could do it (`kill -9`)."""
-    before = {one: signal.signal(one, _leave) for one in ENDINGS}
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with watchdog.unfinished(name), open(descriptor, "w", encoding="utf-8", newline="") as file:
-            yield file
-        os.replace(name, path)
-    except BaseException:
-        os.unlink(name)
-        raise
-    finally:
-        for one, handler in before.items():
-            signal.signal(one, handler)
-
-
-def _leave(number: int, _: object) -> None:
-    raise SystemExit(128 + number)
+    with watchdog.leaving():
+        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        try:
+            with watchdog.unfinished(name), open(descriptor, "w", encoding="utf-8", newline="") as file:
+                yield file
+            os.replace(name, path)
+        except BaseException:
+            os.unlink(name)
+            raise
 
 
 def _share(at: str, newest: str, oldest: str) -> float:

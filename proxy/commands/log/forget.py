@@ -6,35 +6,24 @@ looked for; what keys have spent stays.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from proxy.commands import config_option, data_option, json_option, load, print_json
+from proxy.commands.log import proof as proofs
+from proxy.commands.log.proof import counted, prove
+from proxy.errors import ConfigError
 from proxy.places import config_path, data_folder
 
 if TYPE_CHECKING:
     from proxy.config import Config
-    from proxy.stores.forgetting import Chosen, Forgetting
-    from proxy.stores.residue import Needles
-
-
-@dataclass(slots=True)
-class Proof:
-    """What the search of all files came to. `left` is what was found, by files; `skipped` texts were not looked for;
-    of `shared` pieces other rows have the same; `named` says that rows which stay have the person's id in them.
-    """
-
-    files: int = 0
-    size: int = 0
-    texts: int = 0
-    skipped: int = 0
-    shared: int = 0
-    named: bool = False
-    left: dict[str, int] = field(default_factory=dict)
+    from proxy.stores.forgetting import Asked, Chosen, Forgetting
 
 
 @click.command()
@@ -52,7 +41,8 @@ def forget(only_check: bool, yes: bool, path: Path | None, data: Path | None, as
     """Remove what was logged of a person, for good, and prove it.
 
     Rows go with their messages, edits and cached answers; a gateway may be running. Then every file of the data folder
-    is searched for the person's id and for the texts that only these rows had. Exits with 1 if anything is found.
+    is searched for the person's id and for the texts that only these rows had. Exits with 1 if anything is found, and
+    if there is nobody of this id.
 
     \b
     Examples:
@@ -71,30 +61,99 @@ def forget(only_check: bool, yes: bool, path: Path | None, data: Path | None, as
     path = config_path(path)
     config, folder = load(path), data_folder(data, path)
     asked = Asked(**meant)
-    log = Forgetting(folder / "traces.db")
-    chosen = log.choose(asked)
+    with _explained(folder, lambda: 0):
+        log = Forgetting(folder / "traces.db")
+        chosen = log.choose(asked)
     told = {"rows": len(chosen.ids), "edits": len(chosen.edits), "rows_beside": chosen.beside}
+    if not chosen:
+        _nobody(log, folder, asked, chosen, as_json, only_check)
     if only_check:
         _print(told, as_json, "would be removed")
         return
     if not yes:
         click.confirm(
-            f"{_counted(len(chosen.ids), *WORDS['rows'])} will be removed for good. Go on?", abort=True, err=True
+            f"{counted(len(chosen.ids), *WORDS['rows'])} will be removed for good. Go on?", abort=True, err=True
         )
-    told["cache_entries"] = asyncio.run(_uncache(config, folder, _meant(chosen, folder)))
-    messages = log.messages()
-    told["rows"] = log.remove(chosen, asked)
-    told["messages"] = max(0, messages - log.messages())
-    proof = _prove(config, folder, log, chosen.needles)
+    told |= _remove(config, folder, log, chosen, asked)
+    proof = asyncio.run(prove(folder, log, chosen.needles, partial(_uncache, config, folder)))
     back = log.named(asked)
     if as_json:
-        print_json(told | {"came_meanwhile": back, "proof": _proof(proof)})
+        print_json(told | {"came_meanwhile": back, "proof": proofs.told(proof)})
     else:
         _print(told, False, "removed")
-        _show(proof, config)
-    if proof.left or back:
-        click.echo(_trouble(proof, back), err=True)
+        proofs.show(proof)
+        if config.cache.store == "memory":
+            click.echo("cache.store is memory: a gateway that runs forgets its answers when it ends")
+    trouble = proofs.complaints(proof)
+    if back:
+        trouble.append(f"{back} rows are there that came meanwhile, or could not be removed: run it again")
+    if trouble or not proof.holds:
+        click.echo("\n".join(trouble), err=True, nl=bool(trouble))
         click.get_current_context().exit(1)
+
+
+def _remove(config: Config, folder: Path, log: Forgetting, chosen: Chosen, asked: Asked) -> dict[str, int]:
+    """Remove what was chosen; how much that was."""
+    import asyncio
+
+    from proxy.commands.log.progress import Progress
+
+    removed = 0
+    with _explained(folder, lambda: removed), Progress("removing") as progress:
+
+        def tell(rows: int) -> None:
+            nonlocal removed
+            removed = rows
+            progress.tell(rows / max(len(chosen.ids), 1), rows)
+
+        entries = asyncio.run(_uncache(config, folder, _meant(chosen, folder)))
+        messages = log.messages()
+        rows = log.remove(chosen, asked, tell)
+        return {"cache_entries": entries, "rows": rows, "messages": max(0, messages - log.messages())}
+
+
+@contextmanager
+def _explained(folder: Path, removed: Callable[[], int]) -> Iterator[None]:
+    """What SQLite or the disk does not let be done is told in a line, and how many rows had gone by then."""
+    try:
+        yield
+    except (sqlite3.Error, OSError) as error:
+        reason = getattr(error, "strerror", None) or error
+        gone = f"{counted(removed(), *WORDS['rows'])} had been removed" if removed() else "no row was removed"
+        advice = ": make room, and run it again" if "full" in str(reason) or "space" in str(reason) else ""
+        raise ConfigError(f"the trace log in {folder}: {reason}; {gone}{advice}") from error
+
+
+def _nobody(log: Forgetting, folder: Path, asked: Asked, chosen: Chosen, as_json: bool, only_check: bool) -> NoReturn:
+    """Tell that no row is meant, which proves nothing; files are searched for the id of a person all the same."""
+    import asyncio
+
+    context = click.get_current_context()
+    what = {
+        "no row is of this person": asked.end_user,
+        "no row has this id": asked.trace_id,
+        "no row is of this session": asked.session,
+        "no row meets this condition": asked.where,
+    }
+    said = "; ".join(f"{words}: {value}" for words, value in what.items() if value is not None)
+    alike = log.alike(asked.end_user) if asked.end_user is not None else []
+    proof = None
+    if asked.end_user is not None and not only_check:
+
+        async def uncache(_: Callable[[bytes, bytes], bool]) -> int:
+            return 0
+
+        proof = asyncio.run(prove(folder, log, chosen.needles, uncache))
+    if as_json:
+        print_json({"rows": 0, "nobody": True, "alike": alike, "proof": proofs.told(proof) if proof else None})
+    elif proof:
+        proofs.show(proof)
+    lines = proofs.complaints(proof) if proof else []
+    lines.append(f"{said}. Nothing was removed, and nothing is proved")
+    if alike:
+        lines.append(f"there is {', '.join(alike[:3])}, which differs in the case of letters only")
+    click.echo("\n".join(lines), err=True)
+    context.exit(1)
 
 
 def _meant(chosen: Chosen, folder: Path) -> Callable[[bytes, bytes], bool]:
@@ -130,55 +189,14 @@ async def _uncache(config: Config, folder: Path, meant: Callable[[bytes, bytes],
         await store.close()
 
 
-def _prove(config: Config, folder: Path, log: Forgetting, needles: Needles) -> Proof:
-    """Search all files; what lies in unused parts of the databases is removed by making them anew, once."""
-    import asyncio
-
-    proof = Proof(texts=needles.texts, skipped=needles.skipped)
-    found = _search(folder, needles, proof)
-    every = {place for places in found.values() for place in places}
-    living = log.living(needles.among(every))
-    proof.shared, proof.named = len(living - {needles.name}), needles.name in living
-    needles.drop(living)
-    if any(places - living for places in found.values()):
-        residue = needles.among(every - living)
-        if any(file.is_relative_to(folder / "cache") for file, places in found.items() if places - living):
-            asyncio.run(_uncache(config, folder, lambda _, value: bool(residue.within(value))))
-        if any(file.name.startswith("traces.db") for file, places in found.items() if places - living):
-            log.rewrite()
-        found = _search(folder, needles, proof)
-    proof.left = {str(file.relative_to(folder)): len(places) for file, places in found.items() if places - living}
-    return proof
-
-
-def _search(folder: Path, needles: Needles, proof: Proof) -> dict[Path, set[bytes]]:
-    from proxy.commands.log.progress import Progress
-    from proxy.stores.residue import files
-
-    found, every = {}, list(files(folder))
-    total = sum(file.stat().st_size for file in every) or 1
-    proof.files, proof.size = 0, 0
-    with Progress("searching") as progress:
-        for file in every:
-            try:
-                places, size = needles.search(file)
-            except FileNotFoundError:  # another process's, for a moment
-                continue
-            proof.files, proof.size = proof.files + 1, proof.size + size
-            progress.tell(min(proof.size / total, 1.0), proof.files)
-            if places:
-                found[file] = places
-    return found
-
-
 def _print(told: dict[str, int], as_json: bool, verb: str) -> None:
     if as_json:
         print_json(told)
         return
-    parts = [_counted(told[name], *word) for name, word in WORDS.items() if told.get(name) or name == "rows"]
+    parts = [counted(told[name], *word) for name, word in WORDS.items() if told.get(name) or name == "rows"]
     click.echo(f"{verb}: {', '.join(parts)}")
     if told["rows_beside"]:
-        click.echo(f"left in the same trees: {_counted(told['rows_beside'], *WORDS['rows'])}, which --trees takes too")
+        click.echo(f"left in the same trees: {counted(told['rows_beside'], *WORDS['rows'])}, which --trees takes too")
 
 
 WORDS = {
@@ -187,41 +205,3 @@ WORDS = {
     "messages": ("message that nobody else said", "messages that nobody else said"),
     "cache_entries": ("cache entry", "cache entries"),
 }
-
-
-def _counted(number: int, one: str, many: str) -> str:
-    return f"{number:,} {one if number == 1 else many}"
-
-
-def _show(proof: Proof, config: Config) -> None:
-    click.echo(
-        f"searched: {proof.files} files, {proof.size:,} bytes, for {proof.texts:,} texts: "
-        f"{sum(proof.left.values())} found"
-    )
-    if proof.skipped:
-        click.echo(f"not looked for: {_counted(proof.skipped, 'text', 'texts')}, too short, or too many")
-    if proof.shared:
-        click.echo(f"{proof.shared:,} places of these texts are in rows that stay, since others said the same")
-    if proof.named:
-        click.echo("the id stands in rows that stay: parea-proxy log --search tells where")
-    if config.cache.store == "memory":
-        click.echo("cache.store is memory: a gateway that runs forgets its answers when it ends")
-
-
-def _proof(proof: Proof) -> dict[str, Any]:
-    return {
-        "files": proof.files,
-        "bytes": proof.size,
-        "texts": proof.texts,
-        "texts_not_looked_for": proof.skipped,
-        "shared": proof.shared,
-        "id_in_other_rows": proof.named,
-        "found": proof.left,
-    }
-
-
-def _trouble(proof: Proof, back: int) -> str:
-    lines = [f"{count} of the texts are still in {file}" for file, count in proof.left.items()]
-    if back:
-        lines.append(f"{back} rows are there that came meanwhile, or could not be removed: run it again")
-    return "\n".join(lines)

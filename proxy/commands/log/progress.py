@@ -34,6 +34,13 @@ class Progress:
         if self._bar is not None:
             self._bar.stop()
 
+    def begin(self) -> None:
+        """Show that it goes on, of work of which nobody knows how far it has come."""
+        if sys.stderr.isatty():
+            self._bar = _bar()
+            self._bar.add_task(self._what, total=None)
+            self._bar.start()
+
     def tell(self, share: float, rows: int, more: str = "") -> None:
         """`share` of the work, from 0 to 1, is done, which was so many rows; `more` is said behind that."""
         if time.monotonic() < self._next:

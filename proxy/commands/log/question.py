@@ -63,11 +63,12 @@ def _plain(value: Any) -> Any:
 
 
 def _print_table(columns: Sequence[str], rows: Iterator[Sequence[Any]]) -> None:
-    from proxy.commands.log.table import show
+    from proxy.commands.log.table import Column, show
     from proxy.terminal import clean, text
 
     shown = (
         [text("" if value is None else value.hex() if isinstance(value, bytes) else str(value)) for value in row]
         for row in rows
     )
-    show([clean(name) for name in columns], shown)
+    first = len(columns)  # it is the last one that goes first
+    show([Column(clean(name), least=8, leaves=first - place) for place, name in enumerate(columns)], shown)

@@ -23,9 +23,13 @@ if TYPE_CHECKING:
 
     from proxy.record import Record
     from proxy.stores.reader import Reader
+    from proxy.tree import Branch
 
 WIDTH = 24
 """Columns of a bar."""
+
+BEGINNING = 10
+"""Columns of a name that are shown at least, behind the lines that lead to it."""
 
 AT_ONCE = 1_000
 """Rows of a tree that stand under each other whatever comes further down."""
@@ -50,7 +54,7 @@ def show(choice: Choice, trace_id: str, as_json: bool) -> None:
         shown = [report.row(record) for record in rows]
         print_json(shown if compared is None else [shown[0] | {"deployment_diff": compared}, *shown[1:]])
         return
-    _show_tree(rows, None if named else trace_id)
+    _show_tree(choice.reader(), rows, None if named else trace_id)
     if named:
         for line in _told(rows[0]):
             click.echo(line)
@@ -91,28 +95,43 @@ def _named(trace_id: str) -> Iterator[None]:
         raise ConfigError(f"there is no trace {clean(trace_id)!r}: parea-proxy log lists them") from None
 
 
-def _show_tree(rows: list[Record], name: str | None) -> None:
+def _show_tree(log: Reader, rows: list[Record], name: str | None) -> None:
     """Each row under its parent, beside a bar for when it ran; a tree without a row of its own is told by its name."""
+    from proxy.commands.log.rows import beginnings, cached
+    from proxy.commands.log.stats import halved
+    from proxy.commands.log.table import Column
     from proxy.commands.log.table import show as show_table
+    from proxy.report import levels_of
+    from proxy.terminal import console
+    from proxy.tree import drawn
 
-    columns = ("name", "when", "model", "latency", "cost", "tokens", "status", "trace")
-    show_table(columns, _cells(rows, name), at_once=AT_ONCE)
+    branches = list(drawn(rows, rooted=name is None, levels=levels_of(console(), 4)))
+    columns = [
+        Column("name", least=max(len(one.stem) for one in branches) + BEGINNING),
+        Column("when", leaves=5, brief=halved),
+        Column("model", least=10, leaves=3),
+        Column("latency", leaves=4),
+        Column("cost", leaves=2),
+        Column("tokens", leaves=1),
+        Column("status", least=9, brief=lambda states: [cached(one) for one in states]),
+        Column("trace", brief=beginnings(log)),
+    ]
+    show_table(columns, _cells(branches, name), at_once=AT_ONCE)
 
 
-def _cells(rows: list[Record], name: str | None) -> Iterator[list[Text | str]]:
+def _cells(branches: list[Branch], name: str | None) -> Iterator[list[Text | str]]:
     """The rows as those of a table."""
     from rich.text import Text
 
-    from proxy.report import figures_of, levels_of, status_of
+    from proxy.report import figures_of, status_of
     from proxy.terminal import text
-    from proxy.tree import drawn
 
-    spans = {record.trace_id: _span(record) for record in rows}
+    spans = {one.record.trace_id: _span(one.record) for one in branches}
     began = min((span[0] for span in spans.values() if span), default=0.0)
     lasted = max((span[1] for span in spans.values() if span), default=0.0) - began
     if name is not None:
         yield [text(f"{name}  no row of its own"), *[""] * 7]
-    for one in drawn(rows, rooted=name is None, levels=levels_of()):
+    for one in branches:
         record = one.record
         yield [
             Text(one.stem).append_text(text(record.name or record.trace_id)),
@@ -179,10 +198,9 @@ def _heading(name: str) -> Iterator[str]:
 
 
 def _lines(text: str) -> list[str]:
-    """The lines of a text, each harmless and whole."""
-    from proxy.terminal import clean
+    from proxy.terminal import lines
 
-    return [clean(line, len(line)) for line in text.split("\n")]
+    return lines(text)
 
 
 def _content(message: dict[str, Any]) -> str:

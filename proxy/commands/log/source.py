@@ -68,8 +68,6 @@ class Source:
 
 def source(path: Path, form: str | None, config: Config) -> Source:
     """The file at `path`, in the format that is said or else found. Raises `ConfigError` where it is in none."""
-    if not path.is_file():
-        raise ConfigError(f"{path}: is read twice, and so has to be a file: write what comes into one first")
     found = form or _found(path)
     made = Source(path, found, None)
     if found == "humanloop":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,7 +15,19 @@ if TYPE_CHECKING:
     from proxy.stores.reader import Reader
 
 BARS = " \u2581\u2582\u2583\u2584\u2585\u2586\u2587\u2588"
-FIGURES = ("calls", "errors", "cached", "cost", "saved", "tokens in", "out", "p50", "p95", "p99")
+FIGURES = {
+    "calls": 0,
+    "errors": 9,
+    "cached": 6,
+    "cost": 10,
+    "saved": 1,
+    "tokens in": 3,
+    "out": 2,
+    "p50": 8,
+    "p95": 7,
+    "p99": 4,
+}
+"""The columns, and which is left out first where there is no room for all."""
 
 
 @click.command()
@@ -41,19 +54,21 @@ def stats(choice: Choice, by: str | None, limit: int, as_json: bool) -> None:
     if as_json:
         print_json([summary(one, by) for one in found])
         return
-    from proxy.commands.log.table import show
-    from proxy.terminal import text
+    from proxy.commands.log.table import Column, show
+    from proxy.terminal import clean, text
 
-    course = [] if by in ("day", "hour") else ["course"]
+    course = [] if by in ("day", "hour") else [Column("course", leaves=5, brief=halved)]
     rows = [[_name(one, by), *_figures(one), *([sparkline(one.course)] if course else [])] for one in found]
-    show([by or "", *FIGURES, *course], ([text(cell) for cell in row] for row in rows), FIGURES)
+    figures = [Column(name, leaves=leaves, right=True) for name, leaves in FIGURES.items()]
+    group = Column(clean(by or "") if course else f"{by} (UTC)", least=12)
+    show([group, *figures, *course], ([text(cell) for cell in row] for row in rows))
 
 
 def _selection(choice: Choice, log: Reader) -> Selection:
     """The rows to add up: of many only the last, which is told, since nobody waits for seconds unasked."""
     chosen = choice.selection()
     if choice.said["since"] is None and (since := (chosen := log.lately(chosen)).since) is not None:
-        told = f"since {since[:16].replace('T', ' ')} UTC, of {log.rows():,} rows"
+        told = f"since {datetime.fromisoformat(since).astimezone():%Y-%m-%d %H:%M %Z}, of {log.rows():,} rows"
         click.echo(f"{told}; --since all adds up all of them", err=True)
     return chosen
 
@@ -73,6 +88,11 @@ def summary(one: Figures, by: str | None) -> dict[str, Any]:
         "latency": {"p50": one.p50, "p95": one.p95, "p99": one.p99},
         "course": one.course,
     }
+
+
+def halved(lines: list[str]) -> list[str]:
+    """Lines of bars half as long, of which each is the higher one of two."""
+    return ["".join(max(line[place : place + 2]) for place in range(0, len(line), 2)) for line in lines]
 
 
 def sparkline(counts: list[int]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
+from collections.abc import Callable
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -14,11 +15,12 @@ from proxy.commands.log.choice import Choice, choosing
 
 if TYPE_CHECKING:
     from proxy.record import Record
+    from proxy.stores.reader import Reader
 
 PAUSE = 0.2
 """Seconds between two looks; each costs some microseconds when nothing came."""
 
-WIDTHS = (36, 19, 20, 24, 10, 11, 8)
+WIDTHS = (36, 19, 20, 24, 10, 11, 8, 7)
 """Columns of a table whose rows are not known yet."""
 
 
@@ -32,11 +34,17 @@ def tail(choice: Choice, last: int, as_json: bool) -> None:
     A row is shown once, when it is first written. The log may be vacuumed, moved aside or made anew meanwhile.
     """
     from proxy.commands.log import watchdog
-    from proxy.errors import RequestError
+    from proxy.errors import ConfigError, RequestError
     from proxy.stores.following import Following
 
-    show = _as_json if as_json else _as_line
-    choice.reader().close()  # tells in one message why a log cannot be read
+    log = choice.reader()  # tells in one message why a log cannot be read
+    log.close()
+    if log.at_rest:
+        raise ConfigError(
+            f"the trace log {choice.path} cannot be followed where nothing can be made beside it: parea-proxy log lists"
+            " what it holds"
+        )
+    show = _as_json if as_json else _as_lines(log)
     following = Following(choice.path, choice.selection(), last, watchdog.end)
     asked_to_end = threading.Event()
 
@@ -73,15 +81,21 @@ def _as_json(record: Record) -> None:
     click.echo(line(row(record)))
 
 
-def _as_line(record: Record) -> None:
-    from rich.cells import cell_len
-    from rich.text import Text
-
+def _as_lines(log: Reader) -> Callable[[Record], None]:
+    """What shows each row under the columns of all."""
+    from proxy.commands.log.rows import columns
+    from proxy.commands.log.table import Screen
     from proxy.report import line_of
-    from proxy.terminal import console
+    from proxy.terminal import console, piped
 
-    cells = [Text(cell) if isinstance(cell, str) else cell for cell in line_of(record)]
-    for cell, width in zip(cells, WIDTHS, strict=False):
-        cell.append(" " * max(0, width - cell_len(cell.plain)))
-    out = console()
-    out.print(Text("  ").join(cells), no_wrap=True, crop=False, overflow="ignore", soft_wrap=True)
+    out, every = console(), columns(log)
+    screen, right = Screen(out, every, WIDTHS), [column.right for column in every]
+
+    def show(record: Record) -> None:
+        if out.is_terminal:
+            screen.show([line_of(record)])
+            log.close()  # another file may be there by the next row
+        else:
+            click.echo("".join(piped([line_of(record)], right, WIDTHS)), nl=False)
+
+    return show

@@ -1,6 +1,7 @@
 """`log vacuum`: the log's file made anew, without what lies unused in it.
 
-What must stay true: a gateway that runs loses no row by it; its rows, and so its answers, wait until it is done.
+What must stay true: a gateway that runs loses no row by it; its rows, and so its answers, wait until it is done. Where
+the WAL still has what was removed, that is told.
 """
 
 from __future__ import annotations
@@ -20,13 +21,21 @@ def vacuum(choice: Choice) -> None:
     A file that was made without `log.keep` needs this once. It takes some ten seconds for each gigabyte, and as much
     room on the disk again for that time; whoever asks a gateway meanwhile waits, so choose a quiet moment.
     """
+    from proxy.commands.log.progress import Progress
     from proxy.errors import ConfigError
     from proxy.stores.forgetting import Forgetting
 
     before = choice.path.stat().st_size if choice.path.exists() else 0
-    log = Forgetting(choice.path)
     try:
-        log.rewrite()
-    except sqlite3.Error as error:
-        raise ConfigError(f"the trace log {choice.path} cannot be made anew: {error}") from error
+        with Progress("making the file anew") as progress:
+            progress.begin()
+            emptied = Forgetting(choice.path).rewrite()
+    except (sqlite3.Error, OSError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ConfigError(f"the trace log {choice.path} cannot be made anew: {reason}") from error
     click.echo(f"{before:,} bytes before, {choice.path.stat().st_size:,} now")
+    if not emptied:
+        click.echo(
+            f"{choice.path.name}-wal still has what was before: close what reads the log, and run it again", err=True
+        )
+        click.get_current_context().exit(1)

@@ -7,9 +7,9 @@ the cache; what is done is kept, however it ends.
 from __future__ import annotations
 
 import asyncio
-import json
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager, closing
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,21 +18,21 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from proxy.commands import json_option, load, print_json
-from proxy.commands.log.choice import PATIENCE, Choice, choosing, limit_option
+from proxy.commands.log.choice import Choice, choosing, limit_option
 
 if TYPE_CHECKING:
     from proxy.app import Gateway
     from proxy.commands.replay.outcome import Run
     from proxy.commands.replay.request import Wanted
-    from proxy.commands.replay.run import Plan
+    from proxy.commands.replay.run import Interrupts, Plan
     from proxy.config import Config
-    from proxy.record import Record
     from proxy.stores.reader import Reader
 
 MANY = 100
 """Calls that are made without a question; for more than that a terminal is asked."""
 
-AGAIN = "a replay itself (name it by its id to call it again)"
+NOTHING = 3
+"""The exit code where no row could be called, and nothing was compared."""
 
 
 @click.command()
@@ -65,7 +65,7 @@ def replay(choice: Choice, trace_ids: tuple[str, ...], limit: int, html: Path | 
     was. Every call is logged below its original, with the tag `replay`. The cache is neither asked nor filled, and no
     key's budget is touched. docs/replay.md says what cannot be repeated.
 
-    The exit code is 0 if all calls were answered, 1 if one failed, and 130 after Ctrl-C.
+    The exit code is 0 if all calls were answered, 1 if one failed, 3 if nothing could be called, and 130 after Ctrl-C.
 
     \b
     Examples:
@@ -83,13 +83,12 @@ def replay(choice: Choice, trace_ids: tuple[str, ...], limit: int, html: Path | 
     config = load(choice.config)
     wanted = _wanted(config, options)
     _check(html)
-    run, failed = asyncio.run(_run(choice, kept(config), wanted, trace_ids, limit, html, options))
-    if run is not None and (run.interrupted or failed):
-        raise click.exceptions.Exit(130 if run.interrupted else 1)
+    raise click.exceptions.Exit(asyncio.run(_run(choice, kept(config), wanted, trace_ids, limit, html, options)))
 
 
 def _wanted(config: Config, options: dict[str, Any]) -> Wanted:
     """What shall be otherwise. Raises a `GatewayError` where the config has no such thing."""
+    from proxy.commands.replay.parameter import parameter
     from proxy.commands.replay.request import Wanted
     from proxy.config.deployment import find
     from proxy.errors import ConfigError
@@ -103,25 +102,7 @@ def _wanted(config: Config, options: dict[str, Any]) -> Wanted:
         Names(config).group(model)
     if deployment is not None:
         find(config.versions, deployment)
-    return Wanted(model, deployment, dict(_param(one) for one in options["params"]))
-
-
-def _param(said: str) -> tuple[str, Any]:
-    """A parameter and its value. Raises `ConfigError`."""
-    from proxy.config.hint import nearest
-    from proxy.errors import ConfigError
-    from proxy.providers.parameters import KNOWN
-    from proxy.terminal import clean
-
-    name, given, value = said.partition("=")
-    if not given:
-        raise ConfigError(f"--set {clean(name)}: needs a value: NAME=VALUE")
-    if name not in KNOWN:
-        raise ConfigError(f"--set {clean(name)}: no parameter of a model{nearest(name, sorted(KNOWN))}")
-    try:
-        return name, json.loads(value)
-    except ValueError:
-        return name, value
+    return Wanted(model, deployment, dict(parameter(one) for one in options["params"]))
 
 
 def _check(html: Path | None) -> None:
@@ -140,77 +121,90 @@ async def _run(
     limit: int,
     html: Path | None,
     options: dict[str, Any],
-) -> tuple[Run | None, bool]:
-    """What was done, None if nothing was to be; and whether any of it failed."""
+) -> int:
+    """Do it; returns the exit code."""
     from proxy.app import Gateway
     from proxy.commands.replay import run as runs
+    from proxy.commands.replay.outcome import Run
+    from proxy.commands.replay.rows import Rows
+    from proxy.ids import new_id
 
     log = choice.reader()
-    rows = _Rows(log, choice, trace_ids, limit)
-    with TemporaryDirectory() as apart:
+    rows = Rows(log, choice, trace_ids, limit)
+    with TemporaryDirectory() as apart, runs.Interrupts() as interrupts:
         # without calls nothing is written to the data folder, be it the file of a tally
         gateway = Gateway(config, Path(apart) if options["dry_run"] else choice.path.parent)
         try:
             plan = runs.planned(gateway, rows, wanted, config.versions)
             plan.skipped += rows.passed
-            run = _begin(plan, options["times"], rows.more)
+            run = Run(new_id(), len(plan.rows), len(plan.rows) * options["times"], plan.reasons())
+            asked = run.planned > MANY and not options["yes"] and sys.stdin.isatty()
+            if not (asked or options["dry_run"]):
+                interrupts.heed(run)
+            _say(run, plan, options["times"], rows.more)
             if options["dry_run"]:
                 _show_plan(plan, run, as_json=options["as_json"])
-                return None, False
-            if run.planned > MANY and not options["yes"] and sys.stdin.isatty():
+                return 0
+            if asked:
                 click.confirm("Go on?", abort=True, err=True)
+                interrupts.heed(run)
+            lost: str | None = None
             if run.planned:
-                await _call(gateway, run, plan, wanted, options)
+                lost = await _reported(run, log, html, _call(gateway, run, plan, wanted, options, interrupts))
+            if run.planned or options["as_json"]:
+                _tell(run, log, as_json=options["as_json"])
         finally:
             await gateway.close()
-    _tell(run, log, html, as_json=options["as_json"])
-    return run, any(not one.answered for one in run.outcomes)
+    return _ended(run, lost)
 
 
-class _Rows:
-    """The rows that are meant; `passed` are those that a condition finds and that are not, `more` says that there are
-    more than the limit.
+def _ended(run: Run, lost: str | None) -> int:
+    """Say why less came of it than was meant, the report being `lost` for example; returns the exit code."""
+    for told in (lost, run.why()):
+        if told is not None:
+            click.echo(told, err=True)
+    if run.interrupted:
+        return 130
+    if not run.planned:
+        return NOTHING
+    return 1 if lost is not None or not run.succeeded else 0
+
+
+async def _reported(run: Run, log: Reader, html: Path | None, calls: Coroutine[Any, Any, None]) -> str | None:
+    """Make the calls, and write the report of them: into a file that is there before the first of them is paid. Returns
+    why it could not be written after all.
     """
+    from proxy.commands.log.export import target
+    from proxy.commands.replay.page import page
+    from proxy.errors import ConfigError
 
-    def __init__(self, log: Reader, choice: Choice, trace_ids: tuple[str, ...], limit: int) -> None:
-        self.passed: list[tuple[str, str]] = []
-        self.more = False
-        self._log, self._choice, self._ids, self._limit = log, choice, trace_ids, limit
-
-    def __iter__(self) -> Iterator[Record]:
-        from proxy.commands.log.show import found
-        from proxy.commands.replay.request import MARK
-
-        if self._ids:
-            yield from {record.trace_id: record for record in (found(self._log, one) for one in self._ids)}.values()
-            return
-        left = self._limit
-        for record in self._log.stream(self._choice.selection(), seconds=PATIENCE):
-            if MARK in record.notes:
-                self.passed.append((record.trace_id, AGAIN))
-                continue
-            if left == 0:
-                self.more = True
-                return
-            left -= 1
-            yield record
+    if html is None:
+        await calls
+        return None
+    with closing(calls):
+        try:
+            with target(html, "--html") as out:
+                await calls
+                out.writelines(page(run, run.totals(), log.get))
+        except ConfigError as error:
+            if not run.outcomes:
+                raise
+            return error.message
+    click.echo(f"report written to {html}", err=True)
+    return None
 
 
-def _begin(plan: Plan, times: int, more: bool) -> Run:
-    """Say how much is to be done, before it is."""
-    from collections import Counter
-
-    from proxy.commands.replay.outcome import Run
-    from proxy.ids import new_id
+def _say(run: Run, plan: Plan, times: int, more: bool) -> None:
+    """How much is to be done, before it is."""
     from proxy.terminal import clean
 
-    run = Run(new_id(), len(plan.rows), len(plan.rows) * times, Counter(reason for _, reason in plan.skipped))
-    cost = f", about ${plan.cost * times:.4f} with as many tokens as before" if plan.cost is not None else ""
+    cost = (
+        f", about ${plan.cost * times:.4f} with as many tokens as before" if plan.rows and plan.cost is not None else ""
+    )
     newest = ", the newest: there are more (--limit)" if more else ""
     counted = f"{_counted(run.planned, 'call')} of {_counted(run.rows, 'row')}{newest}"
     skipped = f"; {_counted(len(plan.skipped), 'row')} skipped" if plan.skipped else ""
     click.echo(f"{counted} to {clean(', '.join(plan.targets)) or 'nobody'}{cost}{skipped}", err=True)
-    return run
 
 
 def _counted(count: int, what: str) -> str:
@@ -218,7 +212,7 @@ def _counted(count: int, what: str) -> str:
 
 
 def _show_plan(plan: Plan, run: Run, *, as_json: bool) -> None:
-    from proxy.commands.log.table import show
+    from proxy.commands.log.table import Column, show
     from proxy.terminal import text
 
     skipped = dict(plan.skipped)
@@ -226,50 +220,59 @@ def _show_plan(plan: Plan, run: Run, *, as_json: bool) -> None:
         print_json({"calls": run.planned, "rows": plan.rows, "skipped": skipped, "cost": plan.cost})
         return
     told = [(one, "would be called") for one in plan.rows] + [(one, f"skipped: {why}") for one, why in plan.skipped]
-    show(("trace", ""), ([text(one), text(what)] for one, what in told))
+    show([Column("trace"), Column("", least=24)], ([text(one), text(what)] for one, what in told))
 
 
-async def _call(gateway: Gateway, run: Run, plan: Plan, wanted: Wanted, options: dict[str, Any]) -> None:
-    from proxy.commands.log.progress import EACH, Progress
+async def _call(
+    gateway: Gateway, run: Run, plan: Plan, wanted: Wanted, options: dict[str, Any], interrupts: Interrupts
+) -> None:
+    from proxy.commands.log.progress import Progress
     from proxy.commands.replay import run as runs
     from proxy.patience import Patience
 
     jobs = [runs.Job(row, number) for row in plan.rows for number in range(1, options["times"] + 1)]
-    await runs.warmed(gateway, plan)
     patience, known, made = Patience(options["patience"]), gateway.explainer.config.versions, 0
 
     def done(count: int) -> None:
         nonlocal made
         made = count
 
-    async def watch(progress: Progress) -> None:
+    def told(progress: Progress) -> None:
+        waiting, seconds = patience.waiting()
+        more = f", {waiting} waiting for their model: {seconds:.0f} s" if waiting else ""
+        progress.tell(made / len(jobs), made, more)
+
+    with Progress("loading", "calls") as progress:
+        async with _watched(lambda: progress.tell(0.0, len(jobs))):
+            await interrupts.during(runs.warmed(gateway, plan, wanted, known))
+    with Progress("calling", "calls") as progress:
+        async with _watched(lambda: told(progress)):
+            calls = runs.carried_out(gateway, run, jobs, wanted, known, options["concurrency"], patience, done)
+            await interrupts.during(calls)
+
+
+@asynccontextmanager
+async def _watched(tell: Callable[[], None]) -> AsyncIterator[None]:
+    """Have it told, as long as this lasts, how far it has come."""
+    from proxy.commands.log.progress import EACH
+
+    async def watch() -> None:
         while True:
-            waiting, seconds = patience.waiting()
-            told = f", {waiting} waiting for their model: {seconds:.0f} s" if waiting else ""
-            progress.tell(made / len(jobs), made, told)
+            tell()
             await asyncio.sleep(EACH)
 
-    with Progress("calling", "calls") as progress:
-        watching = asyncio.create_task(watch(progress))
-        try:
-            await runs.carried_out(gateway, run, jobs, wanted, known, options["concurrency"], patience, done)
-        finally:
-            watching.cancel()
+    watching = asyncio.create_task(watch())
+    try:
+        yield
+    finally:
+        watching.cancel()
 
 
-def _tell(run: Run, log: Reader, html: Path | None, *, as_json: bool) -> None:
-    """Print what came of it; write the report."""
+def _tell(run: Run, log: Reader, *, as_json: bool) -> None:
+    """Print what came of it."""
     from proxy.commands.replay import report
 
     totals = run.totals()
-    if html is not None:
-        from proxy.commands.log.export import target
-        from proxy.commands.replay.page import page
-
-        with target(html, "--html") as out:
-            for piece in page(run, totals, log.get):
-                out.write(piece)
-        click.echo(f"report written to {html}", err=True)
     if as_json:
         calls = [report.as_json(one, log.get) for one in run.outcomes]
         print_json({"run": run.id, "totals": totals.as_json(), "calls": calls})

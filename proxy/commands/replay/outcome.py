@@ -31,7 +31,9 @@ def figures(record: Record) -> Figures:
 
 @dataclass(slots=True, frozen=True)
 class Outcome:
-    """One replay of one row: `error` says why it failed, `number` which of several of that row it is."""
+    """One replay of one row: `error` says why it failed, `number` which of several of that row it is, `stored` whether
+    the log has a row of it.
+    """
 
     original: str
     replay: str
@@ -40,6 +42,7 @@ class Outcome:
     before: Figures
     after: Figures
     error: str | None = None
+    stored: bool = True
 
     @property
     def answered(self) -> bool:
@@ -58,6 +61,9 @@ class Pair:
 class Totals:
     """All of a run. Each sum and each percentile is of the answered calls of which both sides are known, the original
     once for each of its replays, so that both say the same number of calls. `skipped` counts rows by the reason.
+
+    `spent` is what all calls of this run cost, compared or not, as far as it is known: of `unpriced` that were answered
+    it is not. `unstored` says that the run ended since a row could not be stored.
     """
 
     rows: int
@@ -67,7 +73,10 @@ class Totals:
     skipped: dict[str, int]
     sums: dict[str, Pair]
     latency: dict[str, Pair]
+    spent: float
+    unpriced: int
     interrupted: bool = False
+    unstored: bool = False
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -83,6 +92,20 @@ class Run:
     skipped: Counter[str] = field(default_factory=Counter)
     outcomes: list[Outcome] = field(default_factory=list)
     interrupted: bool = False
+    unstored: bool = False
+
+    @property
+    def succeeded(self) -> bool:
+        return all(one.answered for one in self.outcomes)
+
+    def why(self) -> str | None:
+        """Why there is nothing to compare, or less than was meant, where nobody has stopped it."""
+        if self.unstored:
+            return "stopped: the log cannot store what is answered"
+        if self.planned:
+            return None
+        reasons = "; ".join(f"{reason} ({count})" for reason, count in self.skipped.most_common())
+        return f"nothing could be called: {reasons or 'no row is chosen'}"
 
     def totals(self) -> Totals:
         answered = [one for one in self.outcomes if one.answered]
@@ -102,7 +125,10 @@ class Run:
                 f"p{share}": Pair(percentile([a for a, _ in times], share), percentile([b for _, b in times], share))
                 for share in (50, 95, 99)
             },
+            spent=math.fsum(one.after.cost or 0.0 for one in self.outcomes),
+            unpriced=sum(one.after.cost is None for one in self.outcomes if one.answered or not one.stored),
             interrupted=self.interrupted,
+            unstored=self.unstored,
         )
 
 

@@ -152,11 +152,14 @@ def told_totals(totals: Totals) -> Iterator[tuple[str, str]]:
     said = [f"{totals.verdicts.get(name, 0)} {name}" for name in ("same", "different", "failed")]
     if other := totals.verdicts.get("not compared"):
         said.append(f"{other} not compared, since outputs were omitted")
-    yield "calls", f"{totals.made} of {totals.planned}{', interrupted' * totals.interrupted}: {', '.join(said)}"
+    cut = ", interrupted" * totals.interrupted + ", stopped since a row could not be stored" * totals.unstored
+    yield "calls", f"{totals.made} of {totals.planned}{cut}: {', '.join(said)}"
     skipped = sum(totals.skipped.values())
     yield "rows", f"{totals.rows}{f', and {skipped} skipped' if skipped else ''}"
     for reason, count in totals.skipped.items():
         yield "skipped", f"{count}: {reason}"
+    unpriced = f", and {totals.unpriced} calls whose cost nobody knows" if totals.unpriced else ""
+    yield "spent", FORMS["cost"].format(totals.spent) + unpriced
     for name, one in totals.sums.items():
         yield NAMES[name], _told(one, FORMS[name])
     for name, one in totals.latency.items():

@@ -10,9 +10,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from typing import Any, Self
 
 from proxy.app import Gateway
 from proxy.commands.replay.difference import answers
@@ -51,8 +53,11 @@ class Plan:
 
     rows: list[str]
     skipped: list[tuple[str, str]]
-    targets: dict[str, tuple[Target, Call]]
+    targets: list[str]
     cost: float | None
+
+    def reasons(self) -> Counter[str]:
+        return Counter(reason for _, reason in self.skipped)
 
 
 def kept(config: Config) -> Config:
@@ -64,12 +69,10 @@ def kept(config: Config) -> Config:
 
 def planned(gateway: Gateway, records: Iterable[Record], wanted: Wanted, known: Mapping[str, Versions]) -> Plan:
     """Take each row through the steps of a call, as far as nobody is asked."""
-    plan = Plan([], [], {}, 0.0)
+    plan = Plan([], [], [], 0.0)
     for record in records:
         try:
-            call = call_of(record, wanted, known, "", 1)
-            for step in gateway.explainer.steps:
-                step(call)
+            call = _stepped(gateway, record, wanted, known)
         except Unfit as unfit:
             plan.skipped.append((record.trace_id, unfit.reason))
             continue
@@ -78,7 +81,8 @@ def planned(gateway: Gateway, records: Iterable[Record], wanted: Wanted, known: 
             continue
         plan.rows.append(record.trace_id)
         target = call.targets[0]
-        plan.targets.setdefault(target.label, (target, call))
+        if target.label not in plan.targets:
+            plan.targets.append(target.label)
         cost = _expected(record, target)
         plan.cost = None if cost is None or plan.cost is None else plan.cost + cost
     return plan
@@ -92,12 +96,28 @@ def _expected(record: Record, target: Target) -> float | None:
     return record.input_tokens * paid[0] + (record.output_tokens or 0) * paid[1]
 
 
-async def warmed(gateway: Gateway, plan: Plan) -> None:
-    """Load what the calls need, or the first of them would be as slow as that is."""
-    for target, call in plan.targets.values():
-        provider = gateway.providers.get(target.provider) or gateway.providers[""]
-        with contextlib.suppress(GatewayError):  # the calls themselves will tell
-            await provider.explain(replace(call, dropped={}, remarks=dict(call.remarks)), target)
+def _stepped(gateway: Gateway, record: Record, wanted: Wanted, known: Mapping[str, Versions]) -> Call:
+    """The call that would repeat a row, as whoever asks a model gets it. Raises `Unfit` and `GatewayError`."""
+    call = call_of(record, wanted, known, "", 1)
+    for step in gateway.explainer.steps:
+        step(call)
+    return call
+
+
+async def warmed(gateway: Gateway, plan: Plan, wanted: Wanted, known: Mapping[str, Versions]) -> None:
+    """Load what the calls need, and find out how those of each kind are written: the first one of a kind would tell the
+    time of that as its model's.
+    """
+    for row in plan.rows:
+        record = await gateway.log.get(row)
+        if record is None:
+            continue
+        # the calls themselves will tell what is wrong with them
+        with contextlib.suppress(Exception):
+            call = _stepped(gateway, record, wanted, known)
+            for target in call.targets:
+                provider = gateway.providers.get(target.provider) or gateway.providers[""]
+                await provider.warm(replace(call, dropped={}, remarks=dict(call.remarks)), target)
 
 
 async def carried_out(
@@ -111,49 +131,79 @@ async def carried_out(
     done: Callable[[int], None],
 ) -> None:
     """Make the calls, at most `width` at a time, and note in `run` what comes of them; `done` is told how many are. One
-    that waits for a target, with all the `patience` there is, is under way.
+    that waits for a target, with all the `patience` there is, is under way. Once a row cannot be stored none is begun:
+    it would be paid for nothing.
     """
     left = iter(enumerate(jobs))
     found: dict[int, Outcome] = {}
 
     async def work() -> None:
         for place, job in left:
+            if run.unstored:
+                return
             try:
                 made = await _made(gateway, job, wanted, known, run.id, patience)
             except Unfit as unfit:
                 run.skipped[unfit.reason] += 1
                 continue
             found[place] = made
+            run.unstored |= not made.stored
             done(len(found))
 
     tasks = [asyncio.create_task(work()) for _ in range(min(width, len(jobs)))]
-
-    def stop() -> None:
-        run.interrupted = True
-        for task in tasks:
-            task.cancel()
-
-    with _interrupted_by(stop):
+    try:
         ended = await asyncio.gather(*tasks, return_exceptions=True)
-    run.outcomes = [found[place] for place in sorted(found)]
+    finally:
+        run.outcomes = [found[place] for place in sorted(found)]
     for one in ended:
         if isinstance(one, Exception):
             raise one
 
 
-@contextlib.contextmanager
-def _interrupted_by(stop: Callable[[], None]) -> Iterator[None]:
-    """Have Ctrl-C call `stop`, where signals can be had; only the main thread of a process gets them."""
-    loop = asyncio.get_running_loop()
-    try:
-        loop.add_signal_handler(signal.SIGINT, stop)
-    except (NotImplementedError, RuntimeError, ValueError):
-        yield
-        return
-    try:
-        yield
-    finally:
-        loop.remove_signal_handler(signal.SIGINT)
+class Interrupts:
+    """Ctrl-C, which from `heed` on ends the work of a run and nothing else: what is done is told and closed, however
+    often it is pressed.
+    """
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._run: Run | None = None
+        self._work: asyncio.Task[None] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._run is not None:
+            self._loop.remove_signal_handler(signal.SIGINT)
+            if self._run.interrupted:  # the process ends by it, and is not to be killed on its last steps
+                signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def heed(self, run: Run) -> None:
+        """From now on, where signals can be had; only the main thread of a process gets them."""
+        with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
+            self._loop.add_signal_handler(signal.SIGINT, self._stop)
+            self._run = run
+
+    def _stop(self) -> None:
+        assert self._run is not None
+        if not self._run.interrupted and self._work is not None:
+            self._work.cancel()
+        self._run.interrupted = True
+
+    async def during(self, work: Coroutine[Any, Any, None]) -> None:
+        """Carry out a work of the run, unless or until it is interrupted."""
+        if self._run is not None and self._run.interrupted:
+            work.close()
+            return
+        task = self._work = asyncio.create_task(work)
+        try:
+            await asyncio.wait({task})
+        finally:
+            task.cancel()
+            self._work = None
+        if not task.cancelled():
+            task.result()
 
 
 async def _made(
@@ -176,11 +226,13 @@ async def _made(
         _judge(patience, call, error)
         row = await gateway.log.get(trace_id) if call.logged else None
         told = (row.error if row is not None else None) or shown(error).message
-        return Outcome(job.original, trace_id, job.number, "failed", before, _figures(call, None), told)
+        after = _figures(call, None) if row is None else figures(row)
+        return Outcome(job.original, trace_id, job.number, "failed", before, after, told, call.logged is not False)
     patience.answered(call.groups[0].name)
     row = await gateway.log.get(trace_id) if call.logged else None
     if row is None:
-        return Outcome(job.original, trace_id, job.number, "failed", before, _figures(call, completion), UNLOGGED)
+        after = _figures(call, completion)
+        return Outcome(job.original, trace_id, job.number, "failed", before, after, UNLOGGED, stored=False)
     return Outcome(job.original, trace_id, job.number, verdict(record, row), before, figures(row))
 
 

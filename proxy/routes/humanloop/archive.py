@@ -15,6 +15,7 @@ from typing import Any
 from proxy.body import validated
 from proxy.config import Config
 from proxy.dialects import foreign
+from proxy.dialects.archive import BESIDE, complete
 from proxy.models import Json
 from proxy.record import Record
 from proxy.routes.humanloop import configs, log_request
@@ -29,7 +30,7 @@ MADE = frozenset(
     {
         *("id", "evaluation_results", "observability_status", "updated_at", "samples", "tokens"),
         *("trace_id", "trace_parent_id", "trace_children", "evaluator_logs", "start_time", "end_time"),
-        *("experiment", "log_id", *FILES),
+        *("experiment", "log_id", BESIDE, *FILES),
     }
 )
 """Fields of an answer that follow from others, or are columns."""
@@ -84,6 +85,8 @@ class Archive:
             if above is not None:
                 record.parent_trace_id = record.parent_trace_id or above.trace_id
                 record.root_trace_id = answer.trace_id or above.root_trace_id
+            if BESIDE in item:
+                complete(record, item[BESIDE], *place)
             yield record
             below = list(enumerate(answer.trace_children or []))
             waiting += [(child, (*place, "trace_children", index), record) for index, child in reversed(below)]

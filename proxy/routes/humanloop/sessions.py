@@ -12,10 +12,9 @@ from pydantic import BaseModel
 from proxy import timestamps
 from proxy.errors import NotFound
 from proxy.ids import derived_id, new_id
-from proxy.middleware.session import NAME
 from proxy.models import Json
 from proxy.protocols import TraceLog, TraceQuery
-from proxy.record import Record
+from proxy.record import SESSION, Record
 from proxy.routes.humanloop.body import Page, PageNumber, PageSize
 from proxy.routes.humanloop.directory import Directory
 from proxy.routes.humanloop.log_response import moments
@@ -56,7 +55,7 @@ def add(routes: APIRouter, directory: Directory, log: TraceLog, write: Write) ->
         session = derived_id("sesh", new_id())
         now = timestamps.text(datetime.now(UTC))
         logged = await write(
-            Record(session, session, session_id=session, name=NAME, start_timestamp=now, stand_in=True)
+            Record(session, session, session_id=session, name=SESSION, start_timestamp=now, stand_in=True)
         )
         return JSONResponse({"id": session}, 201, headers={} if logged else {"x-logged": "false"})
 
