@@ -223,7 +223,7 @@ class Gateway:
         yield PAREA, traces.router(config, self.log, writer.write_function, writer.update_function)
         yield PAREA, prompts.router(config)
         yield "/admin", admin.router(self._reload, partial(_summary, config), explainer.explain)
-        yield "/admin", log.router(self.log)
+        yield "/admin", log.router(self.log, config)
         yield "/v1/traces", spans.router(writer.write, config.server.max_body)
         if "openai" in config.server.dialects:
             yield OPENAI, models.router(config)

@@ -7,9 +7,10 @@ that a page costs the same wherever it is, and what is read meanwhile is neither
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from proxy import timestamps
 from proxy.errors import BadRequest
@@ -23,6 +24,15 @@ PATIENCE = 10.0
 
 AT_ONCE = 2
 """Questions that are answered at a time; further ones wait, and hold no thread that others need."""
+
+MANY = 200_000
+"""Rows that are added up in a moment."""
+
+LAST = timedelta(days=7)
+"""What is added up of more, before the newest row, where nobody says since when."""
+
+ALL = "all"
+"""Said for `since`: every row."""
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _SPAN = re.compile(r"(\d{1,6})\s*([smhdw])")
@@ -54,6 +64,15 @@ class Slice:
     after: str | None
 
 
+@dataclass(slots=True, frozen=True)
+class Table:
+    """What a question of SQL finds: rows of cells, numbers, texts, bytes or None; `more` says that there are more."""
+
+    columns: list[str]
+    rows: list[Sequence[Any]]
+    more: bool
+
+
 @dataclass(slots=True)
 class Figures:
     """What the rows of one group come to. `hits` were answered by the cache, which saved `saved`; the percentiles are
@@ -74,9 +93,16 @@ class Figures:
     course: list[int] = field(default_factory=lambda: [0] * SLOTS)
 
 
-@runtime_checkable
+class Several(BadRequest):
+    """What should mean one row is the beginning of several ids, `ids` among them."""
+
+    def __init__(self, ids: list[str]) -> None:
+        super().__init__(f"id: several ids begin so: {', '.join(ids)} ...", param="id")
+        self.ids = ids
+
+
 class Pages(Protocol):
-    """What a `TraceLog` also is that can be read page by page."""
+    """A log that is read page by page."""
 
     async def page(self, selection: Selection, after: str | None = None, limit: int = 50) -> Slice:
         """The rows that come after where a page ended. Raises `BadRequest` for a condition that is none, for an `after`
@@ -89,6 +115,33 @@ class Pages(Protocol):
         does, and for a `by` that nothing can be grouped by.
         """
         ...
+
+    async def lately(self, selection: Selection) -> Selection:
+        """What of a selection is added up where nobody says since when: of more than `MANY` rows those of `LAST`."""
+        ...
+
+    async def ask(self, sql: str, limit: int = 1_000) -> Table:
+        """What a question of SQL finds. Raises as `page` does, and where the rows together are too large."""
+        ...
+
+    async def family(self, name: str) -> tuple[Record | None, list[Record]]:
+        """The row that an id, or its beginning, means, and those below it, oldest first; of a tree or session without
+        a row of its own those that are in it. Raises `NotFound`, and `Several` where several ids begin so.
+        """
+        ...
+
+
+@runtime_checkable
+class Asked(Protocol):
+    """A `TraceLog` that people may ask besides."""
+
+    @property
+    def answers(self) -> Pages: ...
+
+
+def beginning(written: str | None, *, local: bool = False) -> str | None:
+    """The `since` of a selection as somebody wrote it, or did not. Raises `BadRequest`."""
+    return moment(written, local=local) if written and written != ALL else None
 
 
 def moment(written: str, now: datetime | None = None, *, local: bool = False) -> str:

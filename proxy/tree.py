@@ -89,3 +89,24 @@ def _parents(rows: Sequence[Record], root: str | None) -> dict[str, str | None]:
             above[one] = root
         reached |= path
     return above
+
+
+def below(records: list[Record], trace_id: str) -> list[Record]:
+    """Those of a tree's `records` that are below one of them, at any depth, in their order; what has no parent there
+    hangs under its root.
+    """
+    there = {record.trace_id for record in records}
+    children: dict[str, list[str]] = {}
+    for record in records:
+        above = record.root_trace_id
+        if (parent := record.parent_trace_id) and parent in there and parent != record.trace_id:
+            above = parent
+        children.setdefault(above, []).append(record.trace_id)
+    found: set[str] = set()
+    reached = [trace_id]
+    while reached:
+        # A client may log a circle; nothing is reached twice.
+        more = [child for child in children.get(reached.pop(), ()) if child not in found]
+        found.update(more)
+        reached.extend(more)
+    return [record for record in records if record.trace_id in found and record.trace_id != trace_id]

@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import sqlite3
+import sys
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,7 +22,7 @@ from proxy.cli import main
 from proxy.record import Record
 from proxy.stores.diskcache import DiskCache
 from proxy.stores.sqlite import SQLiteLog
-from tests.gateway import Local, until
+from tests.gateway import Local, Process, until
 
 OWN_KEY = "the-key-of-this-config-0815"
 KEY = "sk-proj-0123456789abcdefghij"
@@ -109,6 +110,20 @@ def test_a_sound_folder_is_left_as_it_is(folder: Path) -> None:
     assert {one["state"] for one in found.values()} == {"ok"}, found
     assert "2 entries, all sealed" in found["cache seals"]["said"]
     assert state_of(folder / "data") == before
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="no other system tells whose a lock is")
+def test_a_gateway_without_a_board_is_not_passed_over(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir(mode=0o700)
+    (data / "board").mkdir(mode=0o700)  # so it cannot make one
+    with Process(tmp_path, CONFIG) as gateway:
+        (data / "board").rmdir()
+        found = doctor(tmp_path)["gateway"]
+        assert found["said"].startswith(f"process {gateway.process.pid} has the trace log open")
+    assert doctor(tmp_path)["gateway"]["said"] == "none runs on this folder"
+    (data / "board").touch(mode=0o600)
+    assert doctor(tmp_path)["gateway"]["said"] == "cannot be told: its board is not whole"
 
 
 def test_a_folder_that_a_gateway_uses_is_sound_and_the_gateway_notices_nothing(tmp_path: Path) -> None:

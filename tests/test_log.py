@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +25,10 @@ from click.testing import CliRunner, Result
 
 from proxy import timestamps
 from proxy.cli import main
-from proxy.commands.log import stats as stats_of
 from proxy.commands.log.show import WIDTH, bar
 from proxy.commands.log.stats import sparkline
 from proxy.record import Record
+from proxy.stores import finding, listing
 from proxy.stores.sqlite import SQLiteLog
 from tests.gateway import rows as on_disk
 
@@ -183,7 +184,7 @@ def test_a_time_that_is_read_off_the_table_finds_its_row(
     assert ids("--since", "2026-11-21") == "\n".join(lines("export", "--since", "2026-11-20T21:00:04")) == ""
     assert lines("stats", "--by", "hour")[0].startswith("hour (UTC)")
     assert lines("stats", "--by", "hour")[1].startswith("2026-11-20T12:00")
-    monkeypatch.setattr(stats_of, "MANY", 2)
+    monkeypatch.setattr(listing, "MANY", 2)
     assert run("stats").stderr.startswith("since 2026-11-13 21:00 JST, of 3 rows")
 
 
@@ -291,6 +292,29 @@ def test_questions_in_sql() -> None:
     assert refused("sql", endless, "--timeout", "0.1") == "stopped after 0.1 s: ask for less, or allow more time"
 
 
+def test_a_search_that_is_stopped_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    store(*(Record(f"t{n}", f"t{n}", output=f"said {n} " + "word " * 50) for n in range(20_000)))
+    with closing(sqlite3.connect("data/traces.db", isolation_level=None)) as connection:
+        connection.execute("DELETE FROM blocks")
+    monkeypatch.setattr(finding, "READ", 0)  # what is too much to be read beforehand is read by a function
+    assert refused("--search", "absent", "--timeout", "0.05") == (
+        "stopped after 0.05 s: 20,000 rows have no search index yet; a running gateway makes it in some minutes; ask"
+        " again then, narrow it with since, or allow more time"
+    )
+    assert ids("--search", "absent", "--timeout", "60") == ""
+
+
+def test_what_is_imported_is_indexed_as_far_as_a_gateway_would(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("proxy.stores.indexer.SPAN", 50)
+    monkeypatch.setattr("proxy.stores.indexer.REST", 60.0)
+    Path("rows.jsonl").write_text(
+        "".join(json.dumps({"trace_id": f"t{n}", "root_trace_id": f"t{n}", "output": "x"}) + "\n" for n in range(120))
+    )
+    lines("import", "rows.jsonl")
+    with closing(sqlite3.connect("data/traces.db")) as connection:
+        assert connection.execute("SELECT first, last FROM blocks WHERE made").fetchall() == [(1, 50), (51, 100)]
+
+
 def test_figures() -> None:
     store(*AGENT)
     head, *rows = lines("stats", "--by", "model")
@@ -306,7 +330,7 @@ def test_of_many_rows_the_last_days_are_added_up(monkeypatch: pytest.MonkeyPatch
     week = 7 * 86400
     store(record("new", week), record("edge", 0), record("old", -1), record("none", start_timestamp=""))
     assert json.loads(run("stats", "--json").stdout)[0]["calls"] == 4
-    monkeypatch.setattr(stats_of, "MANY", 3)
+    monkeypatch.setattr(listing, "MANY", 3)
     found = run("stats", "--json")
     assert json.loads(found.stdout)[0]["calls"] == 2
     assert found.stderr == "since 2026-11-20 12:00 UTC, of 4 rows; --since all adds up all of them\n"

@@ -6,54 +6,35 @@ asked changes the log, or holds it for long.
 
 from __future__ import annotations
 
-import contextlib
+import asyncio
 import dataclasses
-from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query
+import orjson
+from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import JSONResponse
 
-from proxy.errors import BadRequest, NotFound
+from proxy.config import Config
+from proxy.errors import NotFound
 from proxy.models import Json
 from proxy.protocols import TraceLog
 from proxy.record import FLAGS, Record
-from proxy.routes.strict import StrictRoute
-from proxy.selection import Pages, Selection, moment
+from proxy.routes import export
+from proxy.routes.filters import Text, chosen, unquoted
+from proxy.routes.strict import ExactRoute
+from proxy.selection import Asked, Pages, Selection, Table
 
-Text = Annotated[str | None, Query(max_length=1_000)]
 Number = Annotated[int, Query(ge=1, le=500)]
 
 
-def chosen(
-    project: Text = None,
-    model: Annotated[Text, Query(description="A % stands for anything.")] = None,
-    status: Literal["success", "error", "cancelled"] | None = None,
-    since: Annotated[Text, Query(description="2h or 7d ago, or a day or time.")] = None,
-    search: Annotated[
-        Text, Query(description='Words, "phrases" and begin* that are all in inputs, messages or output.')
-    ] = None,
-    where: Annotated[Text, Query(description="A condition of SQL on the columns of a row.")] = None,
-    rows: Annotated[Literal["all", "calls", "tops"], Query(description="tops: those of trees.")] = "calls",
-) -> Selection:
-    """The same filters as those of `parea-proxy log`."""
-    return Selection(project, model, status, moment(since) if since else None, search, where, rows)
-
-
-def router(log: TraceLog) -> APIRouter:
-    """`GET /log`, `/log/{id}` and, where the log can be read so, `/stats`."""
-    routes = APIRouter(tags=["administration"], route_class=StrictRoute)
-    if isinstance(log, Pages):
-        _add_pages(routes, log)
-
-    @routes.get("/log/{id:name}", summary="A row of the log, and those below it, oldest first")
-    async def row(id: str) -> JSONResponse:
-        record = await log.get(id)
-        if record is None:
-            raise NotFound("id: no row of the log has it", param="id")
-        below = await log.descendants(record.trace_id)
-        return JSONResponse({"row": _row(record), "below": [_row(one) for one in below]})
-
+def router(log: TraceLog, config: Config) -> APIRouter:
+    """`GET /log/{id}` and, where the log can be asked so, `/log`, `/stats`, `/sql` and `/export`."""
+    routes = APIRouter(tags=["administration"], route_class=ExactRoute)
+    if isinstance(log, Asked):
+        _add_pages(routes, log.answers)
+        _add_question(routes, log.answers)
+        export.add(routes, log, log.answers, config)
+    _add_row(routes, log)
     return routes
 
 
@@ -62,31 +43,58 @@ def _add_pages(routes: APIRouter, log: Pages) -> None:
     async def rows(
         selection: Annotated[Selection, Depends(chosen)], after: str | None = None, limit: Number = 50
     ) -> JSONResponse:
-        with _unquoted():
+        with unquoted():
             found = await log.page(selection, after, limit)
         return JSONResponse({"rows": [_row(record) for record in found.records], "after": found.after})
 
     @routes.get("/stats", summary="Calls, errors, hits, cost, tokens and latency of rows, by any column")
     async def stats(
+        request: Request,
         selection: Annotated[Selection, Depends(chosen)],
         by: Annotated[Text, Query(description="Such as model, project, day or metadata.team.")] = None,
         limit: Number = 20,
     ) -> JSONResponse:
-        with _unquoted():
+        """Of a log with more than 200,000 rows the last 7 days, unless `since` says otherwise."""
+        if "since" not in request.query_params:
+            selection = await log.lately(selection)
+        with unquoted():
             found = await log.figures(selection, by, limit)
-        return JSONResponse({"by": by, "groups": [dataclasses.asdict(one) for one in found]})
+        return JSONResponse({"by": by, "since": selection.since, "groups": [dataclasses.asdict(one) for one in found]})
 
 
-@contextlib.contextmanager
-def _unquoted() -> Iterator[None]:
-    """No refusal repeats a query, as SQLite's own words do."""
-    try:
-        yield
-    except BadRequest as error:
-        if error.param != "where":
-            raise
-        told = "where: is no condition on a row; parea-proxy log --where tells what is wrong with it"
-        raise BadRequest(told, param="where") from None
+def _add_question(routes: APIRouter, log: Pages) -> None:
+    @routes.get("/sql", summary="Any question to the log, in SQL; it is only read")
+    async def sql(
+        query: Annotated[str, Query(max_length=10_000, description="Such as a SELECT from traces.")],
+        limit: Annotated[int, Query(ge=1, le=10_000)] = 1_000,
+    ) -> Response:
+        """Bytes are hex digits. `more` says that there are more rows than `limit`."""
+        with unquoted("query"):
+            found = await log.ask(query, limit)
+        return Response(await asyncio.to_thread(_table, found), media_type="application/json")
+
+
+def _table(found: Table) -> bytes:
+    rows = [dict(zip(found.columns, row, strict=True)) for row in found.rows]
+    return orjson.dumps({"columns": found.columns, "rows": rows, "more": found.more}, default=bytes.hex)
+
+
+def _add_row(routes: APIRouter, log: TraceLog) -> None:
+    @routes.get("/log/{id:name}", summary="A row of the log, and those below it, oldest first")
+    async def row(id: str) -> JSONResponse:
+        """The beginning of an id will do where no other begins so. Of a session without a row of its own `row` is null,
+        and all its rows are `below`.
+        """
+        record, below = await (log.answers.family(id) if isinstance(log, Asked) else _exactly(log, id))
+        return JSONResponse({"row": record and _row(record), "below": [_row(one) for one in below]})
+
+
+async def _exactly(log: TraceLog, id: str) -> tuple[Record, list[Record]]:
+    """The row with this id, of a log that knows nothing else."""
+    record = await log.get(id)
+    if record is None:
+        raise NotFound("id: no row of the log has it", param="id")
+    return record, await log.descendants(record.trace_id)
 
 
 def _row(record: Record) -> dict[str, Json]:

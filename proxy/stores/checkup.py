@@ -7,7 +7,10 @@ the WAL grows as long as one is open.
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
+import struct
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -197,12 +200,43 @@ def cached(folder: Path, key: bytes, until: float) -> Cached:
 _ENTRIES = "SELECT rowid, key, mode, filename, value FROM Cache WHERE rowid > ? ORDER BY rowid LIMIT ?"
 
 
-def holders(board: Path) -> list[int]:
-    """The processes that have the board of a data folder open: the gateways that run on it."""
+def holders(board: Path) -> list[int] | None:
+    """The processes that have the board of a data folder open: the gateways that run on it. None for a board that is
+    not whole, of which nothing can be told.
+    """
     try:
         words = memoryview(board.read_bytes()[: 8 * (ROLL + 2 * LANES)]).cast("q")
-    except (OSError, TypeError):
+    except FileNotFoundError:
         return []
-    lanes = range(0, min(2 * LANES, len(words) - ROLL - 1), 2)
+    except (OSError, TypeError):
+        return None
+    if len(words) < ROLL + 2 * LANES:
+        return None
+    lanes = range(0, 2 * LANES, 2)
     owners = [(words[ROLL + lane], words[ROLL + lane + 1]) for lane in lanes]
     return [pid for pid, start in owners if alive(pid, start)]
+
+
+DEADMAN = 128
+"""The byte of its `-shm` that SQLite keeps locked, shared, in whichever process has a database with a WAL open."""
+
+_LOCK = "hhqqi"
+"""Linux's `struct flock`: the kind, from where, the first byte, how many, whose."""
+
+
+def opener(log: Path) -> int:
+    """A process that has the trace log open, the gateway or another; 0 where there is none, or the system tells none.
+
+    Not for a process that has it open itself: its own locks would go as this file is closed.
+    """
+    if sys.platform != "linux":
+        return 0
+    import fcntl
+
+    try:
+        with log.with_name(f"{log.name}-shm").open("rb") as file:
+            asked = struct.pack(_LOCK, fcntl.F_WRLCK, os.SEEK_SET, DEADMAN, 1, 0)
+            kind, *_, pid = struct.unpack(_LOCK, fcntl.fcntl(file, fcntl.F_GETLK, asked))
+    except OSError:
+        return 0
+    return 0 if kind == fcntl.F_UNLCK else int(pid)

@@ -98,6 +98,17 @@ def find(connection: sqlite3.Connection, text: str, damaged: Callable[[], None])
     return Found(sql, [json.dumps(numbers)], None)
 
 
+def unindexed(connection: sqlite3.Connection) -> int:
+    """About how many rows the index has not come to."""
+    (rows,) = connection.execute("SELECT count(*) FROM traces").fetchone()
+    first, last = connection.execute(_EXTENT).fetchone()
+    within = "WHERE made AND last >= ? AND first <= ?"
+    (covered,) = connection.execute(
+        f"SELECT coalesce(sum(last - first + 1), 0) FROM blocks {within}", (first, last)
+    ).fetchone()
+    return int(max(0, min(rows, last - first + 1 - covered)))
+
+
 class _Index:
     """The blocks of the index, of which each is looked into when it is come to, and then once."""
 

@@ -17,7 +17,7 @@ from proxy.errors import BadRequest, ConfigError
 from proxy.record import Record
 from proxy.selection import PATIENCE, Selection
 from proxy.stores.database import open_reader
-from proxy.stores.guarded import Overdue, guarded, unchanged
+from proxy.stores.guarded import Overdue, Stopped, guarded, unchanged
 from proxy.stores.listing import condition, news, page
 
 AT_ONCE = 500
@@ -59,7 +59,7 @@ class Following:
             try:
                 found, more = self._look()
             except (sqlite3.Error, OSError, BadRequest) as error:
-                if getattr(error.__cause__, "sqlite_errorcode", 0) == sqlite3.SQLITE_INTERRUPT:
+                if isinstance(error, Stopped):
                     raise
                 # the trouble of a moment, or a file that is just being made: it is opened again
                 self.close()

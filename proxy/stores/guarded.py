@@ -18,7 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import chain
+from itertools import chain, count
 from typing import Any
 
 from proxy.errors import BadRequest
@@ -52,6 +52,18 @@ _REFUSED = frozenset({"load_extension", "fts3_tokenizer"})
 
 _PRAGMAS = frozenset({"table_info", "table_xinfo", "table_list", "index_list", "index_info", "data_version"})
 """Those that tell of the schema; the last is what full-text search looks at."""
+
+
+FAILED = "user-defined function raised exception"
+"""What SQLite says of a question that was stopped while a function of ours asked something itself."""
+
+
+class Stopped(BadRequest):
+    """The time was not enough."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(stopped(seconds))
+        self.seconds = seconds
 
 
 class Deadline:
@@ -94,7 +106,7 @@ def guarded(connection: sqlite3.Connection, seconds: float, overdue: Overdue | N
         if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_INTERRUPT and not deadline.over():
             # raised where SQLite asked for the time: nothing else ends a question before that is over
             raise KeyboardInterrupt from error
-        raise _refusal(error, seconds) from error
+        raise _refusal(error, deadline) from error
     finally:
         for limit, most in before:
             connection.setlimit(limit, most)
@@ -144,8 +156,17 @@ def ask(connection: sqlite3.Connection, sql: str, deadline: Deadline) -> Iterato
         raise BadRequest(told) from error
     if cursor.description is None:
         raise BadRequest("that is no question: ask with a SELECT")
-    names = [name for name, *_ in cursor.description]
+    names = distinct(name for name, *_ in cursor.description)
     yield from deadline.handed(chain([names], cursor))
+
+
+def distinct(names: Iterable[str]) -> list[str]:
+    """The names of columns, each once, as SQLite tells those of a view apart: an object would keep the last."""
+    found: list[str] = []
+    for name in names:
+        others = (f"{name}:{number}" for number in count(1))
+        found.append(name if name not in found else next(one for one in others if one not in found))
+    return found
 
 
 def check_condition(connection: sqlite3.Connection, condition: str) -> None:
@@ -200,10 +221,10 @@ def stopped(seconds: float) -> str:
     return f"stopped after {seconds:g} s: ask for less, or allow more time"
 
 
-def _refusal(error: sqlite3.Error | sqlite3.Warning, seconds: float) -> BadRequest:
+def _refusal(error: sqlite3.Error | sqlite3.Warning, deadline: Deadline) -> BadRequest:
     number = getattr(error, "sqlite_errorcode", 0)
-    if number == sqlite3.SQLITE_INTERRUPT:
-        return BadRequest(stopped(seconds))
+    if number == sqlite3.SQLITE_INTERRUPT or (deadline.over() and FAILED in str(error)):
+        return Stopped(deadline.seconds)
     if number == sqlite3.SQLITE_AUTH:
         return BadRequest("the log can only be read: one SELECT, no PRAGMA that changes, no ATTACH")
     return BadRequest(_told(error), param="where")

@@ -11,18 +11,22 @@ import binascii
 import re
 import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 from os.path import commonprefix
 from typing import Any, NamedTuple
 
+from proxy import timestamps
 from proxy.errors import BadRequest
 from proxy.protocols import Filter, TraceQuery
 from proxy.record import Record
-from proxy.selection import Selection, Slice
+from proxy.selection import LAST, MANY, Selection, Slice
 from proxy.stores import search
 from proxy.stores.conversations import whole
-from proxy.stores.finding import Spans, find
-from proxy.stores.guarded import check_condition
+from proxy.stores.finding import Spans, find, unindexed
+from proxy.stores.gathered import SPAN
+from proxy.stores.guarded import Overdue, Stopped, check_condition, guarded, unchanged
 from proxy.stores.rows import SELECTED, decode, without_nul
 
 _CONFIGURATION = re.compile(r"\bconfiguration\b", re.IGNORECASE)
@@ -75,6 +79,27 @@ def _said(where: str) -> str:
     return f"(SELECT ({where}\n) FROM (SELECT {whole('t')} AS configuration))"
 
 
+@contextmanager
+def asked(
+    connection: sqlite3.Connection, selection: Selection, seconds: float, overdue: Overdue | None = None
+) -> Iterator[None]:
+    """What `guarded` does, for a question that sees the database as it is now. Of a search that takes too long it is
+    said why.
+    """
+    with unchanged(connection):
+        try:
+            with guarded(connection, seconds, overdue):
+                yield
+        except Stopped as error:
+            if selection.search is None or (rows := unindexed(connection)) < SPAN:
+                raise
+            raise BadRequest(
+                f"stopped after {seconds:g} s: {rows:,} rows have no search index yet; a running gateway makes it in"
+                " some minutes; ask again then, narrow it with since, or allow more time",
+                param="search",
+            ) from error
+
+
 def page(connection: sqlite3.Connection, chosen: Condition, after: str | None, limit: int) -> Slice:
     """The first `limit` rows that come after where a page ended, newest first. Raises `BadRequest`."""
     found: list[Any] = []
@@ -112,25 +137,6 @@ def news(connection: sqlite3.Connection, chosen: Condition, number: int, limit: 
     return [(row[-1], decode(row[:-1])) for row in rows]
 
 
-def below(records: list[Record], trace_id: str) -> list[Record]:
-    """Those of a tree's rows that are below one, at any depth; what has no parent there hangs under its root."""
-    there = {record.trace_id for record in records}
-    children: dict[str, list[str]] = {}
-    for record in records:
-        above = record.root_trace_id
-        if (parent := record.parent_trace_id) and parent in there and parent != record.trace_id:
-            above = parent
-        children.setdefault(above, []).append(record.trace_id)
-    found: set[str] = set()
-    reached = [trace_id]
-    while reached:
-        # A client may log a circle; nothing is reached twice.
-        new = [child for child in children.get(reached.pop(), ()) if child not in found]
-        found.update(new)
-        reached.extend(new)
-    return [record for record in records if record.trace_id in found and record.trace_id != trace_id]
-
-
 def named(connection: sqlite3.Connection, prefix: str, limit: int) -> list[str]:
     """Ids that begin with `prefix`, in their order."""
     rows = connection.execute(
@@ -154,6 +160,15 @@ def oldest(connection: sqlite3.Connection) -> str | None:
     """When the first row that is kept began."""
     (found,) = connection.execute("SELECT min(start_timestamp) FROM traces").fetchone()
     return None if found is None else str(found)
+
+
+def lately(connection: sqlite3.Connection, selection: Selection) -> Selection:
+    """Of many rows only the last, since nobody waits for seconds unasked."""
+    (many,) = connection.execute("SELECT count(*) > ? FROM traces", (MANY,)).fetchone()
+    (newest,) = connection.execute("SELECT max(start_timestamp) FROM traces").fetchone()
+    if not many or newest is None:
+        return selection
+    return replace(selection, since=timestamps.text(datetime.fromisoformat(newest) - LAST))
 
 
 _ORDER = "ORDER BY t.start_timestamp DESC, t.rowid DESC"

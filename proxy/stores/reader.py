@@ -6,7 +6,7 @@ Every method is synchronous; the command line calls it as it is, `SQLiteLog` fro
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,6 +24,7 @@ from proxy.stores.migrations import behind
 from proxy.stores.presence import there
 from proxy.stores.rows import SELECTED, decode, without_nul
 from proxy.stores.versions import versions
+from proxy.tree import below
 
 AT_ONCE = 200
 """Rows that `stream` holds at a time."""
@@ -71,7 +72,7 @@ class Reader:
                 " (SELECT root_trace_id FROM traces WHERE trace_id = ?) ORDER BY start_timestamp, rowid",
                 (trace_id,),
             ).fetchall()
-        return listing.below([decode(row) for row in rows], trace_id)
+        return below([decode(row) for row in rows], trace_id)
 
     def members(self, name: str) -> list[Record]:
         """The rows of a tree, or of a session, by its id, oldest first."""
@@ -108,7 +109,7 @@ class Reader:
         self, selection: Selection, after: str | None = None, limit: int = 50, *, seconds: float = PATIENCE
     ) -> Slice:
         """Rows after where a page ended. Raises `BadRequest`, also where it takes longer than `seconds`."""
-        with self._connection() as connection, unchanged(connection), guarded(connection, seconds, self._overdue):
+        with self._connection() as connection, listing.asked(connection, selection, seconds, self._overdue):
             return listing.page(connection, self._condition(connection, selection), after, limit)
 
     def stream(self, selection: Selection, limit: int | None = None, *, seconds: float = PATIENCE) -> Iterator[Record]:
@@ -127,10 +128,15 @@ class Reader:
         self, selection: Selection, by: str | None = None, limit: int = 20, *, seconds: float = PATIENCE
     ) -> list[Figures]:
         """What the rows come to, by groups. Raises `BadRequest`, also where it takes longer than `seconds`."""
-        with self._connection() as connection, unchanged(connection), guarded(connection, seconds, self._overdue):
+        with self._connection() as connection, listing.asked(connection, selection, seconds, self._overdue):
             return figures(connection, self._condition(connection, selection), by, limit)
 
-    def ask(self, sql: str, *, seconds: float = PATIENCE) -> Iterator[Sequence[Any]]:
+    def lately(self, selection: Selection) -> Selection:
+        """What of a selection is added up where nobody says since when."""
+        with self._connection() as connection:
+            return listing.lately(connection, selection)
+
+    def ask(self, sql: str, *, seconds: float = PATIENCE) -> Generator[Sequence[Any], None, None]:
         """The names of the columns that a question of SQL has, then its rows, as they are found. Raises as `page`."""
         with self._connection() as connection, guarded(connection, seconds, self._overdue) as deadline:
             yield from ask(connection, sql, deadline)

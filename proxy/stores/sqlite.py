@@ -29,7 +29,7 @@ from proxy.errors import ConfigError, GatewayError, NotReady
 from proxy.ids import project_uuid
 from proxy.protocols import ProjectUse, TracePage, TraceQuery, VersionUse
 from proxy.record import Record
-from proxy.selection import Figures, Selection, Slice
+from proxy.stores.answers import Answers
 from proxy.stores.checkpoints import Checkpoints
 from proxy.stores.database import BUSY_TIMEOUT, DAMAGE, TROUBLE, code, coded, open_writer, written_back
 from proxy.stores.debts import Debts
@@ -38,7 +38,6 @@ from proxy.stores.indexer import Indexer
 from proxy.stores.items import Item, Look, Project, none, store, stored, weight
 from proxy.stores.keeping import Keeping
 from proxy.stores.pruning import remove_stray
-from proxy.stores.questions import Questions
 from proxy.stores.reader import Reader, open_readonly
 from proxy.stores.rows import charge_of, encode, encode_edit
 from proxy.stores.shortcut import Shortcut
@@ -78,7 +77,7 @@ class SQLiteLog:
         self._files = Files(path)
         self._keeping = Keeping(path, self._files, keep or Keep(), now)
         self._reader = Reader(path, now, damaged=lambda: self._indexer.mend())
-        self._questions = Questions(self._look)
+        self.answers = Answers(self._reader, self._look)
         # A commit that syncs is the thread's in any case.
         self._checkpoints = Checkpoints(path, self._files)
         self._shortcut = Shortcut(path, self._files, self._checkpoints) if synchronous == "normal" else None
@@ -121,12 +120,6 @@ class SQLiteLog:
 
     async def search(self, query: TraceQuery) -> TracePage:
         return await self._read(lambda: self._reader.search(query))
-
-    async def page(self, selection: Selection, after: str | None = None, limit: int = 50) -> Slice:
-        return await self._questions.answer(lambda: self._reader.page(selection, after, limit))
-
-    async def figures(self, selection: Selection, by: str | None = None, limit: int = 20) -> list[Figures]:
-        return await self._questions.answer(lambda: self._reader.figures(selection, by, limit))
 
     async def totals(self) -> dict[str, float]:
         """`calls`, `errors`, `cache_hits`, `input_tokens`, `output_tokens`, `cost`, `saved`, sampled out or not."""

@@ -67,6 +67,7 @@ QUERIES = {
     ("PATCH", "/v4/logs"): "reference_id=r-1",
     ("GET", "/v4/logs"): "project_id={project}",
     ("GET", "/v4/sessions"): "project_id={project}",
+    ("GET", "/admin/sql"): "query=select 1",
 }
 OPEN = {"/health", "/ready"}
 GOOD = {("POST", "/v4/sessions"): 201, ("GET", "/nothing"): 404}

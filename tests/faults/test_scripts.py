@@ -80,8 +80,10 @@ READ = {
     "/health": ["/health?{text}"],
     "/ready": ["/ready"],
     "/admin/config": ["/admin/config"],
+    "/admin/export": ["/admin/export?format=csv", "/admin/export", "/admin/export?where={text}"],
     "/admin/log": ["/admin/log?limit=2", "/admin/log?where={text}", "/admin/log?after={text}"],
     "/admin/log/{id}": ["/admin/log/t-{n}", "/admin/log/{text}"],
+    "/admin/sql": ["/admin/sql?query=select output from traces", "/admin/sql?query={text}"],
     "/admin/stats": ["/admin/stats?by=model", "/admin/stats?by={text}"],
 }
 """Every operation that a browser can be led to, and addresses that show what was stored or repeat what was asked."""
@@ -112,7 +114,9 @@ def addresses(gateway: Process, client: httpx.Client, number: int, text: str, el
 def harmless(response: httpx.Response) -> bool:
     """Whether a browser runs nothing of an answer that it is led to: no page, and not to be taken for one."""
     kind = response.headers.get("content-type", "").partition(";")[0]
-    return kind in ("application/json", "text/event-stream") and response.headers["x-content-type-options"] == "nosniff"
+    saved = response.headers.get("content-disposition", "").startswith("attachment;")
+    named = saved or kind in ("application/json", "text/event-stream")
+    return named and response.headers["x-content-type-options"] == "nosniff"
 
 
 def test_s8_every_operation_that_a_browser_can_be_led_to_is_looked_at(gateway: Process) -> None:

@@ -512,7 +512,7 @@ async def test_a_log_is_indexed_beside_its_rows(tmp_path: Path, monkeypatch: pyt
     while executed(path, "SELECT count(*) FROM blocks WHERE made") != [(3,)]:
         assert time.monotonic() < end
         await asyncio.sleep(0.02)
-    assert len((await log.page(Selection(search="said"), None, 200)).records) == 170
+    assert len((await log.answers.page(Selection(search="said"), None, 200)).records) == 170
     await log.close()
 
 
@@ -556,7 +556,7 @@ def test_damage_of_the_index_alone_costs_no_row(path: Path, monkeypatch: pytest.
         if when == "written":
             assert await log.update("5", {"output": "changed"})
         selection = Selection(search="said", rows="all")
-        assert len((await log.page(selection, None, 1000)).records) == (899 if when == "written" else 900)
+        assert len((await log.answers.page(selection, None, 1000)).records) == (899 if when == "written" else 900)
         assert await log.append(Record("new", "new", output="said"))
         end = time.monotonic() + 20
         while True:
@@ -565,8 +565,8 @@ def test_damage_of_the_index_alone_costs_no_row(path: Path, monkeypatch: pytest.
                     break
             assert time.monotonic() < end
             await asyncio.sleep(0.02)
-        assert len((await log.page(selection, None, 1000)).records) == (900 if when == "written" else 901)
-        assert [one.trace_id for one in (await log.page(Selection(search="word77"))).records] == ["77"]
+        assert len((await log.answers.page(selection, None, 1000)).records) == (900 if when == "written" else 901)
+        assert [one.trace_id for one in (await log.answers.page(Selection(search="word77"))).records] == ["77"]
         await log.close()
 
     asyncio.run(works())

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from proxy import timestamps
 from proxy.errors import BadRequest
 from proxy.record import Record
-from proxy.selection import SLOTS, Pages, Selection, moment
+from proxy.selection import SLOTS, Asked, Selection, moment
 from proxy.stores import listing
 from proxy.stores.database import open_writer
 from proxy.stores.reader import Reader
@@ -63,7 +63,7 @@ def test_pages_follow_each_other(said: list[dict[str, Any]], limit: int, model: 
         found: list[str] = []
         after: str | None = None
         while True:
-            page = await log.page(Selection(model=model), after, limit)
+            page = await log.answers.page(Selection(model=model), after, limit)
             assert len(page.records) <= limit
             assert len(found) < 200, "the pages never end"
             found += [record.trace_id for record in page.records]
@@ -87,7 +87,7 @@ def test_pages_follow_each_other(said: list[dict[str, Any]], limit: int, model: 
 def test_figures_are_those_of_the_rows(said: list[dict[str, Any]], by: str | None) -> None:
     async def told(folder: Path) -> Any:
         log = await stored(folder, *made(said))
-        found = await log.figures(Selection(), by)
+        found = await log.answers.figures(Selection(), by)
         await log.close()
         return found
 
@@ -141,7 +141,7 @@ ROWS = [
 )
 async def test_selections(tmp_path: Path, selection: Selection, expected: str) -> None:
     log = await stored(tmp_path, *ROWS)
-    found = await log.page(selection)
+    found = await log.answers.page(selection)
     assert " ".join(record.trace_id for record in found.records) == expected
     assert found.after is None
     await log.close()
@@ -151,17 +151,17 @@ async def test_groups_by_what_is_in_a_row_or_beside_it(tmp_path: Path) -> None:
     log = await stored(tmp_path, *ROWS)
 
     async def groups(by: str) -> dict[Any, int]:
-        return {one.group: one.calls for one in await log.figures(Selection(), by)}
+        return {one.group: one.calls for one in await log.answers.figures(Selection(), by)}
 
     assert await groups("metadata.team") == {None: 2, "x": 1}
     assert await groups("project") == {"default": 2, "one": 1}
     assert list(await groups("day")) == ["2026-11-17", "2026-11-20"]
     assert await groups("hour") == {"2026-11-17T12:00": 1, "2026-11-20T11:00": 1, "2026-11-20T12:00": 1}
-    assert [one.group for one in await log.figures(Selection(), "trace_id", 2)] == ["a", "a1"]
+    assert [one.group for one in await log.answers.figures(Selection(), "trace_id", 2)] == ["a", "a1"]
     for by in ("nothing", "metadata", "trace_id; DROP TABLE traces", "extra.a"):
         with pytest.raises(BadRequest, match="by: nothing to group by"):
-            await log.figures(Selection(), by)
-    assert isinstance(log, Pages)
+            await log.answers.figures(Selection(), by)
+    assert isinstance(log, Asked)
     await log.close()
 
 
@@ -169,10 +169,10 @@ async def test_groups_by_what_is_in_a_row_or_beside_it(tmp_path: Path) -> None:
 async def test_a_place_that_no_page_told(tmp_path: Path, after: str) -> None:
     log = await stored(tmp_path, *ROWS)
     if after == "MQ":  # a row without a time, of which there is none
-        assert (await log.page(Selection(), after)).records == []
+        assert (await log.answers.page(Selection(), after)).records == []
     else:
         with pytest.raises(BadRequest, match="after: should be"):
-            await log.page(Selection(), after)
+            await log.answers.page(Selection(), after)
     await log.close()
 
 
@@ -229,10 +229,10 @@ async def test_a_condition_sees_a_whole_configuration(tmp_path: Path, where: str
         Record("short", "short", configuration={"messages": LONG[1:]}, cost=0.01),
         Record("none", "none"),
     )
-    assert {one.trace_id for one in (await log.page(Selection(where=where))).records} == found
-    assert sum(one.calls for one in await log.figures(Selection(where=where))) == len(found)
+    assert {one.trace_id for one in (await log.answers.page(Selection(where=where))).records} == found
+    assert sum(one.calls for one in await log.answers.figures(Selection(where=where))) == len(found)
     with pytest.raises(BadRequest):
-        await log.page(Selection(where=f"{where}\n) OR (true"))
+        await log.answers.page(Selection(where=f"{where}\n) OR (true"))
     await log.close()
 
 
@@ -264,7 +264,7 @@ async def test_questions_that_take_long_leave_the_log_to_others(
     monkeypatch.setattr(Reader, "page", partialmethod(Reader.page, seconds=1.0))
     log = await stored(tmp_path, Record("a", "a"))
     endless = "(WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n)"
-    asked = [asyncio.create_task(log.page(Selection(where=endless))) for _ in range(40)]
+    asked = [asyncio.create_task(log.answers.page(Selection(where=endless))) for _ in range(40)]
     await asyncio.sleep(0)
     assert (await asyncio.wait_for(log.health(), 5))["rows"] == 1
     answered = [task for task in asked if task.done()]

@@ -108,9 +108,15 @@ def _config(path: Path | None) -> tuple[Config, Finding]:
 
 
 def _running(data: Path) -> Finding:
-    pids = checkup.holders(data / "board")
-    said = f"process {', '.join(map(str, pids))}" if pids else "none runs on this folder"
-    return Finding("gateway", "ok", said)
+    if pids := checkup.holders(data / "board"):
+        return Finding("gateway", "ok", f"process {', '.join(map(str, pids))}")
+    # one that could not make its board serves all the same
+    if pid := checkup.opener(data / "traces.db"):
+        said = f"process {pid} has the trace log open: a gateway without a board, or somebody who reads"
+        return Finding("gateway", "warn", said, f"ps -p {pid} tells which")
+    if pids is None:
+        return Finding("gateway", "warn", "cannot be told: its board is not whole", "ps tells, or start one with room")
+    return Finding("gateway", "ok", "none runs on this folder")
 
 
 def _open_to(path: Path) -> int:
@@ -266,9 +272,7 @@ def _left_over(data: Path, full: bool) -> Iterator[Finding]:
         fix = "look at what can be saved, then remove them: they hold rows, or answers"
         yield Finding("left over", "warn", f"moved aside as damaged: {_named(aside, data)}", fix)
     if drafts:
-        yield Finding(
-            "left over", "warn", f"drafts of a process that was killed: {_named(drafts, data)}", "remove them"
-        )
+        yield Finding("left over", "warn", f"drafts of a killed process: {_named(drafts, data)}", "remove them")
     if not aside and not drafts:
         yield Finding("left over", "ok", "nothing is left over")
 

@@ -12,7 +12,7 @@ import click
 from click.core import ParameterSource
 
 from proxy.commands import json_option
-from proxy.commands.log.choice import Choice, choosing, limit_option
+from proxy.commands.log.choice import Choice, choosing, limit_option, timeout_option
 
 VERBS = {
     "export": "export",
@@ -42,9 +42,10 @@ class _Verbs(click.Group):
 @choosing
 @click.option("--tops", is_flag=True, help="Only the top of each tree: what `parea-proxy traces` lists.")
 @limit_option(20)
+@timeout_option
 @json_option
 @click.pass_context
-def log(ctx: click.Context, choice: Choice, tops: bool, limit: int, as_json: bool) -> None:
+def log(ctx: click.Context, choice: Choice, tops: bool, limit: int, timeout: float, as_json: bool) -> None:
     """List what was logged, newest first.
 
     Each row is a call of a model, or a function that a client logged; `parea-proxy traces` lists the trees of them.
@@ -69,7 +70,7 @@ def log(ctx: click.Context, choice: Choice, tops: bool, limit: int, as_json: boo
     from proxy.terminal import listed
 
     reader = choice.reader()
-    found = reader.stream(choice.selection("tops" if tops else "calls"), limit)
+    found = reader.stream(choice.selection("tops" if tops else "calls"), limit, seconds=timeout)
     if as_json:
         for text in listed(row(record) for record in found):
             click.echo(text, nl=False)

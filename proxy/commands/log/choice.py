@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,16 @@ if TYPE_CHECKING:
 
 PATIENCE = 60.0
 """Seconds for each page of what is found: a condition that hardly a row meets reads them all."""
+
+
+class _Seconds(click.FloatRange):
+    """A time that ends: `nan` is within any range."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        seconds = super().convert(value, param, ctx)
+        if math.isnan(seconds):
+            self.fail(f"{value!r} is not a number of seconds", param, ctx)
+        return seconds
 
 
 @dataclass(slots=True, frozen=True)
@@ -38,12 +49,9 @@ class Choice:
 
     def selection(self, rows: Literal["all", "calls", "tops"] = "calls") -> Selection:
         """Raises `BadRequest` for a time that is none."""
-        from proxy.selection import Selection, moment
+        from proxy.selection import Selection, beginning
 
-        said = dict(self.said)
-        if said["since"]:
-            said["since"] = moment(said["since"], local=True)
-        return Selection(**said, rows=rows)
+        return Selection(**(self.said | {"since": beginning(self.said["since"], local=True)}), rows=rows)
 
 
 def reading(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -68,7 +76,7 @@ def choosing(command: Callable[..., Any], model: str = "--model") -> Callable[..
         click.option(
             "--status", type=click.Choice(["success", "error", "cancelled"]), help="Only those that ended so."
         ),
-        click.option("--since", help="Only what began since then: 30m, 2h, 7d ago, or a local day or time."),
+        click.option("--since", help="Only what began since then: 30m, 2h, 7d ago, a local day or time, or all."),
         click.option("--search", metavar="TEXT", help='Only those with all these words, "phrases", begin*.'),
         click.option("--where", metavar="SQL", help="Only those of which this holds, a condition on the columns."),
     )
@@ -82,3 +90,9 @@ def limit_option(default: int) -> Callable[[Callable[..., Any]], Callable[..., A
     """`--limit`."""
     kind = click.IntRange(1, 10**9)
     return click.option("--limit", default=default, type=kind, show_default=True, help="How many at most.")
+
+
+timeout_option = click.option(
+    "--timeout", default=10.0, type=_Seconds(0.01), show_default=True, help="Seconds to think."
+)
+"""`--timeout`."""

@@ -9,8 +9,9 @@ import contextlib
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -20,10 +21,8 @@ from proxy.commands.log import watchdog
 from proxy.commands.log.choice import PATIENCE, Choice, choosing
 
 if TYPE_CHECKING:
-    from proxy.record import Record
-
-    Form = Callable[[Record], str | None]
-    """The line, or lines, that a row becomes; None where it has no place in this form."""
+    from proxy.config import Config
+    from proxy.routes.forms import Name
 
 FORMATS = ("jsonl", "openai", "parea", "humanloop", "csv")
 
@@ -32,7 +31,7 @@ FORMATS = ("jsonl", "openai", "parea", "humanloop", "csv")
 @choosing
 @click.option("--format", "form", type=click.Choice(FORMATS), default="jsonl", show_default=True, help="See above.")
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="The file; without it, stdout.")
-def export(choice: Choice, form: str, output: Path | None) -> None:
+def export(choice: Choice, form: Name, output: Path | None) -> None:
     """Write rows of the log, newest first.
 
     \b
@@ -48,18 +47,22 @@ def export(choice: Choice, form: str, output: Path | None) -> None:
       parea-proxy log export --format openai --where "feedback_score = 1" --output examples.jsonl
     """
     from proxy.commands.log.progress import Progress
+    from proxy.routes import forms
+    from proxy.terminal import seen
 
     log = choice.reader()
-    selection = choice.selection("calls" if form in ("openai", "humanloop") else "all")
+    shown = forms.form(form, partial(_config, choice), choice.reader().projects)
+    selection = choice.selection(shown.rows)
     written = read = 0
-    with target(output) as out, Progress("exporting") as progress, _form(form, choice, out) as line_of:
+    with target(output) as out, Progress("exporting") as progress:
+        out.write(shown.head)
         oldest = max(filter(None, (log.oldest(), selection.since)), default="")
         newest = ""
         for record in log.stream(selection, seconds=PATIENCE):
             read += 1
             newest = newest or record.start_timestamp
-            if (line := line_of(record)) is not None:
-                out.write(line)
+            if (line := shown.line(record)) is not None:
+                out.write(seen(line, out))
                 written += 1
             if read % 100 == 0:
                 progress.tell(_share(record.start_timestamp, newest, oldest), read)
@@ -68,47 +71,10 @@ def export(choice: Choice, form: str, output: Path | None) -> None:
         click.echo(f"{written} rows written to {output}{passed}", err=True)
 
 
-@contextlib.contextmanager
-def _form(form: str, choice: Choice, out: TextIO) -> Iterator[Form]:
-    if form == "csv":
-        from proxy.dialects.archive import COLUMNS
-        from proxy.dialects.spreadsheet import line
-        from proxy.terminal import seen
+def _config(choice: Choice) -> Config:
+    from proxy.config import load
 
-        out.write(line(COLUMNS))
-        yield lambda record: seen(line([getattr(record, name) for name in COLUMNS]), out)
-    elif form == "humanloop":
-        from proxy.commands.log.datapoints import Datapoints
-
-        with Datapoints(choice) as datapoints:
-            yield datapoints.line
-    elif form == "openai":
-        yield _example
-    else:
-        yield _row if form == "jsonl" else _log
-
-
-def _row(record: Record) -> str:
-    from proxy.report import row
-    from proxy.terminal import line
-
-    return line(row(record)) + "\n"
-
-
-def _example(record: Record) -> str | None:
-    from proxy.dialects.finetune import example
-    from proxy.terminal import line
-
-    made = example(record)
-    return None if made is None else line(made) + "\n"
-
-
-def _log(record: Record) -> str:
-    from proxy.dialects.archive import completed, records
-    from proxy.dialects.trace_log import to_log
-    from proxy.terminal import line
-
-    return line(completed(to_log(record), record, records)) + "\n"
+    return load(choice.config, os.environ)
 
 
 @contextlib.contextmanager

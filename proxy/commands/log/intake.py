@@ -84,6 +84,7 @@ def intake(file: Path, form: str | None, path: Path | None, data: Path | None, r
 def _take(file: Path, wish: _Wish) -> None:
     """Check a file, import it if it is right, and tell what it was."""
     from proxy.commands import load
+    from proxy.commands.log import indexing
     from proxy.commands.log.source import source
     from proxy.commands.log.taking import survey, take
     from proxy.models import LogPolicy
@@ -97,6 +98,7 @@ def _take(file: Path, wish: _Wish) -> None:
         omit = config.log.omit
         policy = LogPolicy(inputs=omit in ("none", "outputs"), outputs=omit in ("none", "inputs"))
         tally = asyncio.run(take(found, log, policy, config.log, wish.replace))
+        indexing.complete(log)
     for line in _told(tally, wish, found.form):
         click.echo(line)
     for why, count in found.skipped.items():

@@ -4,32 +4,21 @@ from __future__ import annotations
 
 import math
 import sys
-from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from proxy.commands import json_option
-from proxy.commands.log.choice import Choice, reading
+from proxy.commands.log.choice import Choice, reading, timeout_option
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 
-class _Seconds(click.FloatRange):
-    """A time that ends: `nan` is within any range."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        seconds = super().convert(value, param, ctx)
-        if math.isnan(seconds):
-            self.fail(f"{value!r} is not a number of seconds", param, ctx)
-        return seconds
-
-
 @click.command("sql")
 @click.argument("query")
 @reading
-@click.option("--timeout", default=10.0, type=_Seconds(0.01), show_default=True, help="Seconds to think.")
+@timeout_option
 @json_option
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV; a text that would be a formula gets an apostrophe.")
 def question(choice: Choice, query: str, timeout: float, as_json: bool, as_csv: bool) -> None:
@@ -45,7 +34,7 @@ def question(choice: Choice, query: str, timeout: float, as_json: bool, as_csv: 
     if as_json and as_csv:
         raise click.UsageError("--json or --csv, not both")
     answer = choice.reader().ask(query, seconds=timeout)
-    columns = _distinct(next(answer))
+    columns = next(answer)
     if as_json:
         _print_json(columns, answer)
     elif as_csv:
@@ -64,15 +53,6 @@ def _print_json(columns: Sequence[str], rows: Iterator[Sequence[Any]]) -> None:
 
     for text in listed(dict(zip(columns, map(_plain, row), strict=True)) for row in rows):
         click.echo(text, nl=False)
-
-
-def _distinct(names: Sequence[Any]) -> list[str]:
-    """The names of columns, each once, as SQLite tells those of a view apart: an object would keep the last."""
-    found: list[str] = []
-    for name in map(str, names):
-        others = (f"{name}:{number}" for number in count(1))
-        found.append(name if name not in found else next(one for one in others if one not in found))
-    return found
 
 
 def _plain(value: Any) -> Any:

@@ -9,6 +9,7 @@ import difflib
 import json
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -68,32 +69,40 @@ def show(choice: Choice, trace_id: str, as_json: bool) -> None:
 
 def _rows(log: Reader, trace_id: str) -> list[Record]:
     """The row and those below it, or all of a tree or session without a row of its own. Raises `ConfigError`."""
-    if log.get(trace_id) is None and (members := log.members(trace_id)):
-        return members
-    record = found(log, trace_id)
-    return [record, *log.descendants(record.trace_id)]
+    from proxy.stores.family import family
+
+    with _named(trace_id):
+        record, below = family(log, trace_id)
+    return below if record is None else [record, *below]
 
 
 def found(log: Reader, trace_id: str) -> Record:
     """The row with this id, or the one whose id begins so. Raises `ConfigError`."""
-    from proxy.errors import ConfigError
+    from proxy.stores import family
+
+    with _named(trace_id):
+        return family.found(log, trace_id)
+
+
+@contextmanager
+def _named(trace_id: str) -> Iterator[None]:
+    """What is said of an id here repeats it."""
+    from proxy.errors import ConfigError, NotFound
+    from proxy.selection import Several
     from proxy.terminal import clean
 
-    record = log.get(trace_id)
-    if record is None:
-        named = log.named(trace_id) if trace_id else []
-        if len(named) > 1:
-            raise ConfigError(f"several ids begin with {clean(trace_id)!r}: {', '.join(map(clean, named[:5]))} ...")
-        record = log.get(named[0]) if named else None
-    if record is None:
-        raise ConfigError(f"there is no trace {clean(trace_id)!r}: parea-proxy log lists them")
-    return record
+    try:
+        yield
+    except Several as error:
+        ids = ", ".join(map(clean, error.ids))
+        raise ConfigError(f"several ids begin with {clean(trace_id)!r}: {ids} ...") from None
+    except NotFound:
+        raise ConfigError(f"there is no trace {clean(trace_id)!r}: parea-proxy log lists them") from None
 
 
 def _show_tree(log: Reader, rows: list[Record], name: str | None) -> None:
     """Each row under its parent, beside a bar for when it ran; a tree without a row of its own is told by its name."""
     from proxy.commands.log.rows import beginnings, cached
-    from proxy.commands.log.stats import halved
     from proxy.commands.log.table import Column
     from proxy.commands.log.table import show as show_table
     from proxy.report import levels_of
@@ -103,7 +112,7 @@ def _show_tree(log: Reader, rows: list[Record], name: str | None) -> None:
     branches = list(drawn(rows, rooted=name is None, levels=levels_of(console(), 4)))
     columns = [
         Column("name", least=max(len(one.stem) for one in branches) + BEGINNING),
-        Column("when", leaves=5, brief=halved),
+        Column("when", leaves=5, brief=_halved),
         Column("model", least=10, leaves=3),
         Column("latency", leaves=4),
         Column("cost", leaves=2),
@@ -152,6 +161,12 @@ def bar(span: tuple[float, float] | None, began: float, lasted: float) -> str:
     first = min(int((span[0] - began) / lasted * WIDTH), WIDTH - 1)
     last = min(max(round((span[1] - began) / lasted * WIDTH), first + 1), WIDTH)
     return " " * first + "\u2501" * (last - first) + " " * (WIDTH - last)
+
+
+def _halved(cells: list[str]) -> list[str]:
+    from proxy.commands.log.stats import halved
+
+    return [cell.removeprefix("replay, ") if cell.startswith("replay") else halved([cell])[0] for cell in cells]
 
 
 def _after(span: tuple[float, float] | None, began: float | None) -> str:

@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from proxy import timestamps
 from proxy.commands import json_option, print_json
 from proxy.commands.log.choice import PATIENCE, Choice, choosing, limit_option
 
 if TYPE_CHECKING:
     from proxy.selection import Figures, Selection
     from proxy.stores.reader import Reader
-
-MANY = 200_000
-"""Rows that are added up in a moment."""
-
-LAST = timedelta(days=7)
-"""What is added up of more, before the newest row, where nobody says since when."""
 
 BARS = " \u2581\u2582\u2583\u2584\u2585\u2586\u2587\u2588"
 FIGURES = {
@@ -74,21 +66,11 @@ def stats(choice: Choice, by: str | None, limit: int, as_json: bool) -> None:
 
 def _selection(choice: Choice, log: Reader) -> Selection:
     """The rows to add up: of many only the last, which is told, since nobody waits for seconds unasked."""
-    from proxy.selection import Selection
-
-    given = choice.said["since"]
-    if given == "all":
-        choice.said["since"] = None
     chosen = choice.selection()
-    if given is not None or (rows := log.rows()) <= MANY:
-        return chosen
-    (newest,) = log.page(Selection(), None, 1).records
-    if not newest.start_timestamp:
-        return chosen
-    since = datetime.fromisoformat(newest.start_timestamp) - LAST
-    told = f"since {since.astimezone():%Y-%m-%d %H:%M %Z}, of {rows:,} rows; --since all adds up all of them"
-    click.echo(told, err=True)
-    return replace(chosen, since=timestamps.text(since))
+    if choice.said["since"] is None and (since := (chosen := log.lately(chosen)).since) is not None:
+        told = f"since {datetime.fromisoformat(since).astimezone():%Y-%m-%d %H:%M %Z}, of {log.rows():,} rows"
+        click.echo(f"{told}; --since all adds up all of them", err=True)
+    return chosen
 
 
 def summary(one: Figures, by: str | None) -> dict[str, Any]:
