@@ -27,6 +27,7 @@ from typing import Any, Literal, Self
 
 import yaml
 
+from proxy import caretaker
 from proxy.protocols import TraceQuery
 from proxy.record import Record
 from proxy.stores.sqlite import open_readonly
@@ -72,6 +73,7 @@ class Gateway:
         self._config = config
         self._plans = plans
         self._process: subprocess.Popen[bytes] | None = None
+        self._caretaker: subprocess.Popen[bytes] | None = None
         self._options = ["--mode", self.mode, "--pace", pace]
         self._options += (
             ["--cassette", str(Path(cassette).absolute())] if cassette is not None and self.mode != "live" else []
@@ -150,8 +152,20 @@ class Gateway:
                 stdout=output,
                 stderr=output,
             )
-
+        self._caretaker = self._guarded(self._process.pid)
         return self._process
+
+    def _guarded(self, pid: int) -> subprocess.Popen[bytes]:
+        """What ends it and clears up if this process is killed; a signal for its whole group does not reach it."""
+        command = [sys.executable, "-IS", str(Path(caretaker.__file__)), str(pid), str(self._folder), str(PATIENCE)]
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd=self._folder.parent,
+            start_new_session=True,
+        )
 
     def _written(self, config: str | Mapping[str, Any] | Path) -> Path:
         if isinstance(config, Path):
@@ -182,6 +196,9 @@ class Gateway:
                 process.kill()
                 process.wait()
             self._hand_on()
+        if (caretaker := self._caretaker) is not None:
+            caretaker.kill()
+            caretaker.communicate()
         self._temporary.cleanup()
 
 

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +106,33 @@ def test_a_gateway_that_does_not_start_says_why(tmp_path: Path) -> None:
         Gateway({"model_lis": []}, cassette=tmp_path, mode="record"),
     ):
         pass
+
+
+def test_a_run_that_is_killed_leaves_no_process_and_no_folder(tmp_path: Path) -> None:
+    script = """
+import os, signal
+from proxy.testing import Gateway
+with Gateway(mode="live") as gateway:
+    print(gateway.url, flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    told = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=tmp_path,
+        env=environ(tmp_path, TMPDIR=str(tmp_path)),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    url = told.stdout.strip()
+    assert url.startswith("http://127.0.0.1:"), told.stderr
+    end = time.monotonic() + 40
+    while list(tmp_path.iterdir()):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(url)
 
 
 def test_no_other_module_needs_pytest() -> None:
