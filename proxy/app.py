@@ -31,8 +31,8 @@ from proxy.config.prices import price
 from proxy.endpoint import Endpoint
 from proxy.errors import ConfigError
 from proxy.explanation import Explainer
-from proxy.front import Front, Once
-from proxy.guard import LOOPBACK, Guard, check_key, fenced, is_loopback
+from proxy.http.front import Front, Once
+from proxy.http.guard import LOOPBACK, Guard, check_key, fenced, is_loopback
 from proxy.live import Live
 from proxy.loader import load as load_module
 from proxy.middleware.admit import Admission, admit, enroll
@@ -55,9 +55,9 @@ from proxy.protocols import CacheStore, Handler, Middleware, Provider, Refuse, S
 from proxy.pulse import Pulse
 from proxy.routes.metrics import metrics
 from proxy.routes.status import about, health, ready
-from proxy.stores.board import Board
 from proxy.stores.keyfile import any_key
-from proxy.stores.tally import Tally
+from proxy.stores.shared.board import Board
+from proxy.stores.shared.tally import Tally
 from proxy.tally import queue
 from proxy.target import Target
 
@@ -99,14 +99,14 @@ class Gateway:
         self._host, self._player = host, player
         self._silent = provider is not None or (player is not None and player.mode == "replay")
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.log: TraceLog = plugins.make("stores", config.log.store, "trace_log", data, config.log)
-        self.cache: CacheStore = plugins.make("stores", config.cache.store, "cache_store", data, config.cache)
+        self.log: TraceLog = plugins.make("stores.log", config.log.store, "trace_log", data, config.log)
+        self.cache: CacheStore = plugins.make("stores.cache", config.cache.store, "cache_store", data, config.cache)
         self.board = Board(data / "board")
         self.tally = Tally(data)
         self._meters: WeakSet[Meter] = WeakSet()
         self._sessions = Sessions()
         self._writers: WeakSet[Writer] = WeakSet()
-        self._spans = plugins.make("stores", "spans", "Spans", config.otel) if config.otel else None
+        self._spans = plugins.make("stores.telemetry", "spans", "Spans", config.otel) if config.otel else None
         self._echo: Provider = provider or plugins.load("providers", "echo", "provider")()
         called = "silent" if self._silent else "litellm"
         self._lite = provider or plugins.load("providers", called, "provider")(plans=data / "plans.json")

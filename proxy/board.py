@@ -1,5 +1,5 @@
 """The joint between those who count calls, to targets or with keys, and the board where the workers of one machine
-count them together (`stores/board.py`).
+count them together (`stores/shared/board.py`).
 """
 
 from __future__ import annotations

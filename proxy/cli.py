@@ -192,7 +192,7 @@ def serve(
     click.get_current_context().call_on_close(gc.enable)
     path = config_path(path)
     config = load(path)
-    from proxy.guard import check_key
+    from proxy.http.guard import check_key
 
     check_key(host, config.closed)
     check_port(host, port)

@@ -17,7 +17,7 @@ import orjson
 from proxy.caller import Caller
 from proxy.config import Config
 from proxy.errors import BadRequest, GatewayError, NotFound
-from proxy.guard import check_expiry
+from proxy.http.guard import check_expiry
 from proxy.middleware.admit import Admission
 from proxy.middleware.balance import Balance
 from proxy.middleware.fingerprint import fingerprint

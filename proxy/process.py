@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any
 from proxy.app import Gateway
 from proxy.asgi import App
 from proxy.config import Config, load
-from proxy.connection import Connection
-from proxy.door import Door, Limits, room
-from proxy.guard import check_key
+from proxy.http.connection import Connection
+from proxy.http.door import Door, Limits, room
+from proxy.http.guard import check_key
+from proxy.http.server import run
 from proxy.live import call
-from proxy.server import run
 
 if TYPE_CHECKING:
     from proxy.middleware.cassette import Player

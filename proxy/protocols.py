@@ -165,7 +165,7 @@ class CacheStore(Protocol):
 
 @dataclass(slots=True, frozen=True)
 class Filter:
-    """One condition on a row; see `stores/search.py` for the fields and the operators."""
+    """One condition on a row; see `stores/log/search.py` for the fields and the operators."""
 
     field: str
     operator: str
@@ -175,7 +175,7 @@ class Filter:
 
 @dataclass(slots=True, frozen=True)
 class TraceQuery:
-    """A search of the log, in the words of Parea's `get_trace_logs`; see `stores/search.py` for the fields.
+    """A search of the log, in the words of Parea's `get_trace_logs`; see `stores/log/search.py` for the fields.
 
     `rows` says which: the tops of trees, every call at whatever depth, the sessions' own rows, or all. A session is of
     every project that one of its calls is of. With `project_id` rows also count that name their project by this id

@@ -30,7 +30,7 @@ from proxy.tree import INDENT, LEVELS, drawn
 from proxy.vendors import VENDORS
 
 if TYPE_CHECKING:
-    from proxy.stores.reader import Reader
+    from proxy.stores.log.reader import Reader
 
 _COLORS = {"success": "green", "error": "red", "cancelled": "yellow"}
 

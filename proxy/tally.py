@@ -1,5 +1,5 @@
 """The joint between those who count what happens and the tally where the workers of one machine keep it
-(`stores/tally.py`), with the words for it.
+(`stores/shared/tally.py`), with the words for it.
 
 A series is a kind and its labels, all of them words of a bounded set, with `WIDTH` numbers. The kinds:
 

@@ -30,7 +30,7 @@ import yaml
 from proxy import caretaker
 from proxy.protocols import TraceQuery
 from proxy.record import Record
-from proxy.stores.sqlite import open_readonly
+from proxy.stores.log.sqlite import open_readonly
 
 Mode = Literal["live", "record", "replay", "auto"]
 

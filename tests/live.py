@@ -11,8 +11,8 @@ from typing import Any
 
 import uvicorn
 
-from proxy.connection import Connection
-from proxy.door import Door
+from proxy.http.connection import Connection
+from proxy.http.door import Door
 
 
 class Server:

@@ -61,7 +61,7 @@ from proxy.config import load
 from proxy.process import prepare
 prepare()
 gateway = Gateway(load(None, {}), Path(sys.argv[1]))
-from proxy.dialects.humanloop_schema import ChatConfig
+from proxy.dialects.humanloop.schema import ChatConfig
 heavy = {"litellm", "httpx", "aiohttp", "rich", "fastapi", "starlette", "openai", "difflib"}
 print(json.dumps([sorted(heavy & set(sys.modules)), ChatConfig.__pydantic_complete__]))
 """

@@ -32,8 +32,8 @@ from proxy.middleware.sample import sample
 from proxy.middleware.trace import trace
 from proxy.models import Call, Choice, Chunk, Completion, CompletionRequest, Event, LogPolicy, TraceContext, Usage
 from proxy.protocols import Handler
-from proxy.stores.board import Board
-from proxy.stores.sqlite import SQLiteLog
+from proxy.stores.log.sqlite import SQLiteLog
+from proxy.stores.shared.board import Board
 from proxy.target import Group, Target
 
 TARGET = Target("openai", "mine", input_cost_per_token=0.001, output_cost_per_token=0.002)

@@ -22,7 +22,7 @@ from proxy.errors import UpstreamError
 from proxy.middleware import write
 from proxy.middleware.flight import Flight
 from proxy.record import Record
-from proxy.stores.sqlite import SQLiteLog
+from proxy.stores.log.sqlite import SQLiteLog
 from tests.gateway import Local, rows
 
 ECHO = {"model_list": [{"model_name": "echo", "litellm_params": {"model": "echo/echo"}}]}

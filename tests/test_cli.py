@@ -22,8 +22,8 @@ from proxy import __version__, cli
 from proxy.config import STARTER, load
 from proxy.config.settings import CacheSettings
 from proxy.record import Record
-from proxy.stores.diskcache import cache_store
-from proxy.stores.sqlite import SQLiteLog
+from proxy.stores.cache.diskcache import cache_store
+from proxy.stores.log.sqlite import SQLiteLog
 
 ROOT = Path(__file__).parents[1]
 SECRET = "hunter2-secret"
@@ -182,9 +182,9 @@ def test_a_port_in_use_is_told_before_anything_is_written() -> None:
 @pytest.mark.parametrize(
     ("store", "told"),
     [
-        ("os:system", "stores: 'os:system' cannot be used: TypeError: "),
-        ("builtins:print", "stores: 'builtins:print' cannot be used: what it makes has no get, set, clear"),
-        ("no_such:thing", "stores: no module 'no_such' for 'no_such:thing'"),
+        ("os:system", "cache.store: 'os:system' cannot be used: TypeError: "),
+        ("builtins:print", "cache.store: 'builtins:print' cannot be used: what it makes has no get, set, clear"),
+        ("no_such:thing", "cache.store: no module 'no_such' for 'no_such:thing'"),
     ],
 )
 def test_a_plugin_that_cannot_be_used_is_told_without_a_traceback(store: str, told: str) -> None:

@@ -15,9 +15,9 @@ import httpx
 import pytest
 
 from proxy.asgi import Receive, Scope, Send, answer, read
-from proxy.connection import Connection
-from proxy.door import MOST_WAITING, SETTLED, Door, Limits
-from proxy.head import LARGEST, MOST
+from proxy.http.connection import Connection
+from proxy.http.door import MOST_WAITING, SETTLED, Door, Limits
+from proxy.http.head import LARGEST, MOST
 from proxy.protocols import Answer
 from tests.live import Server
 

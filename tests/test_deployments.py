@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 
 from proxy import cli
 from proxy.record import Record
-from proxy.stores.sqlite import SQLiteLog
+from proxy.stores.log.sqlite import SQLiteLog
 from tests.gateway import Local
 
 FOLDER = {

@@ -18,9 +18,9 @@ from proxy.commands.log.source import FORMATS
 from proxy.config.foreign import BLOCKS, IGNORED, known
 from proxy.config.missing import TOPICS, topic_of
 from proxy.config.routing import STRATEGIES
-from proxy.stores.migrations import migrate
-from proxy.stores.rows import COLUMNS
-from proxy.stores.views import SPEND_DAILY
+from proxy.stores.log.rows import COLUMNS
+from proxy.stores.schema.migrations import migrate
+from proxy.stores.schema.views import SPEND_DAILY
 from proxy.vendors import infer
 
 DOCS = Path(__file__).parents[1] / "docs"

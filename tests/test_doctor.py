@@ -20,8 +20,8 @@ from click.testing import CliRunner
 from proxy import timestamps
 from proxy.cli import main
 from proxy.record import Record
-from proxy.stores.diskcache import DiskCache
-from proxy.stores.sqlite import SQLiteLog
+from proxy.stores.cache.diskcache import DiskCache
+from proxy.stores.log.sqlite import SQLiteLog
 from tests.gateway import Local, Process, until
 
 OWN_KEY = "the-key-of-this-config-0815"

@@ -19,8 +19,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from proxy.cli import main
-from proxy.stores.keeping import alone
-from proxy.stores.sqlite import SQLiteLog
+from proxy.stores.log.sqlite import SQLiteLog
+from proxy.stores.retention.keeping import alone
 from tests.gateway import Local, Process, rows
 from tests.stores.test_keeping import bytes_of, empty, kept, logged, row, said
 

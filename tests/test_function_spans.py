@@ -14,9 +14,9 @@ import pytest
 
 from proxy.config.telemetry import Otel
 from proxy.record import Record
-from proxy.stores.convention import span_id, trace_id
-from proxy.stores.functions import function
-from proxy.stores.spans import Spans
+from proxy.stores.telemetry.convention import span_id, trace_id
+from proxy.stores.telemetry.functions import function
+from proxy.stores.telemetry.spans import Spans
 from tests.clients import environment
 from tests.collector import Collector, said
 from tests.gateway import Local, Process, rows

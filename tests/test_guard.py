@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from proxy.asgi import App, Receive, Scope, Send, answer, read
 from proxy.caller import Caller
-from proxy.guard import LOOPBACK, Guard, fenced, hostname, is_loopback
+from proxy.http.guard import LOOPBACK, Guard, fenced, hostname, is_loopback
 from proxy.protocols import Answer, refusal
 
 pytestmark = pytest.mark.fault("S3")

@@ -23,14 +23,14 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from proxy import timestamps
 from proxy.config import load
-from proxy.dialects import archive, otlp
-from proxy.dialects.trace_log import to_log as to_parea
+from proxy.dialects.archives import archive, otlp
+from proxy.dialects.archives.trace_log import to_log as to_parea
 from proxy.record import Record
 from proxy.report import row
 from proxy.routes.humanloop.archive import Archive
 from proxy.routes.humanloop.directory import Directory
 from proxy.routes.humanloop.log_response import to_log
-from proxy.stores import convention
+from proxy.stores.telemetry import convention
 from proxy.terminal import line
 from tests.clients import environment
 from tests.gateway import rows as on_disk

@@ -19,7 +19,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.trace import Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from proxy.dialects import otlp
+from proxy.dialects.archives import otlp
 from proxy.errors import RequestError, UnsupportedMedia
 from tests.collector import Collector
 from tests.gateway import Local, rows

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from proxy.cli import main
 from proxy.middleware.session import Sessions
 from proxy.record import Record
-from proxy.stores.sqlite import SQLiteLog
+from proxy.stores.log.sqlite import SQLiteLog
 from tests.gateway import rows as on_disk
 from tests.test_import import records
 from tests.test_log import lines, record, run, store

@@ -26,7 +26,7 @@ from proxy.cli import main
 from proxy.config import load
 from proxy.config.document import read
 from proxy.errors import ConfigError
-from proxy.stores.migrations import migrate
+from proxy.stores.schema.migrations import migrate
 from tests.gateway import Local, Process, rows, written
 from tests.spoken import SPOKEN, Spoken
 from tests.upstreams.fleet import Fleet

@@ -28,8 +28,9 @@ from proxy.cli import main
 from proxy.commands.log.show import WIDTH, bar
 from proxy.commands.log.stats import sparkline
 from proxy.record import Record
-from proxy.stores import finding, listing
-from proxy.stores.sqlite import SQLiteLog
+from proxy.stores.index import finding
+from proxy.stores.log import listing
+from proxy.stores.log.sqlite import SQLiteLog
 from tests.gateway import rows as on_disk
 
 ROOT = Path(__file__).parents[1]
@@ -305,8 +306,8 @@ def test_a_search_that_is_stopped_says_why(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_what_is_imported_is_indexed_as_far_as_a_gateway_would(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("proxy.stores.indexer.SPAN", 50)
-    monkeypatch.setattr("proxy.stores.indexer.REST", 60.0)
+    monkeypatch.setattr("proxy.stores.index.indexer.SPAN", 50)
+    monkeypatch.setattr("proxy.stores.index.indexer.REST", 60.0)
     Path("rows.jsonl").write_text(
         "".join(json.dumps({"trace_id": f"t{n}", "root_trace_id": f"t{n}", "output": "x"}) + "\n" for n in range(120))
     )
@@ -706,7 +707,7 @@ def test_an_empty_file_is_told() -> None:
 AS_NOBODY = """
 import os, sys
 import proxy.commands.log.rows, proxy.commands.log.tail, proxy.commands.log.vacuum, proxy.commands.log.watchdog
-import proxy.report, proxy.stores.following, proxy.stores.forgetting, proxy.stores.reader
+import proxy.report, proxy.stores.log.following, proxy.stores.erasure.forgetting, proxy.stores.log.reader
 from proxy.cli import main
 if os.geteuid() == 0:
     os.setegid(65534)

@@ -541,7 +541,7 @@ def test_a_key_pays_nothing_and_its_policy_holds(lab: Lab) -> None:
 
 
 def test_calls_beyond_a_limit_wait_and_take_no_longer_for_it(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("proxy.stores.board.STEP", 0.4)  # a minute of five seconds, longer than a client waits
+    monkeypatch.setattr("proxy.stores.shared.board.STEP", 0.4)  # a minute of five seconds, longer than a client waits
     lab.config["model_list"][1]["litellm_params"]["rpm"] = 4
     trace_id = lab.logged()
     told = lab.told(trace_id, "--model", "b", "-n", "7")

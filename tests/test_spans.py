@@ -22,7 +22,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 from proxy.config import load
 from proxy.errors import ConfigError
 from proxy.record import Record
-from proxy.stores.convention import span, span_id, trace_id
+from proxy.stores.telemetry.convention import span, span_id, trace_id
 from tests.collector import Collector, said
 from tests.gateway import Local, Process, rows, written
 from tests.test_metrics import page

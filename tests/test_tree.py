@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.dialects.trace_log import to_tree
+from proxy.dialects.archives.trace_log import to_tree
 from proxy.record import Record
 from proxy.tree import INDENT, drawn
 

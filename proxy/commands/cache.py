@@ -60,7 +60,7 @@ def _on_cache(path: Path | None, data: Path | None, ask: Callable[[Any], Any]) -
         return None
 
     async def run() -> Any:
-        store = plugins.make("stores", config.cache.store, "cache_store", folder, config.cache)
+        store = plugins.make("stores.cache", config.cache.store, "cache_store", folder, config.cache)
         try:
             return await ask(store)
         finally:

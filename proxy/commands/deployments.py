@@ -168,7 +168,7 @@ def _change(path: Path | None, dry_run: bool, decide: Callable[[Config], Change]
 
 def _uses(data: Path | None, path: Path | None, deployment_id: str | None) -> Uses:
     """What the trace log knows of each version; nothing where there is no log yet."""
-    from proxy.stores.sqlite import open_readonly
+    from proxy.stores.log.sqlite import open_readonly
 
     log = data_folder(data, config_path(path)) / "traces.db"
     if not log.exists():

@@ -17,7 +17,7 @@ from proxy.places import config_path, data_folder
 
 if TYPE_CHECKING:
     from proxy.caller import Caller
-    from proxy.stores.reader import Reader
+    from proxy.stores.log.reader import Reader
 
 
 @click.group()
@@ -76,7 +76,7 @@ def new(name: str, as_json: bool, budget: str | None, **given: Any) -> None:
 @json_option
 def list_(path: Path | None, data: Path | None, as_json: bool) -> None:
     """Print each key's limits, what it has spent in the current window, and what is left."""
-    from proxy.stores.sqlite import open_readonly
+    from proxy.stores.log.sqlite import open_readonly
 
     path = config_path(path)
     callers = load(path).keys.values()

@@ -39,7 +39,7 @@ def traces(
     """
     from proxy import report
     from proxy.protocols import TraceQuery
-    from proxy.stores.sqlite import open_readonly
+    from proxy.stores.log.sqlite import open_readonly
 
     log = open_readonly(data_folder(data, config_path(path)) / "traces.db")
     if trace_id is None:

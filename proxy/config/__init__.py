@@ -257,13 +257,13 @@ def _doubtful_keys(
 def _check_modules(document: Document, file: File) -> None:
     """The stores and dialects that are named without a `package.module:attribute` are modules of their rooms."""
     named: list[tuple[str, Place, str]] = [
-        ("stores", ("cache", "store"), file.cache.store),
-        ("stores", ("log", "store"), file.log.store),
+        ("stores.cache", ("cache", "store"), file.cache.store),
+        ("stores.log", ("log", "store"), file.log.store),
         *(("dialects", ("server", "dialects", i), name) for i, name in enumerate(file.server.dialects)),
     ]
     for room, place, name in named:
         if place in document.lines and ":" not in name and name not in (shipped := _shipped(room)):
-            document.problem(place, f"no such {room.removesuffix('s')}{nearest(name, shipped)}")
+            document.problem(place, f"no such {room.partition('.')[0].removesuffix('s')}{nearest(name, shipped)}")
 
 
 def _shipped(room: str) -> list[str]:

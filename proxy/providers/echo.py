@@ -13,7 +13,7 @@ import re
 from collections.abc import AsyncGenerator, Mapping
 
 from proxy.models import Call, Choice, Chunk, Completion, Event, Json, Message, ToolCall, Usage
-from proxy.providers.embeddings import packed
+from proxy.providers.translation.embeddings import packed
 from proxy.target import Target
 
 DIMENSIONS, MOST_DIMENSIONS = 8, 4096

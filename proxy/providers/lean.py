@@ -20,17 +20,18 @@ import orjson
 
 from proxy.config.targets import UNCHANGED
 from proxy.crowd import OF_AN_ANSWER, crowded
-from proxy.providers import credentials, values, wires, wrapper
+from proxy.providers import credentials, wires
 from proxy.providers.access import Access, access
-from proxy.providers.capture import capture
-from proxy.providers.engine import Engine
-from proxy.providers.exchange import Exchange, Truncated
-from proxy.providers.parameters import Plan
-from proxy.providers.parts import distant
-from proxy.providers.pool import Pool
+from proxy.providers.engine import Engine, wrapper
+from proxy.providers.engine.capture import capture
 from proxy.providers.readings import READINGS, Cutter, Direct, Reading, loaded, readable
-from proxy.providers.reply import Reply
 from proxy.providers.shelf import Shelf
+from proxy.providers.translation import values
+from proxy.providers.translation.parameters import Plan
+from proxy.providers.translation.parts import distant
+from proxy.providers.wire.exchange import Exchange, Truncated
+from proxy.providers.wire.pool import Pool
+from proxy.providers.wire.reply import Reply
 from proxy.providers.wires import Wire
 from proxy.target import Target
 

@@ -19,24 +19,16 @@ from typing import Any, Self
 from proxy.errors import NotReady
 from proxy.estimate import estimate
 from proxy.models import Call, Completion, Event, Json
-from proxy.providers import (
-    answers,
-    clients,
-    credentials,
-    embeddings,
-    failures,
-    names,
-    standins,
-    wrapper,
-)
-from proxy.providers import usage as usages
-from proxy.providers.engine import Engine
-from proxy.providers.exchange import begin
+from proxy.providers import credentials, standins
+from proxy.providers.engine import Engine, clients, wrapper
 from proxy.providers.lean import Lean
 from proxy.providers.plans import Plans
 from proxy.providers.preparation import Preparation
 from proxy.providers.prices import Prices
 from proxy.providers.source import Source
+from proxy.providers.translation import answers, embeddings, failures, names
+from proxy.providers.translation import usage as usages
+from proxy.providers.wire.exchange import begin
 from proxy.target import Target
 
 

@@ -26,10 +26,10 @@ import orjson
 from proxy import __version__
 from proxy.models import Call, Json
 from proxy.providers.lean import Lean
-from proxy.providers.parameters import KNOWN, OWN, Plan
 from proxy.providers.preparation import Preparation, Prepared
 from proxy.providers.prices import Prices, Rate, key, names
 from proxy.providers.standins import Place
+from proxy.providers.translation.parameters import KNOWN, OWN, Plan
 from proxy.providers.wires import Wire
 from proxy.target import Target
 

@@ -15,10 +15,11 @@ from typing import Any, Self
 import orjson
 
 from proxy.models import Call, Json, Message
-from proxy.providers import credentials, messages, parameters, standins, texts
+from proxy.providers import credentials, standins
 from proxy.providers.engine import Engine
-from proxy.providers.parameters import Plan
 from proxy.providers.shelf import Shelf
+from proxy.providers.translation import messages, parameters, texts
+from proxy.providers.translation.parameters import Plan
 from proxy.target import Target
 
 KEPT = 4096

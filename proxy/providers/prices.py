@@ -16,9 +16,9 @@ from itertools import product
 from typing import Any
 
 from proxy.models import Usage
-from proxy.providers import values
 from proxy.providers.credentials import named
 from proxy.providers.preparation import keep
+from proxy.providers.translation import values
 from proxy.target import Target
 
 LISTED: Mapping[str, tuple[str, ...]] = {"openai": ("text-completion-openai",), "cohere_chat": ("cohere",)}

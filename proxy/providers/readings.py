@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 import orjson
 
 from proxy.models import Json
-from proxy.providers import choices, values, wrapper
-from proxy.providers.events import Events, Lines
-from proxy.providers.frames import Frames
-from proxy.providers.parameters import Plan
-from proxy.providers.reply import Reply
+from proxy.providers.engine import wrapper
+from proxy.providers.translation import choices, values
+from proxy.providers.translation.parameters import Plan
+from proxy.providers.wire.events import Events, Lines
+from proxy.providers.wire.frames import Frames
+from proxy.providers.wire.reply import Reply
 from proxy.providers.wires import Wire
 
 if TYPE_CHECKING:

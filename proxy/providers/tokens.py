@@ -18,8 +18,8 @@ import httpx
 from google.auth.exceptions import GoogleAuthError, TransportError
 from google.auth.transport.requests import Request
 
-from proxy.providers import trust
-from proxy.providers.exchange import Exchange, Refused, current, refusal
+from proxy.providers.wire import trust
+from proxy.providers.wire.exchange import Exchange, Refused, current, refusal
 
 LIMIT = 2**20
 """Bytes allowed in an answer that brings a token."""

@@ -19,7 +19,7 @@ import orjson
 
 from proxy.models import Json, Message
 from proxy.providers import signature
-from proxy.providers.capture import Capture, Transform
+from proxy.providers.engine.capture import Capture, Transform
 from proxy.providers.standins import Place, fill, places
 
 SLOT = "\x00"

@@ -8,8 +8,8 @@ from __future__ import annotations
 from fastapi import APIRouter
 from pydantic import BaseModel
 
-from proxy.dialects.anthropic_messages import messages, tools
-from proxy.dialects.anthropic_schema import CountTokens
+from proxy.dialects.anthropic.messages import messages, tools
+from proxy.dialects.anthropic.schema import CountTokens
 from proxy.estimate import expected
 from proxy.routes.strict import StrictRoute
 

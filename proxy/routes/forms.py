@@ -46,7 +46,7 @@ def form(name: Name, config: Callable[[], Config], projects: Projects) -> Form:
         case "humanloop":
             return Form("calls", "datapoints.jsonl", _datapoints(config(), projects))
         case "csv":
-            from proxy.dialects.spreadsheet import line
+            from proxy.dialects.archives.spreadsheet import line
 
             return Form("all", "log.csv", _cells, "text/csv; charset=utf-8", line(COLUMNS))
 
@@ -61,7 +61,7 @@ def _row(record: Record) -> str:
 
 
 def _example(record: Record) -> str | None:
-    from proxy.dialects.finetune import example
+    from proxy.dialects.archives.finetune import example
     from proxy.terminal import line
 
     made = example(record)
@@ -69,15 +69,15 @@ def _example(record: Record) -> str | None:
 
 
 def _log(record: Record) -> str:
-    from proxy.dialects.archive import completed, records
-    from proxy.dialects.trace_log import to_log
+    from proxy.dialects.archives.archive import completed, records
+    from proxy.dialects.archives.trace_log import to_log
     from proxy.terminal import line
 
     return line(completed(to_log(record), record, records)) + "\n"
 
 
 def _cells(record: Record) -> str:
-    from proxy.dialects.spreadsheet import line
+    from proxy.dialects.archives.spreadsheet import line
 
     return line([getattr(record, name) for name in COLUMNS])
 
@@ -94,7 +94,7 @@ class _Projects:
 
 def _datapoints(config: Config, projects: Projects) -> Callable[[Record], str]:
     """The same translation as that of Humanloop's routes, with its projects by name."""
-    from proxy.dialects.archive import completed
+    from proxy.dialects.archives.archive import completed
     from proxy.routes.humanloop.archive import Archive
     from proxy.routes.humanloop.directory import Directory
     from proxy.routes.humanloop.log_response import to_log

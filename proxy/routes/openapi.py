@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic.json_schema import models_json_schema
 
-from proxy.dialects.parea_schema import CompletionResponse, CompletionsSchema
+from proxy.dialects.parea.schema import CompletionResponse, CompletionsSchema
 from proxy.protocols import Operation, Surface
 
 WHOLE = """Get a completion using either a deployed prompt, or details including prompt and inputs in the request.

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from fastapi import APIRouter, Request, Response
 
-from proxy.dialects import otlp
+from proxy.dialects.archives import otlp
 from proxy.errors import BadRequest, NotReady, TooLarge, UnsupportedMedia
 from proxy.record import Record
 from proxy.routes.strict import StrictRoute

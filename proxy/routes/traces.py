@@ -18,8 +18,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from proxy import timestamps
 from proxy.body import validated
 from proxy.config import Config
-from proxy.dialects import langchain
-from proxy.dialects.trace_log import Rate, Text, TraceLog, TraceLogFields, to_columns, to_record, to_tree
+from proxy.dialects.archives import langchain
+from proxy.dialects.archives.trace_log import Rate, Text, TraceLog, TraceLogFields, to_columns, to_record, to_tree
 from proxy.errors import NotFound, Unprocessable
 from proxy.protocols import TraceLog as Log
 from proxy.protocols import TraceQuery
@@ -73,7 +73,7 @@ class Query(_Body):
 
 
 class Run(_Body):
-    """A run of LangChain's tracer; see `dialects/langchain.py` for the keys that are read."""
+    """A run of LangChain's tracer; see `dialects/archives/langchain.py` for the keys that are read."""
 
     id: Annotated[str, Field(min_length=1)]
     log_sample_rate: Annotated[Rate, Field(alias="_log_sample_rate")] = None

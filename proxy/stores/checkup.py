@@ -17,12 +17,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
 
-from proxy.stores.census import alive
-from proxy.stores.migrations import applied, migrate, own
-from proxy.stores.safedisk import Refused, SafeDisk
-from proxy.stores.seal import Seal
-from proxy.stores.sheet import LANES, ROLL
-from proxy.stores.steps import MIGRATIONS
+from proxy.stores.cache.safedisk import Refused, SafeDisk
+from proxy.stores.cache.seal import Seal
+from proxy.stores.schema.migrations import applied, migrate, own
+from proxy.stores.schema.steps import MIGRATIONS
+from proxy.stores.shared.census import alive
+from proxy.stores.shared.sheet import LANES, ROLL
 
 AT_ONCE = 200
 STEPS = 10_000

@@ -79,8 +79,8 @@ class Paced(Upstream):
 async def ours(authority: str) -> AsyncIterator[Call]:
     import os
 
-    from proxy.providers.exchange import Exchange
-    from proxy.providers.pool import Pool
+    from proxy.providers.wire.exchange import Exchange
+    from proxy.providers.wire.pool import Pool
 
     os.environ["SSL_CERT_FILE"] = authority
     pool = Pool()

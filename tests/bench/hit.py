@@ -28,8 +28,8 @@ from uvicorn.server import ServerState
 
 from proxy.app import Gateway
 from proxy.config import load
-from proxy.connection import Connection
-from proxy.door import Door
+from proxy.http.connection import Connection
+from proxy.http.door import Door
 from proxy.process import prepare
 from tests.bench.client import post
 from tests.bench.load import NUMBER

@@ -25,10 +25,10 @@ from proxy.config.settings import LogSettings
 from proxy.protocols import TraceQuery
 from proxy.record import Record
 from proxy.selection import Selection
-from proxy.stores.adding import add
-from proxy.stores.indexer import index, prepare
-from proxy.stores.reader import Reader
-from proxy.stores.sqlite import trace_log
+from proxy.stores.index.adding import add
+from proxy.stores.index.indexer import index, prepare
+from proxy.stores.log.reader import Reader
+from proxy.stores.log.sqlite import trace_log
 from tests.bench import retention, scale
 from tests.bench.language import said, vocabulary
 from tests.bench.measure import say

@@ -23,8 +23,8 @@ import uvloop
 from proxy import timestamps
 from proxy.config.settings import Keep
 from proxy.record import Record
-from proxy.stores import keeping
-from proxy.stores.sqlite import SQLiteLog
+from proxy.stores.log.sqlite import SQLiteLog
+from proxy.stores.retention import keeping
 from tests.bench.load import quantile
 from tests.bench.measure import say
 

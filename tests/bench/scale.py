@@ -21,8 +21,8 @@ import uvloop
 
 from proxy.config.settings import CacheSettings, LogSettings
 from proxy.record import Record
-from proxy.stores.diskcache import cache_store
-from proxy.stores.sqlite import trace_log
+from proxy.stores.cache.diskcache import cache_store
+from proxy.stores.log.sqlite import trace_log
 from tests.bench import subject
 from tests.bench.environment import FOLDER
 from tests.bench.load import Job, run

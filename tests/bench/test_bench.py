@@ -20,9 +20,9 @@ from pathlib import Path
 import pytest
 
 from proxy.config.settings import CacheSettings
-from proxy.stores import keeping
-from proxy.stores.diskcache import cache_store
-from proxy.stores.reader import Reader
+from proxy.stores.cache.diskcache import cache_store
+from proxy.stores.log.reader import Reader
+from proxy.stores.retention import keeping
 from tests.bench import failover, log, native, retention, scale, subject
 from tests.bench.client import Connection, get, post
 from tests.bench.generator import read

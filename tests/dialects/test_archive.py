@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from proxy.dialects.archive import records
-from proxy.dialects.finetune import example
-from proxy.dialects.trace_log import to_log, to_tree
+from proxy.dialects.archives.archive import records
+from proxy.dialects.archives.finetune import example
+from proxy.dialects.archives.trace_log import to_log, to_tree
 from proxy.errors import RequestError
 from proxy.record import Record, split
 from proxy.report import row

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.dialects.humanloop import PREFIX, Humanloop, refuse, surface
-from proxy.dialects.humanloop_answer import LARGEST_INPUTS, PIECE
+from proxy.dialects.humanloop.answer import LARGEST_INPUTS, PIECE
 from proxy.errors import GatewayError, MissingInputs, NotFound, RequestError, UpstreamError
 from proxy.ids import datapoint_id
 from proxy.models import Call, Choice, Chunk, Completion, ToolCall, Usage

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from proxy.dialects.humanloop import refuse
-from proxy.dialects.humanloop_extras import completed
-from proxy.dialects.humanloop_schema import PARAMETERS, Other
+from proxy.dialects.humanloop.extras import completed
+from proxy.dialects.humanloop.schema import PARAMETERS, Other
 from proxy.errors import Unprocessable
 from proxy.models import Call
-from proxy.providers.parameters import KNOWN
+from proxy.providers.translation.parameters import KNOWN
 from tests.dialects.test_humanloop import decoded
 from tests.dialects.test_humanloop_live import answered, config, post
 from tests.gateway import Local

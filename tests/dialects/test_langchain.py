@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from proxy.dialects.langchain import to_records
+from proxy.dialects.archives.langchain import to_records
 
 ARRIVED = "2026-11-20T12:00:00.000000+00:00"
 

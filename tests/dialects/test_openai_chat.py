@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from openai.lib.streaming.chat import ChatCompletionStreamState
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
-from proxy.dialects import openai_chat
+from proxy.dialects.openai import chat as openai_chat
 from proxy.draft import Draft
 from proxy.models import Call, Choice, Chunk, Completion, CompletionRequest, Event, Json, ToolCall, TraceContext, Usage
 from proxy.target import Target

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from openai.types import Completion as Wire
 
-from proxy.dialects import openai_text
+from proxy.dialects.openai import text as openai_text
 from proxy.draft import Draft
 from proxy.models import Call, Choice, Chunk, Completion, CompletionRequest, Event, Json, TraceContext, Usage
 from proxy.target import Target

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.dialects.parea_messages import read
+from proxy.dialects.parea.messages import read
 from proxy.models import Json
 
 CALL = {"id": "abc", "type": "function", "function": {"name": "look", "arguments": '{"city":"Paris"}'}}

@@ -20,7 +20,7 @@ from openai.types.responses import Response, ResponseStreamEvent
 from pydantic import TypeAdapter
 
 from proxy.dialects.responses import Responses
-from proxy.dialects.responses_thought import opened, sealed
+from proxy.dialects.responses.thought import opened, sealed
 from proxy.errors import BadRequest, RequestError, UpstreamError
 from proxy.models import Call, Choice, Chunk, Completion, Event, ToolCall, Usage
 from proxy.target import Target

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.dialects.scale import SAME, VLLM, Scale, surface
-from proxy.dialects.scale_schema import ChatSchema, CountedTextSchema, TextSchema
+from proxy.dialects.scale.schema import ChatSchema, CountedTextSchema, TextSchema
 from proxy.errors import BadRequest, RequestError, Unprocessable, UpstreamError
 from proxy.models import Call, Choice, Chunk, Completion, CompletionRequest, TraceContext, Usage
 from proxy.target import Target

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.dialects.scale_extras import extras, lift
+from proxy.dialects.scale.extras import extras, lift
 from proxy.errors import Unprocessable
 
 NAMES = ("temperature", "seed", "model", "prompt", "stream", "inference_extra_params")

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from proxy.dialects.scale_messages import conversation
-from proxy.dialects.scale_schema import ScaleMessageSchema
+from proxy.dialects.scale.messages import conversation
+from proxy.dialects.scale.schema import ScaleMessageSchema
 from proxy.models import Message
 
 

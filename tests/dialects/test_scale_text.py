@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from proxy.dialects.scale_text import chunks, contents, whole
+from proxy.dialects.scale.text import chunks, contents, whole
 from proxy.models import Call, Choice, Chunk, Completion, CompletionRequest, ToolCall, TraceContext, Usage
 from proxy.target import Target
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from proxy.dialects.trace_log import MAX_DEPTH, TraceLog, TraceLogFields, place, to_columns, to_record, to_tree
+from proxy.dialects.archives.trace_log import MAX_DEPTH, TraceLog, TraceLogFields, place, to_columns, to_record, to_tree
 from proxy.record import Record
 
 ARRIVED = "2026-11-20T12:00:00.000000+00:00"

@@ -23,18 +23,18 @@ from proxy import plugins
 from proxy.asgi import Receive, Scope, Send, answer, read
 from proxy.body import loads
 from proxy.config.settings import ServerSettings
-from proxy.connection import Connection
-from proxy.door import Door
 from proxy.errors import BadRequest, GatewayError
-from proxy.guard import LOOPBACK, hostname
+from proxy.http.connection import Connection
+from proxy.http.door import Door
+from proxy.http.guard import LOOPBACK, hostname
 from proxy.middleware.render import fill, render
 from proxy.protocols import Answer, Filter, Operation, TraceQuery
-from proxy.providers.events import Events, Lines
-from proxy.providers.exchange import Malformed, Truncated
-from proxy.providers.frames import Frames
+from proxy.providers.wire.events import Events, Lines
+from proxy.providers.wire.exchange import Malformed, Truncated
+from proxy.providers.wire.frames import Frames
 from proxy.record import Record
-from proxy.stores.reader import Reader
-from proxy.stores.sqlite import SQLiteLog
+from proxy.stores.log.reader import Reader
+from proxy.stores.log.sqlite import SQLiteLog
 from tests.canary.question import question
 from tests.spoken import SPOKEN
 from tests.upstreams.bedrock import event

@@ -19,7 +19,7 @@ from typing import Any
 import httpx
 import pytest
 
-from proxy.stores.files import INTERVAL
+from proxy.stores.schema.files import INTERVAL
 from tests.faults.evidence import missing, verdict
 from tests.faults.load import ECHO, Load
 from tests.faults.plugin import Figure

@@ -16,10 +16,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.cli import main
-from proxy.dialects.spreadsheet import line
+from proxy.dialects.archives.spreadsheet import line
 from proxy.record import Record
-from proxy.stores.rows import COLUMNS
-from proxy.stores.sqlite import SQLiteLog
+from proxy.stores.log.rows import COLUMNS
+from proxy.stores.log.sqlite import SQLiteLog
 from tests.faults.plugin import Figure
 
 pytestmark = pytest.mark.fault("S10")

@@ -17,8 +17,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from proxy.stores.database import open_reader
-from proxy.stores.search import ALIASES, FIELDS, OPERATORS, TIME_RANGES
+from proxy.stores.log.search import ALIASES, FIELDS, OPERATORS, TIME_RANGES
+from proxy.stores.schema.database import open_reader
 from tests.faults.plugin import FULL, Figure
 from tests.gateway import Process
 

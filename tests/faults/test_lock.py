@@ -18,7 +18,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from proxy.stores.database import BUSY_TIMEOUT
+from proxy.stores.schema.database import BUSY_TIMEOUT
 from tests.faults.evidence import intact, missing
 from tests.faults.load import ECHO, Load
 from tests.faults.plugin import Figure

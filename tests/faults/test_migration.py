@@ -26,7 +26,8 @@ pytestmark = pytest.mark.fault("D7")
 KILLED = """
 import json, os, shutil, signal, sqlite3, sys
 from pathlib import Path
-from proxy.stores import database, migrations
+from proxy.stores.schema import database
+from proxy.stores.schema import migrations
 
 folder, steps = Path(sys.argv[1]), int(sys.argv[2])
 ALL = list(migrations.MIGRATIONS)

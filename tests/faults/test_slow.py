@@ -17,7 +17,7 @@ from typing import Any
 import httpx
 import pytest
 
-from proxy.door import SETTLED
+from proxy.http.door import SETTLED
 from tests.faults.plugin import FULL, Figure
 from tests.gateway import Process, rows, until
 from tests.upstreams.fleet import Fleet

@@ -24,7 +24,7 @@ from typing import Any
 import httpx
 import pytest
 
-from proxy.stores.database import WAL_LIMIT
+from proxy.stores.schema.database import WAL_LIMIT
 from tests.faults.evidence import missing, size, verdict
 from tests.faults.load import ECHO, Load
 from tests.faults.plugin import Figure

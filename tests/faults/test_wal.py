@@ -17,9 +17,9 @@ from pathlib import Path
 
 import pytest
 
-from proxy.stores.checkpoints import CHECKPOINT_ROWS
-from proxy.stores.database import WAL_LIMIT
-from proxy.stores.indexer import BLOCK
+from proxy.stores.index.indexer import BLOCK
+from proxy.stores.schema.checkpoints import CHECKPOINT_ROWS
+from proxy.stores.schema.database import WAL_LIMIT
 from tests.faults.evidence import intact, missing, size
 from tests.faults.load import ECHO, Load
 from tests.faults.plugin import Figure

@@ -13,8 +13,8 @@ from proxy.config.router import RouterSettings
 from proxy.errors import Forbidden
 from proxy.middleware.admit import Admission
 from proxy.middleware.names import Names
-from proxy.stores.board import Board
-from proxy.stores.sqlite import SQLiteLog
+from proxy.stores.log.sqlite import SQLiteLog
+from proxy.stores.shared.board import Board
 from proxy.target import Target
 from tests.middleware.calls import make_call
 

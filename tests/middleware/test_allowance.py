@@ -14,11 +14,11 @@ from proxy.config import Config
 from proxy.config.router import RouterSettings
 from proxy.errors import Limited
 from proxy.estimate import ANSWER, longest
-from proxy.middleware.allowance import Allowance
+from proxy.middleware.admit.allowance import Allowance
 from proxy.middleware.balance import Balance
 from proxy.middleware.names import Names
-from proxy.middleware.series import Series
-from proxy.stores.board import Board
+from proxy.middleware.route.series import Series
+from proxy.stores.shared.board import Board
 from proxy.target import Target
 from tests.middleware.calls import make_call
 

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from proxy.config.router import RouterSettings
 from proxy.middleware.balance import ASKED_FOR, COUNTED, LONGEST, PROBE, Balance, drawn
-from proxy.stores.board import Board
+from proxy.stores.shared.board import Board
 from proxy.target import Group, Strategy, Target
 from tests.gateway import Local, Process
 from tests.upstreams.fleet import Fleet
@@ -400,7 +400,7 @@ FAIL = """
 import pathlib, sys
 from proxy.config.router import RouterSettings
 from proxy.middleware.balance import Balance
-from proxy.stores.board import Board
+from proxy.stores.shared.board import Board
 from proxy.target import Group, Target
 balance = Balance(Board(pathlib.Path(sys.argv[1])), RouterSettings(), lambda target: None)
 group = Group(name="g", targets=(Target("p", "m", id="a"),))

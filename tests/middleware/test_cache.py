@@ -16,8 +16,8 @@ from proxy.draft import Draft
 from proxy.middleware.cache import cache
 from proxy.models import Call, Chunk, Completion, Event, LogPolicy, ToolCall
 from proxy.protocols import CacheStore, Handler
-from proxy.stores.diskcache import DiskCache
-from proxy.stores.memory import MemoryCache
+from proxy.stores.cache.diskcache import DiskCache
+from proxy.stores.cache.memory import MemoryCache
 from proxy.target import Target
 from tests.middleware.calls import Upstream, make_call, make_completion, settle
 

@@ -18,9 +18,9 @@ from proxy.caller import Caller
 from proxy.config import Config, load
 from proxy.config.router import Wildcard
 from proxy.errors import BadRequest, ConfigError, GatewayError, NotRecorded, Unasked, UpstreamError
-from proxy.middleware.blot import HIDDEN, Blot, blot
-from proxy.middleware.canonical import Canon, difference
 from proxy.middleware.cassette import Player
+from proxy.middleware.cassette.blot import HIDDEN, Blot, blot
+from proxy.middleware.cassette.canonical import Canon, difference
 from proxy.middleware.names import Names
 from proxy.models import Call, Choice, Chunk, Completion, Event, LogPolicy, ToolCall
 from proxy.recording import Mode, Recording, key, read, written

@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
-from proxy.middleware.deadline import Deadline
+from proxy.middleware.route.deadline import Deadline
 
 pytestmark = pytest.mark.fault("U1")
 

@@ -13,7 +13,7 @@ from proxy.middleware.cache import cache
 from proxy.middleware.flight import pieces
 from proxy.models import Call, Choice, Chunk, Completion, Event, LogPolicy, ToolCall, Usage
 from proxy.protocols import CacheStore, Handler
-from proxy.stores.memory import MemoryCache
+from proxy.stores.cache.memory import MemoryCache
 from tests.middleware.calls import Upstream, make_call, make_completion, settle
 
 pytestmark = pytest.mark.fault("U6", "U7")

@@ -14,7 +14,7 @@ from proxy.config.settings import LogSettings
 from proxy.middleware.place import place
 from proxy.models import Call, Event
 from proxy.record import Record
-from proxy.stores.sqlite import SQLiteLog, trace_log
+from proxy.stores.log.sqlite import SQLiteLog, trace_log
 from tests.gateway import Local, rows
 from tests.middleware.calls import make_call, make_completion
 

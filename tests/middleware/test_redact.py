@@ -22,8 +22,8 @@ from proxy.middleware.redact import IDS, TEXTS, WITHHELD
 from proxy.middleware.session import Sessions
 from proxy.middleware.write import Writer
 from proxy.record import Record
-from proxy.stores.reader import Reader
-from proxy.stores.sqlite import SQLiteLog
+from proxy.stores.log.reader import Reader
+from proxy.stores.log.sqlite import SQLiteLog
 
 SECRETS = {
     "ada@example.org": "[email]",
@@ -199,6 +199,7 @@ async def test_the_name_of_a_row_s_cache_entry_stays(tmp_path: Path, monkeypatch
         patch.setattr("proxy.middleware.redact.LONGEST", 0.0)
         slow = Record("t-2", "t-2", notes=notes, output="a" * 200_000)
         assert await writer(log, SLOW).write(slow)
+    monkeypatch.undo()
     strange = {"entry": "ada@example.org"}
     assert await writer(log, ["emails"]).write(Record("t-3", "t-3", notes=strange))
     await log.close()

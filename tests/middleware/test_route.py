@@ -12,7 +12,7 @@ from proxy.config.router import RouterSettings
 from proxy.errors import BadRequest, NotFound, UpstreamError
 from proxy.middleware.balance import Balance
 from proxy.middleware.route import route
-from proxy.middleware.series import Series
+from proxy.middleware.route.series import Series
 from proxy.models import Call, Choice, Chunk, Completion, CompletionRequest, Event, Json, ToolCall, TraceContext, Usage
 from proxy.protocols import Handler
 from proxy.target import Group, Target

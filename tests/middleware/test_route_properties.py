@@ -15,7 +15,7 @@ from proxy.config.router import RouterSettings
 from proxy.errors import UpstreamError
 from proxy.middleware.balance import Balance
 from proxy.middleware.route import RETRIES_ON_REQUEST, route
-from proxy.middleware.series import OF_THE_REQUEST
+from proxy.middleware.route.series import OF_THE_REQUEST
 from proxy.models import Call, Choice, Chunk, Completion, CompletionRequest, Event, Json, TraceContext, Usage
 from proxy.target import Group, Target
 

@@ -15,7 +15,7 @@ from proxy.config.router import RouterSettings
 from proxy.errors import BadRequest, UpstreamError
 from proxy.middleware.balance import Balance
 from proxy.middleware.route import route
-from proxy.middleware.samples import MOST, merged, ranked, rate, sampled, summed
+from proxy.middleware.route.samples import MOST, merged, ranked, rate, sampled, summed
 from proxy.models import (
     Call,
     Choice,
@@ -30,8 +30,8 @@ from proxy.models import (
     Usage,
 )
 from proxy.providers.litellm import LiteLLM
-from proxy.providers.parameters import NEVER
-from proxy.stores.board import Board
+from proxy.providers.translation.parameters import NEVER
+from proxy.stores.shared.board import Board
 from proxy.target import Group, Target
 from proxy.vendors import VENDORS
 from tests.middleware.calls import settle

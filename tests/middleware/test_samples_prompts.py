@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proxy.errors import BadRequest, UpstreamError
-from proxy.middleware.samples import MOST, sampled
+from proxy.middleware.route.samples import MOST, sampled
 from proxy.models import Call, Choice, Chunk, Completion, CompletionRequest, Event, Json, Kind, TraceContext, Usage
 from proxy.target import Target
 from tests.middleware.calls import settle

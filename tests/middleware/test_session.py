@@ -16,7 +16,7 @@ from proxy.middleware.omit import omit
 from proxy.middleware.session import Sessions
 from proxy.models import LogPolicy
 from proxy.record import Record
-from proxy.stores.sqlite import SQLiteLog
+from proxy.stores.log.sqlite import SQLiteLog
 from tests.gateway import Local, rows
 
 CONFIG: dict[str, Any] = {"model_list": [{"model_name": "echo", "litellm_params": {"model": "echo/echo"}}]}

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from proxy.errors import UpstreamError
 from proxy.estimate import estimate
 from proxy.models import Choice, Chunk, Completion, Usage
-from proxy.providers import answers, values
-from proxy.providers.answers import Reader
-from proxy.providers.choices import blocks, finish_reason
 from proxy.providers.prices import PriceList, Prices
-from proxy.providers.usage import tokens
+from proxy.providers.translation import answers, values
+from proxy.providers.translation.answers import Reader
+from proxy.providers.translation.choices import blocks, finish_reason
+from proxy.providers.translation.usage import tokens
 from proxy.target import Target
 
 WORDS = {"stop", "length", "tool_calls", "content_filter", "function_call"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from proxy.providers import bulk
+from proxy.providers.engine import bulk
 
 LARGE = json.dumps({f"model-{number}": {"cost": number / 7, "name": "é"} for number in range(40_000)})
 

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from proxy.providers.capture import Capture, Transform, capture, catch, recorded
+from proxy.providers.engine.capture import Capture, Transform, capture, catch, recorded
 
 Json = Any
 

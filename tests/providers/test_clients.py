@@ -9,7 +9,7 @@ from pydantic import SecretStr
 
 from proxy.config.targets import UNCHANGED
 from proxy.errors import UpstreamError
-from proxy.providers import clients
+from proxy.providers.engine import clients
 from proxy.providers.litellm import LiteLLM
 from proxy.target import Target
 

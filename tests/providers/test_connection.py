@@ -10,10 +10,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from proxy.providers.connection import HEAD
-from proxy.providers.exchange import Broken, Exchange, Malformed, Refused, TimedOut, TransportError, Truncated
-from proxy.providers.pool import Pool
-from proxy.providers.reply import BEHIND, Reply
+from proxy.providers.wire.connection import HEAD
+from proxy.providers.wire.exchange import Broken, Exchange, Malformed, Refused, TimedOut, TransportError, Truncated
+from proxy.providers.wire.pool import Pool
+from proxy.providers.wire.reply import BEHIND, Reply
 from tests.upstreams.raw import CLOSE, HOLD, RESET, Raw, Script, Step, chunked, raw, whole
 
 pytestmark = pytest.mark.fault("U2", "U3")

@@ -14,8 +14,8 @@ from pydantic import SecretStr
 
 from proxy.errors import UpstreamError
 from proxy.models import Call, Completion, CompletionRequest, Json, TraceContext
-from proxy.providers.embeddings import packed
 from proxy.providers.litellm import LiteLLM
+from proxy.providers.translation.embeddings import packed
 from proxy.target import Target
 from tests.providers.golden import same
 from tests.providers.test_matrix import Heard, check_wording, hear

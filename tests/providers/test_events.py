@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.providers.events import Events
-from proxy.providers.exchange import Malformed, Truncated
+from proxy.providers.wire.events import Events
+from proxy.providers.wire.exchange import Malformed, Truncated
 
 pytestmark = pytest.mark.fault("U3")
 

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from proxy.errors import UpstreamError
 from proxy.models import Json
-from proxy.providers import extras
 from proxy.providers.litellm import LiteLLM
-from proxy.providers.parameters import KNOWN, Plan, prepare
+from proxy.providers.translation import extras
+from proxy.providers.translation.parameters import KNOWN, Plan, prepare
 from tests.providers.features import ADDED
 from tests.providers.golden import HELLO, plain
 from tests.providers.test_matrix import ask, received

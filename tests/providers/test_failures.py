@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.errors import UpstreamError
-from proxy.providers.exchange import Exchange, retry_after
-from proxy.providers.failures import CLASSES, STATUSES, named, translate
 from proxy.providers.litellm import LiteLLM
-from proxy.providers.wording import HIDDEN, quoted, readable, scrub
+from proxy.providers.translation.failures import CLASSES, STATUSES, named, translate
+from proxy.providers.translation.wording import HIDDEN, quoted, readable, scrub
+from proxy.providers.wire.exchange import Exchange, retry_after
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:Items? .* using the `ReadOnly` qualifier:UserWarning"),

@@ -12,9 +12,9 @@ from typing import Any
 import httpx
 import pytest
 
-from proxy.providers.fetching import certify, pinned
+from proxy.providers.engine.fetching import certify, pinned
+from proxy.providers.engine.transport import SyncGuard
 from proxy.providers.litellm import LiteLLM
-from proxy.providers.transport import SyncGuard
 from tests.upstreams.authority import Authority
 from tests.upstreams.raw import raw, whole
 

@@ -6,8 +6,8 @@ import pytest
 
 from proxy.errors import UpstreamError
 from proxy.models import Json
-from proxy.providers.formats import JSON_LINE, prepare
-from proxy.providers.parameters import Plan
+from proxy.providers.translation.formats import JSON_LINE, prepare
+from proxy.providers.translation.parameters import Plan
 from proxy.vendors import VENDORS
 
 NAMES = [name for name in VENDORS if name != "echo"]

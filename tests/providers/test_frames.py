@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from proxy.providers.exchange import Malformed, Truncated
-from proxy.providers.frames import Frames
 from proxy.providers.litellm import LiteLLM
+from proxy.providers.wire.exchange import Malformed, Truncated
+from proxy.providers.wire.frames import Frames
 from tests.upstreams.bedrock import event, frame
 
 pytestmark = pytest.mark.fault("U3")

@@ -20,10 +20,11 @@ from proxy import plugins
 from proxy.config.targets import UNCHANGED
 from proxy.errors import NotReady, UpstreamError
 from proxy.models import Call, Chunk, Completion, CompletionRequest, Event, Json, TraceContext
-from proxy.providers import credentials, modules
+from proxy.providers import credentials
+from proxy.providers.engine import modules
 from proxy.providers.lean import BREATH
 from proxy.providers.litellm import LiteLLM
-from proxy.providers.names import route
+from proxy.providers.translation.names import route
 from proxy.target import Target
 from proxy.vendors import VENDORS
 from tests.upstreams.fleet import MODELS, Fleet
@@ -637,7 +638,7 @@ asyncio.run(loaded())
         "litellm.types.utils",
         "litellm.utils",
         modules.LATER[0],
-        "proxy.providers.corrections",  # the first that LiteLLM is set up with
+        "proxy.providers.engine.corrections",  # the first that LiteLLM is set up with
     ],
 )
 def test_a_load_that_was_given_up_does_not_spoil_the_next(name: str) -> None:

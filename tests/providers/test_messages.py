@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from proxy.errors import UpstreamError
 from proxy.models import Json, Message
-from proxy.providers.messages import NO_RESULT, OPENING, prepare
+from proxy.providers.translation.messages import NO_RESULT, OPENING, prepare
 from proxy.vendors import VENDORS
 
 NAMES = [name for name in VENDORS if name != "echo"]

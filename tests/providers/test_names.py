@@ -13,7 +13,7 @@ from proxy.config.targets import UNCHANGED
 from proxy.errors import UpstreamError
 from proxy.models import Call, CompletionRequest, TraceContext
 from proxy.providers.litellm import LiteLLM
-from proxy.providers.names import check
+from proxy.providers.translation.names import check
 from proxy.target import Target
 from tests.upstreams.fleet import MODELS, Fleet
 

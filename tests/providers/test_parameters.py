@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from proxy.errors import UpstreamError
 from proxy.models import Json
-from proxy.providers.parameters import KNOWN, NEVER, SAMPLING, Plan, claude_version, prepare
+from proxy.providers.translation.parameters import KNOWN, NEVER, SAMPLING, Plan, claude_version, prepare
 from proxy.vendors import VENDORS
 
 MODELS = {

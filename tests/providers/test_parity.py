@@ -23,7 +23,7 @@ from proxy.draft import Draft
 from proxy.errors import UpstreamError
 from proxy.models import Chunk, Completion
 from proxy.providers import credentials, wires
-from proxy.providers.capture import capture
+from proxy.providers.engine.capture import capture
 from proxy.providers.litellm import LiteLLM
 from proxy.target import Target
 from tests.providers.features import ADDED, FEATURES

@@ -6,8 +6,8 @@ import pytest
 
 from proxy.errors import UpstreamError
 from proxy.models import Json, Message
-from proxy.providers.messages import prepare
-from proxy.providers.parts import ASSISTANTS, OTHERS, distant
+from proxy.providers.translation.messages import prepare
+from proxy.providers.translation.parts import ASSISTANTS, OTHERS, distant
 from proxy.vendors import VENDORS
 
 NAMES = [name for name in VENDORS if name != "echo"]

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from proxy import __version__
-from proxy.providers.exchange import Exchange, Refused, TimedOut, TransportError, Unreachable, Unsendable
-from proxy.providers.pool import Pool
+from proxy.providers.wire.exchange import Exchange, Refused, TimedOut, TransportError, Unreachable, Unsendable
+from proxy.providers.wire.pool import Pool
 from tests.upstreams.authority import Authority
 from tests.upstreams.forward import forward
 from tests.upstreams.raw import HOLD, Raw, Script, chunked, raw, whole

@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
-from proxy.providers.silence import placed
+from proxy.providers.engine.silence import placed
 from tests.gateway import Process
 from tests.upstreams.connection import Json
 from tests.upstreams.fleet import MODELS, Fleet

@@ -12,8 +12,8 @@ from pydantic import SecretStr
 
 from proxy.errors import UpstreamError
 from proxy.models import Call, CompletionRequest, Json, TraceContext
-from proxy.providers import texts
 from proxy.providers.litellm import LiteLLM
+from proxy.providers.translation import texts
 from proxy.target import Target
 from tests.providers.golden import same
 from tests.providers.test_matrix import Heard, check_wording, hear, received

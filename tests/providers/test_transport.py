@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 
 from proxy.errors import UpstreamError
 from proxy.models import Call, CompletionRequest, Event, TraceContext
-from proxy.providers.exchange import Exchange
+from proxy.providers.engine.transport import CappedStream, CappedSyncStream, EventStream, SyncGuard
 from proxy.providers.litellm import LiteLLM
-from proxy.providers.transport import CappedStream, CappedSyncStream, EventStream, SyncGuard
+from proxy.providers.wire.exchange import Exchange
 from proxy.target import Target
 from tests.upstreams.fleet import MODELS, Fleet
 

@@ -16,11 +16,12 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from proxy.models import Call, CompletionRequest, Event, Json, Message, TraceContext
-from proxy.providers import wires, wrapper
-from proxy.providers.capture import Capture, capture
+from proxy.providers import wires
+from proxy.providers.engine import wrapper
+from proxy.providers.engine.capture import Capture, capture
 from proxy.providers.litellm import LiteLLM
-from proxy.providers.parameters import OPENAI_LENGTHS, Plan
 from proxy.providers.standins import LENGTHS, STANDINS
+from proxy.providers.translation.parameters import OPENAI_LENGTHS, Plan
 from proxy.target import Target
 from tests.upstreams.fleet import MODELS, Fleet
 

@@ -18,7 +18,7 @@ from click.testing import CliRunner
 from proxy.cli import main
 from proxy.errors import NotReady
 from proxy.selection import Selection, Slice
-from proxy.stores.reader import Reader
+from proxy.stores.log.reader import Reader
 from tests.gateway import Local
 
 CONFIG: dict[str, Any] = {"model_list": [{"model_name": "echo", "litellm_params": {"model": "echo/echo"}}]}
@@ -154,7 +154,7 @@ def test_of_many_rows_the_last_days_are_added_up(tmp_path: Path, monkeypatch: py
             return int(group["calls"])
 
         assert (calls(), ask(gateway, "stats", {})["since"]) == (3, None)
-        monkeypatch.setattr("proxy.stores.listing.MANY", 2)
+        monkeypatch.setattr("proxy.stores.log.listing.MANY", 2)
         assert (calls(), calls(since="all"), calls(since="2025-01-01")) == (2, 3, 3)
         assert ask(gateway, "stats", {})["since"].startswith("2026-01-01T00:00:00")
 

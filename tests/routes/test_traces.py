@@ -20,7 +20,7 @@ from proxy.protocols import TraceLog, refusal
 from proxy.record import Record
 from proxy.routes import web
 from proxy.routes.traces import Update, Write, router
-from proxy.stores.sqlite import SQLiteLog
+from proxy.stores.log.sqlite import SQLiteLog
 from tests.live import Server
 
 PREFIX = "/api/parea/v1"

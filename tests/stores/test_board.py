@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 
 from proxy.board import Board as Joint
 from proxy.board import Use
-from proxy.stores.board import MOMENT, PLACE, STEP, WINDOW, Board
-from proxy.stores.sheet import HEAD, LANES, SIZE, SLOTS
+from proxy.stores.shared.board import MOMENT, PLACE, STEP, WINDOW, Board
+from proxy.stores.shared.sheet import HEAD, LANES, SIZE, SLOTS
 
 
 class Clock:
@@ -88,7 +88,7 @@ def test_who_waits_as_long_as_told_is_let_in_and_nobody_much_later_than_need_be(
 
 HAMMER = """
 import pathlib, sys, time
-from proxy.stores.board import Board
+from proxy.stores.shared.board import Board
 board = Board(pathlib.Path(sys.argv[1]))
 print("ready", flush=True)
 sys.stdin.readline()
@@ -149,7 +149,7 @@ def test_processes_at_once_have_no_more_calls_under_way_than_the_limit(tmp_path:
 
 HOLD = """
 import pathlib, sys
-from proxy.stores.board import Board
+from proxy.stores.shared.board import Board
 board = Board(pathlib.Path(sys.argv[1]))
 board.take("a"), board.take("a", None, None, 2)
 print("held", flush=True)
@@ -269,7 +269,7 @@ def test_without_a_file_it_is_of_this_process(tmp_path: Path, caplog: pytest.Log
 
 FULL = """
 import pathlib, resource, signal, sys
-from proxy.stores.board import Board
+from proxy.stores.shared.board import Board
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 board = Board(pathlib.Path(sys.argv[1]))

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from proxy.protocols import CacheStore
-from proxy.stores.diskcache import DiskCache
-from proxy.stores.memory import MemoryCache
+from proxy.stores.cache.diskcache import DiskCache
+from proxy.stores.cache.memory import MemoryCache
 
 Make = Callable[[float, int], CacheStore]
 

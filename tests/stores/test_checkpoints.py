@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 
 from proxy.record import Record
-from proxy.stores import checkpoints
-from proxy.stores.checkpoints import CHECKPOINT_ROWS, connected, write_back
-from proxy.stores.database import open_writer
-from proxy.stores.items import weight
-from proxy.stores.rows import encode
-from proxy.stores.sqlite import SQLiteLog
+from proxy.stores.log.items import weight
+from proxy.stores.log.rows import encode
+from proxy.stores.log.sqlite import SQLiteLog
+from proxy.stores.schema import checkpoints
+from proxy.stores.schema.checkpoints import CHECKPOINT_ROWS, connected, write_back
+from proxy.stores.schema.database import open_writer
 from tests.gateway import until
 
 CHANGE = "INSERT INTO projects VALUES (hex(randomblob(9)), hex(randomblob(9)), ?)"

@@ -19,14 +19,14 @@ from hypothesis import strategies as st
 
 from proxy.protocols import TraceQuery
 from proxy.record import Record
-from proxy.stores import rows
-from proxy.stores.checkpoints import Checkpoints
-from proxy.stores.conversations import LONG
-from proxy.stores.database import open_writer
-from proxy.stores.files import Files
-from proxy.stores.rows import encode
-from proxy.stores.shortcut import Shortcut
-from proxy.stores.sqlite import SQLiteLog
+from proxy.stores.log import rows
+from proxy.stores.log.conversations import LONG
+from proxy.stores.log.rows import encode
+from proxy.stores.log.shortcut import Shortcut
+from proxy.stores.log.sqlite import SQLiteLog
+from proxy.stores.schema.checkpoints import Checkpoints
+from proxy.stores.schema.database import open_writer
+from proxy.stores.schema.files import Files
 
 START = "2026-11-20T15:10:10.970322+00:00"
 WAYS = {"shortcut": "normal", "thread": "full"}

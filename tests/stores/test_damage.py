@@ -7,8 +7,8 @@ from pathlib import Path
 import diskcache
 import pytest
 
-from proxy.stores.damage import passes, probe, refuted
-from proxy.stores.safedisk import Refused
+from proxy.stores.cache.damage import passes, probe, refuted
+from proxy.stores.cache.safedisk import Refused
 
 
 def test_a_full_disk_behind_a_failing_rollback_passes() -> None:

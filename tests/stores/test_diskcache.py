@@ -21,8 +21,8 @@ from typing import Any
 import diskcache
 import pytest
 
-from proxy.stores.diskcache import DiskCache
-from proxy.stores.safedisk import Refused, SafeDisk
+from proxy.stores.cache.diskcache import DiskCache
+from proxy.stores.cache.safedisk import Refused, SafeDisk
 
 KEY = hashlib.sha256(b"key").digest()
 SMALL = b'{"answer": "42"}'
@@ -474,7 +474,7 @@ async def test_a_folder_locked_at_start_is_opened_later(store: DiskCache, tmp_pa
 
 FULL = """
 import asyncio, pathlib, resource, sys
-from proxy.stores.diskcache import DiskCache
+from proxy.stores.cache.diskcache import DiskCache
 
 async def main(home):
     store = DiskCache(home / "cache", home / "cache.key", ttl=3600, max_size=2**30)
@@ -506,7 +506,7 @@ def test_a_full_disk_loses_nothing_and_passes(tmp_path: Path) -> None:
 
 SHRUNK = """
 import asyncio, os, pathlib, sqlite3, sys
-from proxy.stores.diskcache import DiskCache
+from proxy.stores.cache.diskcache import DiskCache
 
 async def main(home):
     store = DiskCache(home / "cache", home / "cache.key", ttl=3600, max_size=2**26)
@@ -535,7 +535,7 @@ def test_a_database_that_shrinks_does_not_end_the_process(tmp_path: Path) -> Non
 
 OTHER = """
 import asyncio, pathlib, sys
-from proxy.stores.diskcache import DiskCache
+from proxy.stores.cache.diskcache import DiskCache
 
 async def main(home):
     store = DiskCache(home / "cache", home / "cache.key", ttl=3600, max_size=2**26)

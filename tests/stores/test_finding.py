@@ -25,17 +25,19 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from proxy.errors import BadRequest
 from proxy.record import Record
 from proxy.selection import Selection
-from proxy.stores import database, finding, gathered, indexer, rows, words
-from proxy.stores.checkpoints import Checkpoints
-from proxy.stores.database import open_writer, written_back
-from proxy.stores.files import Files
-from proxy.stores.indexer import Indexer, check, index, prepare
-from proxy.stores.items import store
-from proxy.stores.reader import Reader
-from proxy.stores.rows import encode
-from proxy.stores.shortcut import Shortcut
-from proxy.stores.sqlite import SQLiteLog
-from proxy.stores.words import fold, single, units
+from proxy.stores.index import finding, gathered, indexer, words
+from proxy.stores.index.indexer import Indexer, check, index, prepare
+from proxy.stores.index.words import fold, single, units
+from proxy.stores.log import rows
+from proxy.stores.log.items import store
+from proxy.stores.log.reader import Reader
+from proxy.stores.log.rows import encode
+from proxy.stores.log.shortcut import Shortcut
+from proxy.stores.log.sqlite import SQLiteLog
+from proxy.stores.schema import database
+from proxy.stores.schema.checkpoints import Checkpoints
+from proxy.stores.schema.database import open_writer, written_back
+from proxy.stores.schema.files import Files
 from tests.stores.test_conversations import record, turn
 
 

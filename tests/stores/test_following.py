@@ -10,8 +10,8 @@ import pytest
 from proxy.errors import BadRequest, ConfigError
 from proxy.record import Record
 from proxy.selection import Selection
-from proxy.stores.following import AT_ONCE, Following
-from proxy.stores.sqlite import SQLiteLog
+from proxy.stores.log.following import AT_ONCE, Following
+from proxy.stores.log.sqlite import SQLiteLog
 
 
 async def write(path: Path, *names: str, status: str | None = None) -> None:

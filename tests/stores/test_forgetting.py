@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 
 from proxy.errors import BadRequest, ConfigError
 from proxy.record import Record
-from proxy.stores.forgetting import Asked, Forgetting
-from proxy.stores.pruning import merge_texts
-from proxy.stores.residue import MOST, Needles, files
-from proxy.stores.strides import Strides
+from proxy.stores.erasure.forgetting import Asked, Forgetting
+from proxy.stores.erasure.residue import MOST, Needles, files
+from proxy.stores.retention.pruning import merge_texts
+from proxy.stores.retention.strides import Strides
 from tests.stores.test_keeping import asked, bytes_of, ids, kept, logged, row, said, whole
 
 DAY = 86400.0
@@ -191,7 +191,7 @@ def test_what_is_below_goes_first_and_what_names_the_person_last(tmp_path: Path)
 FORGETTER = """
 import sys
 from pathlib import Path
-from proxy.stores.forgetting import Asked, Forgetting
+from proxy.stores.erasure.forgetting import Asked, Forgetting
 log = Forgetting(Path(sys.argv[1]))
 what = Asked(end_user="zoe", trees=len(sys.argv) > 2)
 chosen = log.choose(what)
@@ -283,7 +283,7 @@ def test_a_text_is_found_wherever_it_is_and_only_there(texts: list[str], noise: 
 
 
 def test_a_text_is_found_across_two_chunks_and_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("proxy.stores.residue.CHUNK", 4096)
+    monkeypatch.setattr("proxy.stores.erasure.residue.CHUNK", 4096)
     text = "the quick brown fox, who lives in Lisbon, jumps over the lazy dog of his neighbour"
     for offset in range(4000, 4100):
         (tmp_path / "file").write_bytes(b"." * offset + text.encode() + b"." * 9000)

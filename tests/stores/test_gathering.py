@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 
-from proxy.stores.gathering import Entry, Gathering
+from proxy.stores.cache.gathering import Entry, Gathering
 
 
 async def test_what_comes_together_is_one_batch_and_batches_do_not_overlap() -> None:

@@ -13,8 +13,8 @@ import pytest
 from proxy.errors import BadRequest, ConfigError
 from proxy.record import Record
 from proxy.selection import Selection
-from proxy.stores.reader import Reader, open_readonly
-from proxy.stores.sqlite import SQLiteLog
+from proxy.stores.log.reader import Reader, open_readonly
+from proxy.stores.log.sqlite import SQLiteLog
 
 HOSTILE = [
     "DELETE FROM traces",

@@ -23,8 +23,8 @@ from hypothesis import strategies as st
 from proxy import timestamps
 from proxy.config.settings import Keep, LogSettings
 from proxy.record import Record
-from proxy.stores.keeping import alone, used
-from proxy.stores.sqlite import SQLiteLog, trace_log
+from proxy.stores.log.sqlite import SQLiteLog, trace_log
+from proxy.stores.retention.keeping import alone, used
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
 DAY = 86400.0
@@ -215,7 +215,7 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from proxy.config.settings import Keep, LogSettings
-from proxy.stores.sqlite import SQLiteLog
+from proxy.stores.log.sqlite import SQLiteLog
 store = SQLiteLog(Path(sys.argv[1]), now=lambda: datetime(2026, 11, 20, tzinfo=UTC))
 store._keeping._keep = Keep.model_construct(age=86400.0, size=None)
 print("begun", flush=True)
@@ -270,7 +270,7 @@ async def test_rows_are_written_and_read_meanwhile(tmp_path: Path) -> None:
 
 async def test_the_gateway_does_it_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "traces.db"
-    monkeypatch.setattr("proxy.stores.keeping.INTERVAL", 0.05)
+    monkeypatch.setattr("proxy.stores.retention.keeping.INTERVAL", 0.05)
     store = trace_log(tmp_path, LogSettings(keep=Keep(age=3600)))
     await asyncio.gather(*(store.append(row(f"{n}", f"{n}", 40)) for n in range(10)))
     now = timestamps.text(datetime.now(UTC))

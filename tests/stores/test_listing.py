@@ -19,10 +19,10 @@ from proxy import timestamps
 from proxy.errors import BadRequest
 from proxy.record import Record
 from proxy.selection import SLOTS, Asked, Selection, moment
-from proxy.stores import listing
-from proxy.stores.database import open_writer
-from proxy.stores.reader import Reader
-from proxy.stores.sqlite import SQLiteLog
+from proxy.stores.log import listing
+from proxy.stores.log.reader import Reader
+from proxy.stores.log.sqlite import SQLiteLog
+from proxy.stores.schema.database import open_writer
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 

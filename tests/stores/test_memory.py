@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from proxy.stores.memory import MemoryCache
+from proxy.stores.cache.memory import MemoryCache
 
 
 async def test_what_was_used_longest_ago_goes_first() -> None:

@@ -10,10 +10,10 @@ import pytest
 
 from proxy.errors import ConfigError
 from proxy.record import FLAGS, Record
-from proxy.stores.database import open_reader, open_writer
-from proxy.stores.migrations import applied, migrate
-from proxy.stores.rows import COLUMNS
-from proxy.stores.steps import MIGRATIONS
+from proxy.stores.log.rows import COLUMNS
+from proxy.stores.schema.database import open_reader, open_writer
+from proxy.stores.schema.migrations import applied, migrate
+from proxy.stores.schema.steps import MIGRATIONS
 
 
 def columns(connection: sqlite3.Connection, table: str) -> list[str]:

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from proxy.stores.name import LEAST, Name
-from proxy.stores.residue import Find, Needles
+from proxy.stores.erasure.name import LEAST, Name
+from proxy.stores.erasure.residue import Find, Needles
 
 ZOE = "élodie@exämple.com"
 
@@ -90,7 +90,7 @@ def test_what_is_compressed_is_told(tmp_path: Path, packed: bytes) -> None:
 def test_at_the_border_of_two_pieces_it_is_neither_missed_nor_taken_for_another(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("proxy.stores.residue.CHUNK", 512)
+    monkeypatch.setattr("proxy.stores.erasure.residue.CHUNK", 512)
     for offset in range(480, 530):
         assert found(tmp_path, "customer1", b"." * offset + b"customer1" + b"." * 900).name, offset
         assert found(tmp_path, "customer1", b"." * offset + b"customer10" + b"." * 900).name is False, offset

@@ -11,7 +11,7 @@ import pytest
 
 from proxy.errors import NotReady
 from proxy.record import Record
-from proxy.stores.sqlite import SQLiteLog
+from proxy.stores.log.sqlite import SQLiteLog
 
 START = "2026-01-01T00:00:00.000000+00:00"
 

@@ -19,9 +19,9 @@ import pytest
 from proxy.errors import BadRequest, NotReady
 from proxy.record import Record
 from proxy.selection import AT_ONCE
-from proxy.stores.questions import Questions
-from proxy.stores.reader import Reader
-from proxy.stores.sqlite import SQLiteLog
+from proxy.stores.log.questions import Questions
+from proxy.stores.log.reader import Reader
+from proxy.stores.log.sqlite import SQLiteLog
 from tests.gateway import Process, until
 
 HANGS = "instr(hex(zeroblob(20000000)), hex(zeroblob(1000000)) || '1')"

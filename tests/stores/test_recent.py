@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from proxy.config.settings import CacheSettings
-from proxy.stores.diskcache import DiskCache, cache_store
-from proxy.stores.recent import LARGEST, OVERHEAD, Recent
+from proxy.stores.cache.diskcache import DiskCache, cache_store
+from proxy.stores.cache.recent import LARGEST, OVERHEAD, Recent
 
 KEY, OTHER = b"k" * 32, b"o" * 32
 LATER = time.time() + 1e6

@@ -19,10 +19,10 @@ from click.testing import CliRunner
 from proxy import __version__
 from proxy.cli import main
 from proxy.record import FLAGS, Record
-from proxy.stores.database import open_writer
-from proxy.stores.migrations import applied
-from proxy.stores.sqlite import SQLiteLog, open_readonly
-from proxy.stores.steps import MIGRATIONS
+from proxy.stores.log.sqlite import SQLiteLog, open_readonly
+from proxy.stores.schema.database import open_writer
+from proxy.stores.schema.migrations import applied
+from proxy.stores.schema.steps import MIGRATIONS
 from tests.stores.test_sqlite import READ, reachable
 
 __all__ = ["reachable"]

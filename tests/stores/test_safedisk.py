@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from proxy.stores.safedisk import LARGEST_FILE, Refused, SafeDisk
+from proxy.stores.cache.safedisk import LARGEST_FILE, Refused, SafeDisk
 
 
 def disk(folder: Path) -> Any:

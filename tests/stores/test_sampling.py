@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proxy.record import Record
-from proxy.stores.sqlite import SQLiteLog
+from proxy.stores.log.sqlite import SQLiteLog
 
 # Costs that binary fractions hold, so that sums are equal in any order.
 counters: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(

@@ -15,9 +15,9 @@ from proxy import timestamps
 from proxy.errors import BadRequest
 from proxy.protocols import Filter, ProjectUse, TraceQuery
 from proxy.record import Record
-from proxy.stores import search
-from proxy.stores.rows import COLUMNS
-from proxy.stores.sqlite import SQLiteLog
+from proxy.stores.log import search
+from proxy.stores.log.rows import COLUMNS
+from proxy.stores.log.sqlite import SQLiteLog
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 

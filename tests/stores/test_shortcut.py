@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from proxy.record import Record
-from proxy.stores.checkpoints import CHECKPOINT_ROWS, Checkpoints
-from proxy.stores.database import open_writer
-from proxy.stores.files import Files
-from proxy.stores.rows import Row, encode, encode_edit
-from proxy.stores.shortcut import Shortcut
+from proxy.stores.log.rows import Row, encode, encode_edit
+from proxy.stores.log.shortcut import Shortcut
+from proxy.stores.schema.checkpoints import CHECKPOINT_ROWS, Checkpoints
+from proxy.stores.schema.database import open_writer
+from proxy.stores.schema.files import Files
 
 
 @pytest.fixture
@@ -142,7 +142,7 @@ def test_a_companion_that_is_gone_is_seen_in_a_moment(
 ) -> None:
     assert shortcut.commit([row("a")])
     path.with_name(path.name + suffix).unlink()
-    monkeypatch.setattr("proxy.stores.files.INTERVAL", 0)
+    monkeypatch.setattr("proxy.stores.schema.files.INTERVAL", 0)
     assert shortcut.commit([row("b")]) is False
 
 
@@ -163,8 +163,8 @@ def test_the_wal_is_written_back_and_stays_bounded(path: Path, shortcut: Shortcu
 def test_a_wal_that_grew_beside_a_reader_is_cut_off_after_it(
     path: Path, shortcut: Shortcut, checkpoints: Checkpoints, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("proxy.stores.checkpoints.WAL_LIMIT", 100_000)
-    monkeypatch.setattr("proxy.stores.checkpoints.CHECKPOINT_ROWS", 50)
+    monkeypatch.setattr("proxy.stores.schema.checkpoints.WAL_LIMIT", 100_000)
+    monkeypatch.setattr("proxy.stores.schema.checkpoints.CHECKPOINT_ROWS", 50)
     wal = path.with_name("traces.db-wal")
     reader = sqlite3.connect(path, isolation_level=None)
     reader.execute("BEGIN")

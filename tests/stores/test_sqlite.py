@@ -23,7 +23,7 @@ import pytest
 from proxy.errors import ConfigError
 from proxy.protocols import TraceLog, TraceQuery
 from proxy.record import Record
-from proxy.stores.sqlite import SQLiteLog, open_readonly
+from proxy.stores.log.sqlite import SQLiteLog, open_readonly
 
 START = "2026-11-20T15:10:10.970322+00:00"
 
@@ -274,7 +274,7 @@ import os, sys
 from pathlib import Path
 from proxy.errors import ConfigError
 from proxy.protocols import TraceQuery
-from proxy.stores.sqlite import open_readonly
+from proxy.stores.log.sqlite import open_readonly
 if os.geteuid() == 0:
     os.setegid(65534)
     os.seteuid(65534)
@@ -323,7 +323,7 @@ CLOSED = """
 import asyncio, json, os, sys
 from pathlib import Path
 from proxy.record import Record
-from proxy.stores.sqlite import SQLiteLog
+from proxy.stores.log.sqlite import SQLiteLog
 folder = Path(sys.argv[1])
 if os.geteuid() == 0:
     os.chown(folder, 65534, 65534)
@@ -586,7 +586,7 @@ APPEND = """
 import asyncio, sys
 from pathlib import Path
 from proxy.record import Record
-from proxy.stores.sqlite import SQLiteLog
+from proxy.stores.log.sqlite import SQLiteLog
 
 async def main(path, prefix, count):
     log = SQLiteLog(Path(path))

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from proxy.stores import strides
-from proxy.stores.database import WAL_LIMIT
-from proxy.stores.strides import Strides
+from proxy.stores.retention import strides
+from proxy.stores.retention.strides import Strides
+from proxy.stores.schema.database import WAL_LIMIT
 
 
 def test_the_wal_begins_anew_beside_somebody_who_writes_all_the_while(

@@ -22,14 +22,15 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from proxy.protocols import TraceQuery
 from proxy.record import Record
-from proxy.stores import adding, database, indexer
-from proxy.stores.adding import add, right, settle
-from proxy.stores.counting import counted, total
-from proxy.stores.database import open_writer
-from proxy.stores.indexer import check
-from proxy.stores.sqlite import SQLiteLog
-from proxy.stores.sums import TABLES
-from proxy.stores.views import SPEND_DAILY
+from proxy.stores.index import adding, indexer
+from proxy.stores.index.adding import add, right, settle
+from proxy.stores.index.indexer import check
+from proxy.stores.log.counting import counted, total
+from proxy.stores.log.sqlite import SQLiteLog
+from proxy.stores.schema import database
+from proxy.stores.schema.database import open_writer
+from proxy.stores.schema.sums import TABLES
+from proxy.stores.schema.views import SPEND_DAILY
 from tests.stores.test_finding import logged, put
 
 NOW = datetime(2026, 11, 20, 12, 30, tzinfo=UTC)

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.stores.tally import HEAD, ROWS, SIZE, TEXT, Tally
+from proxy.stores.shared.tally import HEAD, ROWS, SIZE, TEXT, Tally
 from proxy.tally import WIDTH, Series
 
 WORKER = """
 import sys
 from pathlib import Path
-from proxy.stores.tally import Tally
+from proxy.stores.shared.tally import Tally
 
 tally = Tally(Path(sys.argv[1]))
 for name in sys.argv[2].split():

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from proxy.protocols import VersionUse
 from proxy.record import Record
-from proxy.stores.sqlite import SQLiteLog
+from proxy.stores.log.sqlite import SQLiteLog
 
 numbers = st.integers(0, 1000).map(lambda number: number / 64)
 scores = st.lists(

@@ -15,9 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proxy.record import Record
-from proxy.stores.database import open_reader, open_writer
-from proxy.stores.sqlite import SQLiteLog
-from proxy.stores.steps import MIGRATIONS
+from proxy.stores.log.sqlite import SQLiteLog
+from proxy.stores.schema.database import open_reader, open_writer
+from proxy.stores.schema.steps import MIGRATIONS
 from tests.stores.test_conversations import turn
 from tests.stores.test_sampling import records
 
@@ -185,7 +185,7 @@ def test_a_log_of_every_version_is_brought_up_to_date(
     path = tmp_path / "traces.db"
     said = '{"model":"m","messages":[{"role":"user","content":"' + "x" * 5000 + '"}]}'
     with monkeypatch.context() as patch:
-        patch.setattr("proxy.stores.migrations.MIGRATIONS", MIGRATIONS[:steps])
+        patch.setattr("proxy.stores.schema.migrations.MIGRATIONS", MIGRATIONS[:steps])
         connection = open_writer(path)
         connection.execute(
             "INSERT INTO traces (trace_id, root_trace_id, configuration, start_timestamp, status, cost)"

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from proxy.stores.writer import AGAIN, SHORT, Writer
+from proxy.stores.log.writer import AGAIN, SHORT, Writer
 
 
 class Gate:

@@ -30,7 +30,7 @@ from proxy.errors import ConfigError
 from proxy.middleware.write import OMIT
 from proxy.models import LogPolicy
 from proxy.needles import Find, Needles, forms
-from proxy.stores.removal import remove
+from proxy.stores.erasure.removal import remove
 from proxy.target import Target
 
 FLAGS = {

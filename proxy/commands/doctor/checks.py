@@ -21,8 +21,8 @@ from proxy.commands import load
 from proxy.config import Config
 from proxy.errors import ConfigError
 from proxy.stores import checkup
-from proxy.stores.database import WAL_LIMIT
 from proxy.stores.keyfile import KEY_SIZE
+from proxy.stores.schema.database import WAL_LIMIT
 
 if TYPE_CHECKING:
     from proxy.commands.doctor.secrets import Search

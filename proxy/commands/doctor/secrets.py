@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from proxy.config import Config
-from proxy.middleware.blot import blot
+from proxy.middleware.cassette.blot import blot
 from proxy.patterns import NAMED
 from proxy.redaction import Redaction
 from proxy.stores.checkup import Text, texts

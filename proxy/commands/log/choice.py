@@ -16,7 +16,7 @@ from proxy.places import config_path, data_folder
 
 if TYPE_CHECKING:
     from proxy.selection import Selection
-    from proxy.stores.reader import Reader
+    from proxy.stores.log.reader import Reader
 
 PATIENCE = 60.0
 """Seconds for each page of what is found: a condition that hardly a row meets reads them all."""
@@ -43,7 +43,7 @@ class Choice:
     def reader(self) -> Reader:
         """Raises `ConfigError` where there is no log."""
         from proxy.commands.log import watchdog
-        from proxy.stores.reader import open_readonly
+        from proxy.stores.log.reader import open_readonly
 
         return open_readonly(self.path, watchdog.end)
 

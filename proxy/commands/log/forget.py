@@ -23,7 +23,7 @@ from proxy.places import config_path, data_folder
 
 if TYPE_CHECKING:
     from proxy.config import Config
-    from proxy.stores.forgetting import Asked, Chosen, Forgetting
+    from proxy.stores.erasure.forgetting import Asked, Chosen, Forgetting
 
 
 @click.command()
@@ -52,7 +52,7 @@ def forget(only_check: bool, yes: bool, path: Path | None, data: Path | None, as
     """
     import asyncio
 
-    from proxy.stores.forgetting import Asked, Forgetting
+    from proxy.stores.erasure.forgetting import Asked, Forgetting
 
     _check(meant)
     path = config_path(path)
@@ -175,8 +175,8 @@ def _meant(chosen: Chosen, folder: Path) -> Callable[[bytes, bytes], bool]:
     from proxy.middleware.entry import decode
     from proxy.middleware.fingerprint import entry_name
     from proxy.middleware.trace import output_of
+    from proxy.stores.cache.seal import SIZE
     from proxy.stores.keyfile import load_key
-    from proxy.stores.seal import SIZE
 
     secret = load_key(folder / "cache.key")
 
@@ -192,11 +192,11 @@ def _meant(chosen: Chosen, folder: Path) -> Callable[[bytes, bytes], bool]:
 
 async def _uncache(config: Config, folder: Path, meant: Callable[[bytes, bytes], bool]) -> int:
     from proxy import plugins
-    from proxy.stores.purge import Forgetful
+    from proxy.stores.cache.purge import Forgetful
 
     if config.cache.store == "diskcache" and not (folder / "cache").is_dir():
         return 0
-    store = plugins.make("stores", config.cache.store, "cache_store", folder, config.cache)
+    store = plugins.make("stores.cache", config.cache.store, "cache_store", folder, config.cache)
     try:
         return await store.forget(meant) if isinstance(store, Forgetful) else 0
     finally:

@@ -9,10 +9,10 @@ from pathlib import Path
 import click
 
 from proxy.commands.log.progress import Progress
-from proxy.stores.database import open_writer
-from proxy.stores.finding import unindexed
-from proxy.stores.gathered import SPAN
-from proxy.stores.indexer import index, prepare
+from proxy.stores.index.finding import unindexed
+from proxy.stores.index.gathered import SPAN
+from proxy.stores.index.indexer import index, prepare
+from proxy.stores.schema.database import open_writer
 
 
 def complete(path: Path) -> None:

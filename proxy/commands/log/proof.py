@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from proxy.stores.forgetting import Forgetting
-    from proxy.stores.residue import Find, Needles
+    from proxy.stores.erasure.forgetting import Forgetting
+    from proxy.stores.erasure.residue import Find, Needles
 
 Uncache = Callable[[Callable[[bytes, bytes], bool]], Awaitable[int]]
 """Drops entries of the cache."""
@@ -152,7 +152,7 @@ def _left(file: str, find: Find, known: Known, needles: Needles) -> Left:
 def _search(folder: Path, needles: Needles, proof: Proof) -> dict[str, Find]:
     """What the files have, by their names in the folder."""
     from proxy.commands.log.progress import Progress
-    from proxy.stores.residue import files, links
+    from proxy.stores.erasure.residue import files, links
 
     found: dict[str, Find] = {}
     every = list(files(folder))
@@ -198,7 +198,7 @@ def show(proof: Proof) -> None:
 
 
 def _limits(proof: Proof) -> list[str]:
-    from proxy.stores.residue import MOST, SHORTEST
+    from proxy.stores.erasure.residue import MOST, SHORTEST
 
     lines = []
     if proof.short:

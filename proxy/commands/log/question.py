@@ -38,7 +38,7 @@ def question(choice: Choice, query: str, timeout: float, as_json: bool, as_csv: 
     if as_json:
         _print_json(columns, answer)
     elif as_csv:
-        from proxy.dialects.spreadsheet import line
+        from proxy.dialects.archives.spreadsheet import line
         from proxy.terminal import seen
 
         click.echo(seen(line(columns), sys.stdout), nl=False)

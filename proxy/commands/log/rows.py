@@ -12,7 +12,7 @@ from proxy.record import Record
 from proxy.report import line_of
 
 if TYPE_CHECKING:
-    from proxy.stores.reader import Reader
+    from proxy.stores.log.reader import Reader
 
 
 LONG = 20

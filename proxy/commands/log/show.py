@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from proxy.record import Record
-    from proxy.stores.reader import Reader
+    from proxy.stores.log.reader import Reader
     from proxy.tree import Branch
 
 WIDTH = 24
@@ -69,7 +69,7 @@ def show(choice: Choice, trace_id: str, as_json: bool) -> None:
 
 def _rows(log: Reader, trace_id: str) -> list[Record]:
     """The row and those below it, or all of a tree or session without a row of its own. Raises `ConfigError`."""
-    from proxy.stores.family import family
+    from proxy.stores.log.family import family
 
     with _named(trace_id):
         record, below = family(log, trace_id)
@@ -78,7 +78,7 @@ def _rows(log: Reader, trace_id: str) -> list[Record]:
 
 def found(log: Reader, trace_id: str) -> Record:
     """The row with this id, or the one whose id begins so. Raises `ConfigError`."""
-    from proxy.stores import family
+    from proxy.stores.log import family
 
     with _named(trace_id):
         return family.found(log, trace_id)

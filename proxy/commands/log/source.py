@@ -75,18 +75,18 @@ def source(path: Path, form: str | None, config: Config) -> Source:
 
         made.rows = Archive(config).records
     elif found == "litellm":
-        from proxy.dialects import spend_log
+        from proxy.dialects.archives import spend_log
 
         made.rows = spend_log.records
     elif found == "otlp":
-        from proxy.dialects import otlp
+        from proxy.dialects.archives import otlp
 
         def skip(why: str) -> None:
             made.skipped[why] += 1
 
         made.rows = lambda value: otlp.records(value, skip)
     elif found != "llm":
-        from proxy.dialects import archive
+        from proxy.dialects.archives import archive
 
         made.rows = archive.records
     return made
@@ -133,7 +133,7 @@ def _records(rows: Rows, load: Callable[[], Json]) -> Iterator[Record]:
 
 
 def _calls(path: Path) -> Iterator[Item]:
-    from proxy.dialects import llm_log
+    from proxy.dialects.archives import llm_log
     from proxy.stores.llm import Calls
 
     def one(call: dict[str, Any]) -> Iterator[Record]:

@@ -12,7 +12,7 @@ from proxy.commands.log.choice import PATIENCE, Choice, choosing, limit_option
 
 if TYPE_CHECKING:
     from proxy.selection import Figures, Selection
-    from proxy.stores.reader import Reader
+    from proxy.stores.log.reader import Reader
 
 BARS = " \u2581\u2582\u2583\u2584\u2585\u2586\u2587\u2588"
 FIGURES = {

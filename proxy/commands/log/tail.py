@@ -15,7 +15,7 @@ from proxy.commands.log.choice import Choice, choosing
 
 if TYPE_CHECKING:
     from proxy.record import Record
-    from proxy.stores.reader import Reader
+    from proxy.stores.log.reader import Reader
 
 PAUSE = 0.2
 """Seconds between two looks; each costs some microseconds when nothing came."""
@@ -35,7 +35,7 @@ def tail(choice: Choice, last: int, as_json: bool) -> None:
     """
     from proxy.commands.log import watchdog
     from proxy.errors import ConfigError, RequestError
-    from proxy.stores.following import Following
+    from proxy.stores.log.following import Following
 
     log = choice.reader()  # tells in one message why a log cannot be read
     log.close()

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from proxy.stores.presence import bare
+from proxy.stores.log.presence import bare
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from proxy.config.settings import LogSettings
     from proxy.models import LogPolicy
     from proxy.record import Record
-    from proxy.stores.reader import Reader
+    from proxy.stores.log.reader import Reader
 
 AT_ONCE = 500
 """Rows that are on their way to the disk at a time."""
@@ -68,7 +68,7 @@ def survey(found: Source, log: Path) -> Tally:
     """What a file has. Raises `ConfigError` with the items that are wrong, and why."""
     from proxy.commands.log.progress import Progress
     from proxy.errors import ConfigError, RequestError
-    from proxy.stores.reader import Reader
+    from proxy.stores.log.reader import Reader
     from proxy.terminal import clean
 
     tally, wrong, told = Tally(), 0, []
@@ -99,8 +99,8 @@ async def take(found: Source, path: Path, policy: LogPolicy, settings: LogSettin
     from proxy.errors import ConfigError
     from proxy.middleware.omit import omit
     from proxy.middleware.redact import redact
-    from proxy.stores.reader import Reader
-    from proxy.stores.sqlite import SQLiteLog
+    from proxy.stores.log.reader import Reader
+    from proxy.stores.log.sqlite import SQLiteLog
 
     log, reader, redacting, tally = SQLiteLog(path), Reader(path), redact(settings), Tally()
 

@@ -23,7 +23,7 @@ def vacuum(choice: Choice) -> None:
     """
     from proxy.commands.log.progress import Progress
     from proxy.errors import ConfigError
-    from proxy.stores.forgetting import Forgetting
+    from proxy.stores.erasure.forgetting import Forgetting
 
     before = choice.path.stat().st_size if choice.path.exists() else 0
     try:

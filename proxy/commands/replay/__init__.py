@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from proxy.commands.replay.request import Wanted
     from proxy.commands.replay.run import Interrupts, Plan
     from proxy.config import Config
-    from proxy.stores.reader import Reader
+    from proxy.stores.log.reader import Reader
 
 MANY = 100
 """Calls that are made without a question; for more than that a terminal is asked."""

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from pydantic import ValidationError
 
 from proxy.config.hint import nearest
-from proxy.dialects.openai_schema import ChatBody
+from proxy.dialects.openai.schema import ChatBody
 from proxy.errors import ConfigError
 from proxy.models import Json
-from proxy.providers.parameters import KNOWN
+from proxy.providers.translation.parameters import KNOWN
 from proxy.terminal import clean
 
 ELSEWHERE: Mapping[str, str] = {

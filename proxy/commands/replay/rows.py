@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from proxy.commands.log.choice import PATIENCE, Choice
 from proxy.commands.log.show import found
 from proxy.record import REPLAY, Record
-from proxy.stores.reader import Reader
+from proxy.stores.log.reader import Reader
 
 AGAIN = "a replay itself (name it by its id to call it again)"
 

@@ -24,7 +24,7 @@ from proxy.config import Config
 from proxy.config.deployment import Versions
 from proxy.config.prices import price
 from proxy.errors import GatewayError, UpstreamError, shown
-from proxy.middleware.series import OF_THE_REQUEST
+from proxy.middleware.route.series import OF_THE_REQUEST
 from proxy.models import Call, Completion
 from proxy.patience import Patience
 from proxy.record import Record

@@ -14,8 +14,8 @@ from typing import Any
 
 from proxy.body import validated
 from proxy.config import Config
-from proxy.dialects import foreign
-from proxy.dialects.archive import BESIDE, complete
+from proxy.dialects.archives import foreign
+from proxy.dialects.archives.archive import BESIDE, complete
 from proxy.models import Json
 from proxy.record import Record
 from proxy.routes.humanloop import configs, log_request

@@ -11,7 +11,7 @@ from typing import Any
 
 from proxy.config import Config
 from proxy.config.deployment import Deployment, Versions
-from proxy.dialects.humanloop_schema import config_id
+from proxy.dialects.humanloop.schema import config_id
 from proxy.ids import derived_id
 from proxy.models import Json, Message
 from proxy.record import Record

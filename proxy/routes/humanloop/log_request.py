@@ -13,7 +13,7 @@ from pydantic import Field
 
 from proxy import timestamps
 from proxy.config.deployment import Deployment
-from proxy.dialects.humanloop_schema import MessageWire, config_id
+from proxy.dialects.humanloop.schema import MessageWire, config_id
 from proxy.errors import Unprocessable
 from proxy.ids import datapoint_id, new_id
 from proxy.models import ALL, Json, LogPolicy

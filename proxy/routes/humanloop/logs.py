@@ -14,7 +14,7 @@ from pydantic import BaseModel, BeforeValidator, PlainValidator
 from proxy import timestamps
 from proxy.caller import Caller
 from proxy.config import Config
-from proxy.dialects.humanloop_request import parent_of, session_of
+from proxy.dialects.humanloop.request import parent_of, session_of
 from proxy.errors import NotFound
 from proxy.ids import datapoint_id
 from proxy.middleware.omit import omit_fields

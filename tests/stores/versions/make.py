@@ -24,7 +24,10 @@ try:
     from proxy.record import Record
 except ImportError:
     from proxy.models import Record
-from proxy.stores.sqlite import SQLiteLog
+try:
+    from proxy.stores.log.sqlite import SQLiteLog
+except ImportError:
+    from proxy.stores.sqlite import SQLiteLog
 
 NAMES = {field.name for field in dataclasses.fields(Record)}
 DAY = "2026-01-0{}T00:00:0{}.000000+00:00"

@@ -1,0 +1,1 @@
+"""The answer cache: on disk, or in memory."""

@@ -1,0 +1,1 @@
+"""The trace log in SQLite: the way of a row into it, and every question to it."""

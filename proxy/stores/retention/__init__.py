@@ -1,0 +1,1 @@
+"""How long rows are kept: the oldest trees go, by age and by size, while others write."""

@@ -1,0 +1,1 @@
+"""What the workers of one machine have in common: files that each of them maps into its memory."""
