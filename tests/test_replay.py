@@ -320,7 +320,7 @@ def test_a_run_ends_with_the_first_row_that_cannot_be_stored(lab: Lab) -> None:
 def test_what_a_run_cost_is_told_also_of_rows_that_cost_nobody_knows_what(lab: Lab) -> None:
     lab.first.script = Scenario(status=400)
     trace_id = lab.logged()
-    assert "spent        $0.000005 " in lab.run(trace_id, "--model", "b").stdout
+    assert "spent        $0.000005\n" in lab.run(trace_id, "--model", "b").stdout
     totals = lab.told(trace_id, "--model", "b", "-n", "2")["totals"]
     assert totals["spent"] == pytest.approx(1e-5)
     assert totals["sums"]["cost"] == {"before": None, "after": None}
