@@ -557,7 +557,7 @@ def test_calls_beyond_a_limit_wait_and_take_no_longer_for_it(lab: Lab, monkeypat
 def test_nothing_is_loaded_in_the_time_of_a_call(lab: Lab) -> None:
     """Of the first row the gateway has kept how it is written; what the second needs is loaded, but not by its call."""
     with lab.gateway() as gateway:
-        ids = [lab.ask(gateway), lab.ask(gateway, tools=[TOOL])]
+        ids = [lab.ask(gateway), lab.ask(gateway, stop=["."])]
     with lab.process(*ids, "--concurrency", "1", "--json") as replay:
         printed, said = replay.communicate(timeout=50)
     assert replay.returncode == 0, said

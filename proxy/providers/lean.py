@@ -20,6 +20,7 @@ import orjson
 
 from proxy.config.targets import UNCHANGED
 from proxy.crowd import OF_AN_ANSWER, crowded
+from proxy.models import Json
 from proxy.providers import credentials, wires
 from proxy.providers.access import Access, access
 from proxy.providers.engine import Engine, wrapper
@@ -42,6 +43,8 @@ PROVIDERS = frozenset(
 
 FETCHED = frozenset({"anthropic", "vertexai", "aws_bedrock"})
 """Vendors for whom LiteLLM may fetch what a message names."""
+
+TOOLS = "tools"
 
 DONE = b"[DONE]"
 LINGER = 1.0
@@ -85,7 +88,7 @@ class Lean:
             return None
         wire, secret = known
         try:
-            body = wire.body(plan.messages, plan.own)
+            body = wire.body(plan.messages, _own(plan))
         except Exception:  # LiteLLM cannot translate it; its wrapper says why in words that are known here
             return None
         written = orjson.dumps(body)
@@ -145,6 +148,11 @@ def _covers(plan: Plan, target: Target) -> bool:
     if target.provider == "anthropic" and "response_format" in plan.arguments:
         return False
     return target.provider not in FETCHED or not distant(plan.messages)
+
+
+def _own(plan: Plan) -> Mapping[str, Json]:
+    """What a wire may have places for: the values behind stand-ins, and tools that it was kept without."""
+    return {**plan.own, TOOLS: plan.arguments[TOOLS]} if TOOLS in plan.arguments else plan.own
 
 
 def _beyond(plan: Plan) -> bool:

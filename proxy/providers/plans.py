@@ -4,7 +4,8 @@ A record is all that one kind of call needs: what the rules made of its paramete
 What must stay true:
 
 * Nothing of a client's words is kept: only kinds whose parameters are numbers, or have stand-ins, of calls that may be
-  written down.
+  written down. Tools are left out of a record, which is there only where LiteLLM sent them byte for byte as they were
+  said, and counts for the very same tools only, since its name is a hash of them too: they go as each call has them.
 * No key is in a record (`wires.py`), and records count for one version of LiteLLM and of this gateway only.
 * A file that is not as it was written is no file.
 """
@@ -15,8 +16,8 @@ import asyncio
 import hashlib
 import importlib.metadata
 import logging
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -25,7 +26,7 @@ import orjson
 
 from proxy import __version__
 from proxy.models import Call, Json
-from proxy.providers.lean import Lean
+from proxy.providers.lean import TOOLS, Lean
 from proxy.providers.preparation import Preparation, Prepared
 from proxy.providers.prices import Prices, Rate, key, names
 from proxy.providers.standins import Place
@@ -37,6 +38,8 @@ logger = logging.getLogger(__name__)
 
 MOST = 1024
 """Records that a file holds; the oldest make room."""
+
+CHOICES = ("auto", "none", "required")
 
 PAUSE = 1.0
 """Seconds from the first change to the writing of the file, for those that come together."""
@@ -131,20 +134,22 @@ class Plans:
         prepared, wire = self._preparation.kept.get(plan.name), self._lean.wires.get(plan.wire)
         if plan.name is None or prepared is None or wire is None or wire.transform is not None:
             return None
+        said = (TOOLS,) if _unchanged(plan, prepared, wire) else ()
         if call.request.policy.omits or not all(
-            name in plan.own or _plain(name, value) for name, value in plan.wanted.items()
+            name in plan.own or name in said or _plain(name, value) for name, value in plan.wanted.items()
         ):
             return None
+        kept = replace(prepared, arguments=_without(prepared.arguments, said), said=said)
         priced, rate = price in self._prices.rates, self._prices.rates.get(price)
         return {
             "name": plan.name.hex(),
-            "prepared": {**asdict(prepared), "forced": sorted(prepared.forced)},
+            "prepared": {**asdict(kept), "forced": sorted(prepared.forced)},
             "wire": {
                 "url": wire.url,
                 "headers": dict(wire.headers),
-                "fields": dict(wire.fields),
+                "fields": _without(wire.fields, said),
                 "developer": wire.developer,
-                "places": wire.places,
+                "places": [*wire.places, *(((name,), name) for name in said)],
             },
             "price": price if priced else "",
             "rate": None if rate is None else asdict(rate),
@@ -153,7 +158,11 @@ class Plans:
     def _learn(self, name: str, record: Mapping[str, Any]) -> None:
         try:
             prepared = dict(record["prepared"])
-            prepared |= {"forced": frozenset(prepared["forced"]), "lead": tuple(prepared["lead"])}
+            prepared |= {
+                "forced": frozenset(prepared["forced"]),
+                "lead": tuple(prepared["lead"]),
+                "said": tuple(prepared["said"]),
+            }
             made = Prepared(**prepared)
             wire = Wire(**{**record["wire"], "places": _places(record["wire"]["places"])}, direct=True)
             rate = None if record["rate"] is None else Rate(**record["rate"])
@@ -176,8 +185,22 @@ def _checksum(document: Mapping[str, Json]) -> str:
 
 
 def _plain(name: str, value: Json) -> bool:
-    """Whether a parameter says nothing but a number."""
+    """Whether a parameter says nothing but a number, or one of OpenAI's own words."""
+    if name == "tool_choice" and value in CHOICES:
+        return True
     return (name in KNOWN or name in OWN) and isinstance(value, bool | int | float | None)
+
+
+def _unchanged(plan: Plan, prepared: Prepared, wire: Wire) -> bool:
+    """Whether tools were sent as the client said them; LiteLLM changes some, by what stands in them."""
+    made = plan.wanted if TOOLS in prepared.said else prepared.arguments
+    if TOOLS not in plan.wanted or TOOLS not in made or TOOLS not in wire.fields:
+        return False
+    return orjson.dumps(plan.wanted[TOOLS]) == orjson.dumps(made[TOOLS]) == orjson.dumps(wire.fields[TOOLS])
+
+
+def _without(fields: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if name not in names}
 
 
 def _places(listed: Json) -> list[tuple[Place, str]]:

@@ -34,13 +34,15 @@ LONGEST = 200
 @dataclass(slots=True, frozen=True)
 class Prepared:
     """What the rules made of a set of parameters: LiteLLM's arguments, those of them that it shall send although it
-    does not know that it may, what was left out and why, and what is said before the conversation.
+    does not know that it may, what was left out and why, and what is said before the conversation. Those in `said` are
+    not among the arguments: they go as each call has them.
     """
 
     arguments: Mapping[str, Any]
     forced: frozenset[str] = frozenset()
     dropped: Mapping[str, str] = field(default_factory=dict)
     lead: tuple[Message, ...] = ()
+    said: tuple[str, ...] = ()
 
     @property
     def weight(self) -> int:
@@ -95,8 +97,8 @@ class Preparation:
             prepared = await self._prepared(plan, target)
             if name is not None:
                 self.kept.put(name, prepared, prepared.weight)
+        plan.arguments = {**prepared.arguments, **{name: plan.params[name] for name in prepared.said}}
         plan.params = {}
-        plan.arguments = dict(prepared.arguments)
         plan.forced = set(prepared.forced)
         plan.dropped.update(prepared.dropped)
         if prepared.lead:

@@ -108,6 +108,34 @@ async def test_known_calls_are_answered_without_litellm(fleet: Fleet, tmp_path: 
     assert fleet[name].requests[0].json["messages"] == [{"role": "user", "content": "hi"}]
 
 
+@pytest.mark.parametrize("name", ["openai", "mistral"])
+async def test_tools_are_sent_again_without_litellm_and_kept_nowhere(fleet: Fleet, tmp_path: Path, name: str) -> None:
+    path, target = tmp_path / "plans.json", fleet.target(name)
+    city = {"type": "string", "description": "where, in a word"}
+    schema = {"type": "object", "properties": {"city": city}, "required": ["city"]}
+    tools = [{"type": "function", "function": {"name": "weather", "description": "how it is", "parameters": schema}}]
+    params: dict[str, Any] = {"tools": tools, "tool_choice": "auto", "temperature": 0.5}
+    first = await run(path, target, a_call(**params), a_call(stream=True, **params))
+    sent = [request.json for request in fleet[name].requests]
+    kept = path.read_text()
+    assert len(records(path)) == 2
+    assert not any(words in kept for words in ("weather", "city", "in a word"))
+    fleet.reset()
+    found = again(path, target, **params)
+    assert found == {"ready": None, "loaded": False, "costs": [each.cost for each in first]}
+    hi = [{"role": "user", "content": "hi"}]
+    assert [request.json for request in fleet[name].requests] == [{**each, "messages": hi} for each in sent]
+    assert again(path, target, **{**params, "tools": [*tools, *tools]})["loaded"]
+
+
+async def test_tools_that_litellm_changes_are_a_matter_of_its_own(fleet: Fleet, tmp_path: Path) -> None:
+    path, schema = tmp_path / "plans.json", {"type": "object", "properties": {}, "additionalProperties": False}
+    tool = {"type": "function", "function": {"name": "f", "parameters": {**schema, "$schema": "x"}, "strict": True}}
+    await run(path, fleet.target("mistral"), a_call(tools=[tool]))
+    assert fleet["mistral"].requests[0].json["tools"] != [tool]
+    assert records(path) == {}
+
+
 async def test_an_unknown_call_loads_litellm_by_itself(fleet: Fleet, tmp_path: Path) -> None:
     path, target = tmp_path / "plans.json", fleet.target("openai")
     await run(path, target, a_call())
@@ -150,12 +178,11 @@ async def test_the_file_is_its_owner_s_and_nothing_else_is_left(fleet: Fleet, tm
 
 async def test_who_needed_litellm_loads_it_at_once(fleet: Fleet, tmp_path: Path) -> None:
     path, target = tmp_path / "plans.json", fleet.target("openai")
-    tool = {"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": {}}}}
 
     def needed() -> bool:
         return bool(orjson.loads(path.read_bytes())["needed"])
 
-    await run(path, target, a_call(), a_call(tools=[tool]))
+    await run(path, target, a_call(), a_call(stop=["a word"]))
     assert needed()
     await run(path, target)
     assert needed(), "a run without calls says nothing"
