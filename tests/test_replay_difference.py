@@ -64,7 +64,7 @@ def test_lines_far_from_a_change_are_only_counted() -> None:
 
 def test_nothing_of_a_difference_steers_a_terminal() -> None:
     (told,) = word_diff([("before", "a\x1b[2Jb\rc"), ("after", "\u202e\x00\t")])
-    assert click.unstyle(told) == "[-a\ufffd[2Jb\ufffdc-]{+\ufffd\ufffd    +}"
+    assert click.unstyle(told) == "[-a\ufffd[2Jb\\rc-]{+\ufffd\ufffd    +}"
 
 
 def record(**fields: Any) -> Record:

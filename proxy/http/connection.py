@@ -204,7 +204,7 @@ class Connection(Flow):
         self._serving = None
         self.since = self._door.now
         if not exchange.keep_alive:
-            self._end(sending=not exchange.ended)
+            self._end(sending=self._over or not exchange.ended)
         elif self._waiting:
             self._serve(self._waiting.popleft())
         elif self.held:

@@ -153,7 +153,7 @@ def ask(connection: sqlite3.Connection, sql: str, deadline: Deadline) -> Iterato
     except sqlite3.OperationalError as error:
         if (told := _named(connection, error)) is None:
             raise
-        raise BadRequest(told) from error
+        raise BadRequest(told, param="where") from error
     if cursor.description is None:
         raise BadRequest("that is no question: ask with a SELECT")
     names = distinct(name for name, *_ in cursor.description)
