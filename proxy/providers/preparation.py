@@ -1,7 +1,8 @@
 """From a call to a plan: what will be sent, once for each set of parameters.
 
-The rules (`parameters.py`) cost more than a round trip on loopback, and what they say depends on the model and the
-parameters alone. What must stay true: a kept preparation is what the rules would say again; a refusal is never kept.
+The rules (`translation/parameters.py`) cost more than a round trip on loopback, and what they say depends on the model
+and the parameters alone. What must stay true: a kept preparation is what the rules would say again; a refusal is never
+kept.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The large files that LiteLLM reads while it is imported, read so that nobody waits for them.
 
 Its price list is 3 MB of JSON, which orjson reads in a third of the time, and its tokenizer for Claude takes 25 MB for
-counts that nobody asks for (`engine.py`). What must stay true: everybody else's JSON is read as ever, and afterwards
+counts that nobody asks for (`engine/`). What must stay true: everybody else's JSON is read as ever, and afterwards
 all of it.
 """
 

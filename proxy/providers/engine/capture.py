@@ -1,8 +1,8 @@
 """What LiteLLM would send, caught before it leaves: its translation of one call, whole and as it is.
 
 LiteLLM's wrapper costs milliseconds a call, but what it writes depends only on the target, the parameters and the form
-of the conversation. So it is asked once for each of these (`wires.py`). What must stay true: a captured call sends
-nothing, and nothing that another call holds is changed by it.
+of the conversation. So it is asked once for each of these (`providers/wires.py`). What must stay true: a captured call
+sends nothing, and nothing that another call holds is changed by it.
 """
 
 from __future__ import annotations

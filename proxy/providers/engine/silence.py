@@ -1,8 +1,8 @@
 """Keeps the libraries below from printing: what they say about a call quotes the prompt, the answer or the key.
 
-What must stay true: failures are told by exceptions only (`failures.py`), and no logger, warning or handler of these
-libraries writes to stdout or stderr. What asyncio reports of a task that nobody waited for is told with its place,
-not its text.
+What must stay true: failures are told by exceptions only (`translation/failures.py`), and no logger, warning or handler
+of these libraries writes to stdout or stderr. What asyncio reports of a task that nobody waited for is told with its
+place, not its text.
 """
 
 from __future__ import annotations

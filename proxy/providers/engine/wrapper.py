@@ -1,8 +1,8 @@
 """LiteLLM's own way to call a provider, its wrapper `acompletion`: slow, and complete.
 
-It serves every provider that LiteLLM knows, every call that the lean way (`lean.py`) does not cover, and whoever asks
-for it. What must stay true: it gets an explicit key, no retries, and only arguments that were chosen here; a stream is
-closed when nobody reads it any more, and nothing is awaited on the way out.
+It serves every provider that LiteLLM knows, every call that the lean way (`providers/lean.py`) does not cover, and
+whoever asks for it. What must stay true: it gets an explicit key, no retries, and only arguments that were chosen here;
+a stream is closed when nobody reads it any more, and nothing is awaited on the way out.
 """
 
 from __future__ import annotations

@@ -7,10 +7,10 @@
     POST  /sessions   GET /sessions   /sessions/{id}
     GET   /projects   /projects/{id}   /projects/{id}/configs   /active-config   /deployed-configs
 
-A datapoint is a row of the trace log, or one of several samples in a row (`samples.py`), a session the row that its
-datapoints hang under, and a project is one of the config or a name that something was logged under. No state is kept
-besides: ids follow from names and references, as they do on the completion routes. A row that could not be stored is
-answered like any other, and `x-logged: false` tells.
+A datapoint is a row of the trace log, or one of several samples in a row (`middleware/route/samples.py`), a session the
+row that its datapoints hang under, and a project is one of the config or a name that something was logged under. No
+state is kept besides: ids follow from names and references, as they do on the completion routes. A row that could not
+be stored is answered like any other, and `x-logged: false` tells.
 """
 
 from __future__ import annotations

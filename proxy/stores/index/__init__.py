@@ -1,1 +1,1 @@
-"""Full-text search of the trace log: what its index holds, how it is made, and how it is asked."""
+"""What a thread works out of the trace log, beside whoever writes: the index of full-text search, and the sums."""

@@ -1,4 +1,4 @@
-"""Adding rows up, beside whoever writes: rows come into the sums of `sums.py` in their order, some hundred at a time.
+"""Adding rows up, beside whoever writes: rows come into the sums (`schema/sums.py`) in their order, hundreds at a time.
 
 What must stay true: a row is added in the same transaction that says so, so several processes may add; a transaction
 takes a few milliseconds, in which SQLite works and the interpreter is free for others. The latest rows wait: they are

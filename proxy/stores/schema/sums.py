@@ -1,7 +1,8 @@
 """The schema of the sums, as the step `m010_sums` makes it: what the log comes to by hours and days.
 
 Rows up to one of them (`summed`) are in `hourly` and `daily`, or are `apart`; later rows are read. So a total is the
-sums, and the rows that are in none. A row that comes changes nothing here; a thread adds it by and by (`adding.py`).
+sums, and the rows that are in none. A row that comes changes nothing here; a thread adds it by and by
+(`index/adding.py`).
 
 What must stay true: whoever changes or removes a row takes it out of the sums in the same transaction, by the triggers
 below. Each row up to `summed` is in both sums or apart from both (`summed` = 0); what is in them are integers, so that
